@@ -55,15 +55,19 @@ class Layer(nn.Module):
         return x + self.mlp(self.layer_norm2(x))
 
 
+def uniform_embedding(num, width, std):
+    """CLIP's initial scale. Not nn.Embedding's own normal: on the meta device it imports sympy, seconds long."""
+    bound = std * 3**0.5
+    return nn.Embedding.from_pretrained(torch.empty(num, width).uniform_(-bound, bound), freeze=False)
+
+
 class Embeddings(nn.Module):
     """Token ids (b, n) -> vectors (b, n, d)."""
 
     def __init__(self, vocab_size, width):
         super().__init__()
-        self.token_embedding = nn.Embedding(vocab_size, width)
-        self.position_embedding = nn.Embedding(NUM_POSITIONS, width)
-        nn.init.normal_(self.token_embedding.weight, std=0.02)
-        nn.init.normal_(self.position_embedding.weight, std=0.01)
+        self.token_embedding = uniform_embedding(vocab_size, width, std=0.02)
+        self.position_embedding = uniform_embedding(NUM_POSITIONS, width, std=0.01)
         # part of the checkpoints, not of the computation; always real, so that a meta build need not repair it
         self.register_buffer("position_ids", torch.arange(NUM_POSITIONS, device="cpu")[None])
 
