@@ -1,0 +1,139 @@
+"""ControlNet (arXiv 2302.05543): a trainable copy of the U-Net's encoder that steers the locked U-Net by residuals."""
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from ldm.models.diffusion.ddpm import LatentDiffusion
+from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
+from ldm.modules.diffusionmodules.util import zero_module
+from ldm.util import instantiate_from_config
+
+
+class ControlledUnetModel(UNetModel):
+    """A U-Net that adds residuals to its skips and to its middle features."""
+
+    def forward(self, x, timesteps, context, control=None, only_mid_control=False):
+        """`control`: one residual per skip, outermost first, then the middle's; None for the plain U-Net.
+
+        With `only_mid_control` only the last one is used, and only that one needs to be there.
+        """
+        emb = self.embed_time(timesteps)
+        h, skips = self.encode(x, emb, context)
+        if control is not None:
+            h = h + control[-1]
+            if not only_mid_control:
+                skips = [skip + residual for skip, residual in zip(skips, control[:-1], strict=True)]
+        return self.decode(h, skips, emb, context)
+
+
+class ControlNet(UNetEncoder):
+    """Turn a hint (b, hint_channels, 8 h, 8 w) into one residual per U-Net skip, plus one for its middle."""
+
+    def __init__(self, hint_channels, **encoder_options):
+        super().__init__(**encoder_options)
+        self.hint_channels = hint_channels
+        # the checkpoints, and optimizer states with them, list the middle block behind the hint block
+        middle_block = self._modules.pop("middle_block")
+        self.zero_convs = nn.ModuleList(zero_conv(channels) for channels in self.skip_channels)
+        widths = [hint_channels, 16, 16, 32, 32, 96, 96, 256]
+        layers = []
+        for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+            layers += [nn.Conv2d(a, b, 3, padding=1, stride=2 if i in (2, 4, 6) else 1), nn.SiLU()]
+        layers.append(zero_module(nn.Conv2d(256, self.model_channels, 3, padding=1)))
+        self.input_hint_block = nn.Sequential(*layers)
+        self.middle_block = middle_block
+        self.middle_block_out = zero_conv(self.skip_channels[-1])
+
+    def forward(self, x, hint, timesteps, context, only_mid_control=False):
+        """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` a list of the middle's alone."""
+        self._check_hint(x, hint)
+        emb = self.embed_time(timesteps)
+        h, skips = self.encode(x, emb, context, stem_residual=self.input_hint_block(hint))
+        middle = self.middle_block_out(h)
+        if only_mid_control:
+            return [middle]
+        return [conv(skip) for conv, skip in zip(self.zero_convs, skips, strict=True)] + [middle]
+
+    def _check_hint(self, x, hint):
+        wanted = (self.hint_channels, 8 * x.shape[-2], 8 * x.shape[-1])
+        if tuple(hint.shape[1:]) != wanted:
+            raise ValueError(
+                f"for latents {tuple(x.shape[1:])} a hint must be {wanted}, got {tuple(hint.shape[1:])}"
+            )
+
+
+def zero_conv(channels):
+    return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
+
+
+class ControlLDM(LatentDiffusion):
+    """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
+
+    `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False trains
+    the U-Net's decoder along; `only_mid_control` controls (and trains) through the middle residual alone.
+    """
+
+    def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
+        super().__init__(**latent_diffusion_options)
+        self.control_key = control_key
+        self._sd_locked, self._only_mid_control = True, only_mid_control
+        self.control_model = instantiate_from_config(control_stage_config)
+        self.control_scales = [1.0] * (len(self.control_model.zero_convs) + 1)
+        self.lock()
+
+    @property
+    def sd_locked(self) -> bool:
+        return self._sd_locked
+
+    @sd_locked.setter
+    def sd_locked(self, locked: bool):
+        self._sd_locked = locked
+        self.lock()
+
+    @property
+    def only_mid_control(self) -> bool:
+        return self._only_mid_control
+
+    @only_mid_control.setter
+    def only_mid_control(self, only_mid: bool):
+        self._only_mid_control = only_mid
+        self.lock()
+
+    def trainable_parts(self):
+        if not hasattr(self, "control_model"):
+            return []
+        unet, control = self.model.diffusion_model, self.control_model
+        unused = [control.zero_convs] if self.only_mid_control else []
+        parts = [child for child in control.children() if child not in unused]
+        return parts + ([] if self.sd_locked else [unet.output_blocks, unet.out])
+
+    def get_input(self, batch, k, bs=None, generator=None):
+        """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, hint_channels, H, W) in [0, 1]]))."""
+        z, cond = super().get_input(batch, k, bs, generator)
+        hint = rearrange(batch[self.control_key][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
+        return z, {**cond, "c_concat": [hint]}
+
+    def apply_model(self, x_noisy, t, cond):
+        """The U-Net's output under control; `cond["c_concat"]` None means without."""
+        unet, context = self.model.diffusion_model, torch.cat(cond["c_crossattn"], 1)
+        if cond["c_concat"] is None:
+            return unet(x_noisy, t, context)
+        mid = self.only_mid_control
+        control = self.control_model(
+            x_noisy, torch.cat(cond["c_concat"], 1), t, context, only_mid_control=mid
+        )
+        scales = self.control_scales[-len(control) :]
+        control = [residual * scale for residual, scale in zip(control, scales, strict=True)]
+        return unet(x_noisy, t, context, control=control, only_mid_control=mid)
+
+    @torch.no_grad()
+    def sample_log(self, cond, batch_size, ddim, ddim_steps, unconditional_conditioning, scale, **options):
+        """(samples, intermediates) as latents, sized by the hint; drawn by DDIM."""
+        from cldm.ddim_hacked import DDIMSampler
+
+        h, w = (side // 8 for side in cond["c_concat"][0].shape[-2:])
+        options |= dict(
+            unconditional_conditioning=unconditional_conditioning, unconditional_guidance_scale=scale
+        )
+        return DDIMSampler(self).sample(ddim_steps, batch_size, (self.channels, h, w), cond, **options)

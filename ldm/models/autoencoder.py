@@ -1,0 +1,67 @@
+"""The autoencoder between pixels and latents (arXiv 2112.10752)."""
+
+from torch import nn
+
+from ldm.modules.diffusionmodules.model import Decoder, DiagonalGaussianDistribution, Encoder, check_published
+from ldm.util import refuse_unless
+
+
+class AutoencoderKL(nn.Module):
+    """Images (b, 3, H, W) in [-1, 1] <-> latents (b, embed_dim, H/f, W/f).
+
+    Args: the published yaml's. `ddconfig` describes encoder and decoder; its `resolution` has no effect, and
+    `num_groups` (32 in every published checkpoint) is for widths that 32 does not divide well. `lossconfig` and
+    `monitor` belong to adversarial pre-training, which this project does not do.
+    """
+
+    def __init__(self, ddconfig, embed_dim, lossconfig=None, monitor=None, ckpt_path=None):
+        super().__init__()
+        target = (lossconfig or {}).get("target", "torch.nn.Identity")
+        refuse_unless(target == "torch.nn.Identity", "lossconfig", target, "the autoencoder stays locked")
+        refuse_unless(ckpt_path is None, "ckpt_path", ckpt_path, "weights come with the whole checkpoint")
+        self.encoder, self.decoder = encoder_and_decoder(**ddconfig)
+        moments = (2 if ddconfig["double_z"] else 1) * ddconfig["z_channels"]
+        self.quant_conv = nn.Conv2d(moments, 2 * embed_dim, 1)
+        self.post_quant_conv = nn.Conv2d(embed_dim, ddconfig["z_channels"], 1)
+        self.embed_dim = embed_dim
+
+    def encode(self, x):
+        """Images (b, 3, H, W) in [-1, 1] -> the posterior over latents (b, embed_dim, H/f, W/f)."""
+        return DiagonalGaussianDistribution(self.quant_conv(self.encoder(x)))
+
+    def decode(self, z):
+        """Latents (b, embed_dim, h, w) -> images (b, 3, h f, w f), about [-1, 1]."""
+        return self.decoder(self.post_quant_conv(z))
+
+    @property
+    def downsampling(self) -> int:
+        """Pixels per latent position, along one side."""
+        return 2 ** (len(self.encoder.down) - 1)
+
+    def forward(self, x, generator=None):
+        """(reconstruction, posterior) of images, through a drawn latent."""
+        posterior = self.encode(x)
+        return self.decode(posterior.sample(generator)), posterior
+
+
+def encoder_and_decoder(
+    z_channels,
+    ch,
+    ch_mult,
+    num_res_blocks,
+    in_channels=3,
+    out_ch=3,
+    double_z=True,
+    resolution=None,
+    attn_resolutions=(),
+    attn_type="vanilla",
+    dropout=0.0,
+    num_groups=32,
+):
+    """Both halves from a yaml's ddconfig, whose keys these arguments are."""
+    check_published(attn_resolutions, attn_type)
+    shared = (ch, tuple(ch_mult), num_res_blocks, z_channels)
+    encoder = Encoder(
+        *shared, in_channels=in_channels, double_z=double_z, dropout=dropout, num_groups=num_groups
+    )
+    return encoder, Decoder(*shared, out_ch=out_ch, dropout=dropout, num_groups=num_groups)

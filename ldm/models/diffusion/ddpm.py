@@ -1,0 +1,246 @@
+"""Diffusion in the latent space of a locked autoencoder: schedule, losses and the Lightning module around them."""
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from einops import rearrange
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from ldm.modules.diffusionmodules.util import extract_into_tensor, make_beta_schedule
+from ldm.util import instantiate_from_config, refuse_unless
+
+PARAMETERIZATIONS = ("eps", "v", "x0")
+
+
+class DiffusionWrapper(nn.Module):
+    """Holds the U-Net under the checkpoints' name `model.diffusion_model`."""
+
+    def __init__(self, unet_config):
+        super().__init__()
+        self.diffusion_model = instantiate_from_config(unet_config)
+
+
+class LatentDiffusion(pl.LightningModule):
+    """Stable Diffusion 1.x/2.x: autoencoder, text encoder, U-Net and their noise schedule.
+
+    Args are the published yaml's. `cond_stage_trainable` trains the text encoder along with the U-Net, as one
+    does before there is a checkpoint. Set from outside before training: `learning_rate`, `prompt_dropout` (share
+    of prompts replaced by the empty one), `seed` (noise and timesteps then depend on seed, step and rank alone).
+    """
+
+    learning_rate = 1e-5
+    prompt_dropout = 0.0
+    seed: int | None = None
+
+    def __init__(
+        self,
+        first_stage_config,
+        cond_stage_config,
+        unet_config,
+        timesteps=1000,
+        beta_schedule="linear",
+        linear_start=1e-4,
+        linear_end=2e-2,
+        parameterization="eps",
+        scale_factor=1.0,
+        first_stage_key="jpg",
+        cond_stage_key="txt",
+        image_size=64,
+        channels=4,
+        conditioning_key="crossattn",
+        cond_stage_trainable=False,
+        num_timesteps_cond=1,
+        log_every_t=200,
+        monitor=None,
+        use_ema=False,
+    ):
+        super().__init__()
+        if parameterization not in PARAMETERIZATIONS:
+            raise ValueError(f"parameterization must be one of {PARAMETERIZATIONS}, got {parameterization!r}")
+        refuse_unless(
+            conditioning_key == "crossattn", "conditioning_key", conditioning_key, "text enters by attention"
+        )
+        refuse_unless(
+            num_timesteps_cond == 1, "num_timesteps_cond", num_timesteps_cond, "prompts are not noised"
+        )
+        refuse_unless(
+            not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
+        )
+        self.parameterization, self.scale_factor, self.log_every_t = (
+            parameterization,
+            scale_factor,
+            log_every_t,
+        )
+        self.first_stage_key, self.cond_stage_key = first_stage_key, cond_stage_key
+        self.image_size, self.channels, self.monitor = image_size, channels, monitor
+        self.cond_stage_trainable = cond_stage_trainable
+        self.model = DiffusionWrapper(unet_config)
+        self.first_stage_model = instantiate_from_config(first_stage_config)
+        self.cond_stage_model = instantiate_from_config(cond_stage_config)
+        self.register_schedule(make_beta_schedule(beta_schedule, timesteps, linear_start, linear_end))
+        self.lock()
+
+    def register_schedule(self, betas):
+        """Buffers (T,) fp32 of the forward process and its posterior (arXiv 2006.11239, equations 4 and 7)."""
+        alphas_cumprod = np.cumprod(1.0 - betas)
+        prev = np.append(1.0, alphas_cumprod[:-1])
+        variance = betas * (1.0 - prev) / (1.0 - alphas_cumprod)
+        self.num_timesteps = len(betas)
+        buffers = dict(
+            betas=betas,
+            alphas_cumprod=alphas_cumprod,
+            alphas_cumprod_prev=prev,
+            sqrt_alphas_cumprod=np.sqrt(alphas_cumprod),
+            sqrt_one_minus_alphas_cumprod=np.sqrt(1.0 - alphas_cumprod),
+            log_one_minus_alphas_cumprod=np.log(1.0 - alphas_cumprod),
+            sqrt_recip_alphas_cumprod=np.sqrt(1.0 / alphas_cumprod),
+            sqrt_recipm1_alphas_cumprod=np.sqrt(1.0 / alphas_cumprod - 1),
+            posterior_variance=variance,
+            posterior_log_variance_clipped=np.log(np.maximum(variance, 1e-20)),
+            posterior_mean_coef1=betas * np.sqrt(prev) / (1.0 - alphas_cumprod),
+            posterior_mean_coef2=(1.0 - prev) * np.sqrt(1.0 - betas) / (1.0 - alphas_cumprod),
+            logvar=np.zeros_like(betas),
+        )
+        for name, values in buffers.items():
+            # on the CPU even while weights are built on the meta device: files of old leave some of them out
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32, device="cpu"))
+
+    def trainable_parts(self) -> list[nn.Module]:
+        """The modules that training changes; everything else is locked."""
+        return [self.model.diffusion_model] + [self.cond_stage_model] * self.cond_stage_trainable
+
+    def lock(self):
+        """Ask the parts what trains and take the gradient from everything else."""
+        self.requires_grad_(False)
+        for part in self.trainable_parts():
+            part.requires_grad_(True)
+
+    def train(self, mode=True):
+        """Training mode for the trainable parts only, so that locked ones never drop out."""
+        super().train(False)
+        self.training = mode
+        for part in self.trainable_parts():
+            part.train(mode)
+        return self
+
+    def configure_optimizers(self):
+        self.lock()
+        return torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], lr=self.learning_rate)
+
+    def q_sample(self, x_start, t, noise):
+        """x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise (arXiv 2006.11239, equation 4)."""
+        a, b = self._coefficients(t, x_start)
+        return a * x_start + b * noise
+
+    def get_v(self, x, noise, t):
+        """v = sqrt(a_t) noise - sqrt(1 - a_t) x_0 (arXiv 2202.00512)."""
+        a, b = self._coefficients(t, x)
+        return a * noise - b * x
+
+    def predict_start_from_noise(self, x_t, t, noise):
+        recip, recipm1 = (
+            extract_into_tensor(buffer, t, x_t.shape)
+            for buffer in (self.sqrt_recip_alphas_cumprod, self.sqrt_recipm1_alphas_cumprod)
+        )
+        return recip * x_t - recipm1 * noise
+
+    def predict_start_from_z_and_v(self, x_t, t, v):
+        a, b = self._coefficients(t, x_t)
+        return a * x_t - b * v
+
+    def predict_eps_from_z_and_v(self, x_t, t, v):
+        a, b = self._coefficients(t, x_t)
+        return a * v + b * x_t
+
+    def _coefficients(self, t, x):
+        return (
+            extract_into_tensor(buffer, t, x.shape)
+            for buffer in (self.sqrt_alphas_cumprod, self.sqrt_one_minus_alphas_cumprod)
+        )
+
+    def predictions(self, x_t, t, output):
+        """The U-Net's output -> (noise, x_0) that it stands for under this parameterization."""
+        if self.parameterization == "v":
+            return self.predict_eps_from_z_and_v(x_t, t, output), self.predict_start_from_z_and_v(
+                x_t, t, output
+            )
+        if self.parameterization == "eps":
+            return output, self.predict_start_from_noise(x_t, t, output)
+        a, b = self._coefficients(t, x_t)
+        return (x_t - a * output) / b, output
+
+    def get_first_stage_encoding(self, posterior, generator=None):
+        """Posterior over latents -> scaled latents, drawn with `generator` or the global random source."""
+        return self.scale_factor * posterior.sample(generator)
+
+    @torch.no_grad()
+    def encode_first_stage(self, x):
+        """Images (b, 3, H, W) in [-1, 1] -> the posterior over unscaled latents."""
+        return self.first_stage_model.encode(x)
+
+    @torch.no_grad()
+    def decode_first_stage(self, z):
+        """Scaled latents (b, c, h, w) -> images (b, 3, H, W), about [-1, 1]."""
+        return self.first_stage_model.decode(z / self.scale_factor)
+
+    def get_learned_conditioning(self, prompts: list[str]):
+        """Prompts -> context (b, n, context_dim)."""
+        return self.cond_stage_model(prompts)
+
+    def get_unconditional_conditioning(self, num_samples: int):
+        """The context of `num_samples` empty prompts."""
+        return self.get_learned_conditioning([""] * num_samples)
+
+    def get_input(self, batch, k, bs=None, generator=None):
+        """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts the batch."""
+        x = rearrange(batch[k][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
+        z = self.get_first_stage_encoding(self.encode_first_stage(x), generator)
+        return z, dict(c_crossattn=[self.get_learned_conditioning(batch[self.cond_stage_key][:bs])])
+
+    def apply_model(self, x_noisy, t, cond):
+        """Noisy latents, timesteps (b,), condition dict -> the U-Net's output, shaped like the latents."""
+        return self.model.diffusion_model(x_noisy, t, torch.cat(cond["c_crossattn"], 1))
+
+    def p_losses(self, x_start, cond, t, noise=None):
+        """(loss, logs): mean squared error of what the parameterization predicts, over the whole batch."""
+        noise = torch.randn_like(x_start) if noise is None else noise
+        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
+        target = self.get_v(x_start, noise, t) if target is None else target
+        output = self.apply_model(self.q_sample(x_start, t, noise), t, cond)
+        loss = mse_loss(output.float(), target.float())
+        return loss, {f"{'train' if self.training else 'val'}/loss_simple": loss.detach()}
+
+    def shared_step(self, batch, generator=None):
+        """(loss, logs) of a batch, with timesteps drawn uniformly."""
+        x, cond = self.get_input(batch, self.first_stage_key, generator=generator)
+        t = self.draw_timesteps(len(x), generator)
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return self.p_losses(x, cond, t, noise=noise)
+
+    def draw_timesteps(self, num: int, generator=None):
+        return torch.randint(0, self.num_timesteps, (num,), generator=generator, device=self.device).long()
+
+    def training_step(self, batch, batch_idx):
+        generator = self.step_generator(batch_idx)
+        loss, logs = self.shared_step(self.drop_prompts(batch, generator), generator)
+        self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.first_stage_key]))
+        return loss
+
+    def step_generator(self, batch_idx):
+        """The random source of one micro-batch: a function of seed, epoch, batch and rank, so that it can resume."""
+        if self.seed is None:
+            return None
+        key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
+        return torch.Generator(self.device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+
+    def drop_prompts(self, batch, generator=None):
+        """The batch with a share `prompt_dropout` of its prompts emptied (arXiv 2302.05543 section 3.3 uses 0.5)."""
+        prompts = batch[self.cond_stage_key]
+        if not self.prompt_dropout:
+            return batch
+        kept = torch.rand(len(prompts), generator=generator, device=self.device) >= self.prompt_dropout
+        return {
+            **batch,
+            self.cond_stage_key: [p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)],
+        }

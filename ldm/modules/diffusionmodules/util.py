@@ -1,0 +1,85 @@
+"""Schedules, time embedding, norms and recompute checkpointing shared by every part of latent diffusion."""
+
+import math
+
+import numpy as np
+import torch
+import torch.utils.checkpoint
+from einops import rearrange
+from torch import nn
+
+
+def make_beta_schedule(schedule, n_timestep, linear_start=1e-4, linear_end=2e-2):
+    """Noise variances (n_timestep,) float64. "linear" is linear in sqrt(beta), as Stable Diffusion defines it."""
+    if schedule != "linear":
+        raise ValueError(
+            f"beta_schedule must be 'linear' (Stable Diffusion's, linear in sqrt(beta)), got {schedule!r}"
+        )
+    return np.linspace(linear_start**0.5, linear_end**0.5, n_timestep, dtype=np.float64) ** 2
+
+
+def make_ddim_timesteps(ddim_discr_method, num_ddim_timesteps, num_ddpm_timesteps, verbose=False):
+    """Exactly `num_ddim_timesteps` ascending timesteps out of `num_ddpm_timesteps`, int64.
+
+    The schedule of the checkpoints starts at 1; only a walk over every timestep needs index 0 as well.
+    """
+    S, T = num_ddim_timesteps, num_ddpm_timesteps
+    if ddim_discr_method != "uniform":
+        raise ValueError(f"ddim_discretize must be 'uniform', got {ddim_discr_method!r}")
+    if not 1 <= S <= T:
+        raise ValueError(f"the number of sampling steps must be between 1 and {T}, got {S}")
+    steps = np.arange(S) * T // S + (S < T)
+    if verbose:
+        print(f"Selected timesteps for DDIM: {steps}")
+    return steps
+
+
+def make_ddim_sampling_parameters(alphacums, ddim_timesteps, eta, verbose=False):
+    """(sigmas, alphas, alphas_prev), each (S,), of DDIM equations 12 and 16 (arXiv 2010.02502)."""
+    alphas = np.asarray(alphacums)[ddim_timesteps]
+    alphas_prev = np.asarray(alphacums)[np.concatenate([[0], ddim_timesteps[:-1]])]
+    sigmas = eta * np.sqrt((1 - alphas_prev) / (1 - alphas) * (1 - alphas / alphas_prev))
+    if verbose:
+        print(f"Selected alphas for DDIM: a_t: {alphas}; a_(t-1): {alphas_prev}; eta {eta}: sigma_t {sigmas}")
+    return sigmas, alphas, alphas_prev
+
+
+def extract_into_tensor(a, t, x_shape):
+    """a[t] for timesteps (b,), shaped to broadcast over a tensor of `x_shape`."""
+    return rearrange(a.gather(-1, t), f"b -> b {'1 ' * (len(x_shape) - 1)}")
+
+
+def timestep_embedding(timesteps, dim, max_period=10000):
+    """Sinusoidal embeddings (b, dim) of timesteps (b,), which may be fractional; cosines first, zero-padded if odd."""
+    half = dim // 2
+    freqs = torch.exp(
+        -math.log(max_period) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    )
+    args = timesteps[:, None].float() * freqs[None]
+    return nn.functional.pad(torch.cat([torch.cos(args), torch.sin(args)], dim=-1), (0, dim % 2))
+
+
+class GroupNorm32(nn.GroupNorm):
+    """Group norm computed in fp32 whatever the dtype of its input."""
+
+    def forward(self, x):
+        weight, bias = self.weight.float(), self.bias.float()
+        return nn.functional.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
+
+
+def normalization(channels):
+    return GroupNorm32(32, channels)
+
+
+def zero_module(module):
+    """Zero a module's parameters in place and return it."""
+    for p in module.parameters():
+        nn.init.zeros_(p)
+    return module
+
+
+def checkpoint(function, inputs, flag):
+    """function(*inputs), recomputed in the backward pass instead of stored when `flag` is set."""
+    if flag and torch.is_grad_enabled():
+        return torch.utils.checkpoint.checkpoint(function, *inputs, use_reentrant=False)
+    return function(*inputs)

@@ -1,0 +1,30 @@
+"""From a yaml's `target` and `params` to an object, and small helpers around it."""
+
+import importlib
+
+
+def get_obj_from_str(path: str):
+    """The object that a dotted path such as `cldm.cldm.ControlNet` names."""
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise ValueError(f"target must be a dotted path such as package.module.Class, got {path!r}")
+    return getattr(importlib.import_module(module), name)
+
+
+def instantiate_from_config(config):
+    """Build `config["target"]` with the keyword arguments in `config["params"]` (a dict or an OmegaConf node)."""
+    if "target" not in config:
+        raise ValueError(f"a config needs a `target` that names its class, got the keys {sorted(config)}")
+    params = config.get("params") or {}
+    return get_obj_from_str(config["target"])(**params)
+
+
+def count_params(model) -> int:
+    """Number of parameters, trainable or not."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def refuse_unless(condition: bool, name: str, value, why: str):
+    """A published yaml key that this code accepts but that has one honest value: refuse any other."""
+    if not condition:
+        raise ValueError(f"{name}: {value!r} is not supported: {why}")
