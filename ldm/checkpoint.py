@@ -1,0 +1,193 @@
+"""Checkpoints as files: state dicts in and out, safely, memory-mapped, whole or not at all."""
+
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ldm import safe_pickle
+
+TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
+IMPOSTORS = {
+    b"version https://git-lfs": "is a git-lfs pointer, not the weights: run `git lfs pull` in its folder",
+    b"<": "is a web page, not the weights: use the download link of the file itself",
+}
+
+
+class CheckpointError(ValueError):
+    """A file that is not what it should be; the message is one line that says what to do."""
+
+
+def read_state_dict(path) -> dict[str, torch.Tensor]:
+    """The tensors of a .ckpt or .safetensors file by name, on the CPU, memory-mapped where the format allows.
+
+    Recognised by content, not by name; `{"state_dict": ...}` is unwrapped. Nothing in the file is ever executed.
+    """
+    if file_kind(path) == "safetensors":
+        with open_safetensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    content = read_pickle(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else {}
+    if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+        raise CheckpointError(
+            f"{path} holds no state dict, that is no tensors by name: not a model's weights"
+        )
+    for name, value in state.items():
+        if isinstance(value, safe_pickle.Placeholder):
+            raise CheckpointError(f"{path}: {name} is not a tensor but an unknown {type(value).__name__}")
+    return {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def read_metadata(path) -> dict:
+    """What a file says about itself: strings, dicts and lists by name; {} if nothing."""
+    if file_kind(path) == "safetensors":
+        with open_safetensors(path) as file:
+            texts = file.metadata() or {}
+        return {name: from_text(text) for name, text in texts.items() if name != "format"}
+    content = read_pickle(path)
+    metadata = content.get("metadata", {}) if isinstance(content, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def from_text(text):
+    """A metadata string, or the dict or list it spells in JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict | list) else text
+
+
+def file_kind(path):
+    """safetensors, zip (today's torch files) or pickle (torch files before 2020), from the first bytes."""
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: give the .ckpt or .safetensors file")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if not head:
+        raise CheckpointError(f"{path} is empty: download it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` in its folder"
+        )
+    if head.lstrip().startswith(b"<"):
+        raise CheckpointError(
+            f"{path} is a web page, not the weights: use the download link of the file itself"
+        )
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head.startswith(b"PK\x03\x04"):
+        check_zip(path)
+        return "zip"
+    if head.startswith(b"\x80") and not tarfile.is_tarfile(path):
+        return "pickle"
+    raise CheckpointError(f"{path} is not a checkpoint: neither a torch file nor safetensors")
+
+
+def check_zip(path):
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is truncated, the end of the file is missing: download it again")
+    with zipfile.ZipFile(path) as file:
+        names = {Path(name).name for name in file.namelist()}
+    if "data.pkl" not in names or "constants.pkl" in names:
+        raise CheckpointError(f"{path} is a zip file, but not a checkpoint saved by torch.save")
+
+
+def open_safetensors(path):
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is truncated or damaged, get it again: {first_line(error)}") from error
+
+
+def read_pickle(path):
+    """What torch.save was given, with Placeholders for all that is neither a tensor nor plain Python."""
+    kind = file_kind(path)
+    try:
+        return safe_pickle.load_file(path, mmap=kind == "zip")
+    except safe_pickle.MaliciousPickleError as error:
+        message = f"{path} is malicious: it asks to call {error}. Nothing was executed; delete the file"
+        raise CheckpointError(message) from error
+    except Exception as error:  # bytes that are no pickle can make an unpickler raise anything
+        message = f"{path} is damaged or not a checkpoint saved by torch.save ({first_line(error)})"
+        raise CheckpointError(message) from error
+
+
+def first_line(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0][:120]
+
+
+def write_state_dict(state, path, metadata: dict | None = None, overwrite=False):
+    """Write tensors by name as .ckpt (bare) or .safetensors (with metadata: strings, dicts, lists), all or nothing."""
+    path = check_writable(path, overwrite)
+    state = stand_alone(state)
+    size = sum(tensor.nbytes for tensor in state.values())
+    free = shutil.disk_usage(path.absolute().parent).free
+    room = f"{size / 2**30:.2f} GiB to write, {free / 2**30:.2f} GiB free in {path.absolute().parent}"
+    if size > free:
+        raise CheckpointError(f"{path} cannot be written, the disk is full: {room}")
+    texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in (metadata or {}).items()}
+
+    def write(temporary):
+        if path.suffix == ".safetensors":
+            save_file(state, temporary, metadata={"format": "pt", **texts})
+        else:
+            with open(temporary, "wb") as file:
+                torch.save(state, file)
+
+    try:
+        write_atomically(path, write)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} could not be written, nothing was left: {room} ({first_line(error)})"
+        ) from error
+
+
+def check_writable(path, overwrite=False):
+    """Raise what would stop write_state_dict, to be called before the hours of work that it would lose."""
+    path = Path(path)
+    if path.suffix not in (*TORCH_SUFFIXES, ".safetensors"):
+        raise CheckpointError(f"{path}: the name of a checkpoint ends in .ckpt or .safetensors")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists already: choose another name or delete it first")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"the folder {folder} does not exist: make it first")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"the folder {folder} is not writable: choose another one")
+    return path
+
+
+def stand_alone(state):
+    """The same tensors, contiguous, none a view of a larger one or of another: torch.load would keep such ties."""
+    seen, result = set(), {}
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        address = tensor.data_ptr()
+        if tensor.untyped_storage().nbytes() != tensor.nbytes or address in seen:
+            tensor = tensor.clone()
+        seen.add(address)
+        result[name] = tensor
+    return result
+
+
+def write_atomically(path, writer):
+    """Call `writer(temporary_path)`; the file appears under its name once it is complete and on the disk."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        writer(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
