@@ -9,6 +9,7 @@ from .body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
 from .canvas import SUPERSAMPLE, Canvas, majority
 from .outfit import PLAIN, STRIPE, caption, dress
 from .palette import BACKGROUNDS
+from .tailor import Tailor
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _place(rng, size: int, body) -> Canvas:
 def _paint(canvas, body, outfit, rng) -> list[tuple[int, int]]:
     """Draw body and garments from back to front; returns the parts as (class id, garment number)."""
     parts = []
-    tailors = {g.kind: wardrobe.Tailor(canvas, body, g, n + 1, parts, rng) for n, g in enumerate(outfit)}
+    tailors = {g.kind: Tailor(canvas, body, g, n + 1, parts, rng) for n, g in enumerate(outfit)}
     by_region = {g.region: tailors[g.kind] for g in outfit if g.region}
     draw_hair_behind(canvas, body)
     draw_limbs(canvas, body)

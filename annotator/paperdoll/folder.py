@@ -4,13 +4,12 @@ import csv
 import io
 import json
 import shutil
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
 
 from annotator.imaterialist.files import write_atomically
+from annotator.imaterialist.parallel import run_jobs
 from annotator.imaterialist.rle import rle_encode
 
 from .doll import draw
@@ -19,8 +18,8 @@ CHUNK = 256
 LABELS = Path(__file__).parent.parent / "imaterialist" / "label_descriptions.json"
 
 
-def _write_chunk(folder: Path, indices: list[int], seed: int, size: int) -> None:
-    """Draw some dolls: their photos, then, as the sign that all are there, their rows."""
+def _write_chunk(folder: Path, indices: list[int], seed: int, size: int) -> int:
+    """Draw some dolls: their photos, then, as the sign that all are there, their rows. Returns how many."""
     rows = []
     for index in indices:
         doll, name = draw(seed, index, size), f"doll_{seed}_{index:07d}.jpg"
@@ -38,6 +37,7 @@ def _write_chunk(folder: Path, indices: list[int], seed: int, size: int) -> None
         rows.append({"image": name, "caption": doll.caption, "instances": garments, "masks": masks})
     data = "\n".join(map(json.dumps, rows))
     write_atomically(folder / ".rows" / f"{indices[0]:07d}.jsonl", data.encode())
+    return len(indices)
 
 
 def _csv(header: list[str], rows) -> bytes:
@@ -99,23 +99,8 @@ def make_dolls(
     chunks = [list(indices[i : i + CHUNK]) for i in range(0, num_images, CHUNK)]
     missing = [c for c in chunks if not (folder / ".rows" / f"{c[0]:07d}.jsonl").exists()]
     done = num_images - sum(map(len, missing))
-    for chunk in _run(folder, missing, seed, size, workers):
-        done += len(chunk)
+    for num_written in run_jobs(_write_chunk, ((folder, c, seed, size) for c in missing), workers):
+        done += num_written
         print(f"{folder}: {done} of {num_images} dolls", flush=True)
     _finish(folder, settings, chunks)
     return folder
-
-
-def _run(folder: Path, chunks: list[list[int]], seed: int, size: int, workers: int):
-    """Draw the chunks here or in processes, and yield each when it is written."""
-    if workers == 1:
-        for chunk in chunks:
-            _write_chunk(folder, chunk, seed, size)
-            yield chunk
-        return
-    # spawn works alike on every system and inherits no threads
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [(chunk, pool.submit(_write_chunk, folder, chunk, seed, size)) for chunk in chunks]
-        for chunk, job in jobs:
-            job.result()
-            yield chunk

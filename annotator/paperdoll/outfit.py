@@ -43,7 +43,7 @@ TOPS = {
     "jacket": (4, 14, ("long",)),
     "vest": (5, 10, ("none",)),
 }
-TOP_LENGTHS = {"crop": 0, "hip": 1, "tunic": 2}
+TOP_LENGTHS = {"crop": 0, "hip": 1, "tunic": 3}
 LENGTHS = {"mini": 3, "knee": 5, "maxi": 8, "short": 2, "cropped": 6, "full": 9}
 SLEEVE_WORDS = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}
 STRAIGHT, A_LINE, FLARE, FIT_AND_FLARE, WIDE_LEG, TIGHT, REGULAR = 33, 34, 23, 24, 37, 40, 41
