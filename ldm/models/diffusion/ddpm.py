@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from ldm.modules.diffusionmodules.util import extract_into_tensor, make_beta_schedule
 from ldm.util import instantiate_from_config, refuse_unless
 
@@ -193,10 +194,17 @@ class LatentDiffusion(pl.LightningModule):
         return self.get_learned_conditioning([""] * num_samples)
 
     def get_input(self, batch, k, bs=None, generator=None):
-        """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts the batch."""
-        x = rearrange(batch[k][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
-        z = self.get_first_stage_encoding(self.encode_first_stage(x), generator)
-        return z, dict(c_crossattn=[self.get_learned_conditioning(batch[self.cond_stage_key][:bs])])
+        """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts the batch.
+
+        A batch that brings "moments" (b, 2 c, h, w), encoded before, needs no images.
+        """
+        if "moments" in batch:
+            posterior = DiagonalGaussianDistribution(batch["moments"][:bs].to(self.device))
+        else:
+            x = rearrange(batch[k][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
+            posterior = self.encode_first_stage(x)
+        context = self.get_learned_conditioning(batch[self.cond_stage_key][:bs])
+        return self.get_first_stage_encoding(posterior, generator), dict(c_crossattn=[context])
 
     def apply_model(self, x_noisy, t, cond):
         """Noisy latents, timesteps (b,), condition dict -> the U-Net's output, shaped like the latents."""
@@ -224,7 +232,7 @@ class LatentDiffusion(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         generator = self.step_generator(batch_idx)
         loss, logs = self.shared_step(self.drop_prompts(batch, generator), generator)
-        self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.first_stage_key]))
+        self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.cond_stage_key]))
         return loss
 
     def step_generator(self, batch_idx):

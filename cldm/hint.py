@@ -1,0 +1,66 @@
+"""Region ids to the picture that the control branch sees, and back: one object for training, demo and metrics."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from omegaconf import OmegaConf
+
+
+@dataclass(frozen=True)
+class HintEncoder:
+    """Names and colours (r, g, b) of the regions; a region's id is its position, 0 the background."""
+
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def from_file(cls, path) -> "HintEncoder":
+        """From a yaml with the lists `names` and `colours`, such as a training folder's regions.yaml."""
+        return cls.from_metadata(OmegaConf.to_container(OmegaConf.load(path)))
+
+    @classmethod
+    def from_metadata(cls, metadata: dict) -> "HintEncoder":
+        """From a dict with `names` and `colours`; the inverse of `metadata`."""
+        names, colours = (tuple(metadata[key]) for key in ("names", "colours"))
+        if len(names) != len(colours):
+            raise ValueError(f"regions need one colour each, got {len(names)} names and {len(colours)} colours")
+        return cls(names, tuple(tuple(int(v) for v in colour) for colour in colours))
+
+    def metadata(self) -> dict:
+        """Names and colours as plain lists, to be written beside weights."""
+        return dict(names=list(self.names), colours=[list(colour) for colour in self.colours])
+
+    def to_rgb(self, ids):
+        """Region ids uint8 (h, w) -> colours uint8 (h, w, 3)."""
+        if ids.size and int(ids.max()) >= len(self.names):
+            raise ValueError(f"region ids go from 0 to {len(self.names) - 1}, got {int(ids.max())}")
+        return np.asarray(self.colours, np.uint8)[ids]
+
+    def to_ids(self, rgb):
+        """Colours uint8 (h, w, 3) -> region ids uint8 (h, w).
+
+        Raises:
+            ValueError: pixels are off the palette; says how many, and the commonest such colour.
+        """
+        code = _code(rgb)
+        table = _code(np.asarray(self.colours, np.uint8))
+        matches = code[..., None] == table
+        if not (known := matches.any(-1)).all():
+            colours, counts = np.unique(code[~known], return_counts=True)
+            worst = int(colours[counts.argmax()])
+            raise ValueError(
+                f"{int((~known).sum())} of {code.size} pixels are off the palette, most of them coloured "
+                f"{(worst >> 16, worst >> 8 & 255, worst & 255)}; regions are "
+                + ", ".join(f"{name} {colour}" for name, colour in zip(self.names, self.colours, strict=True))
+            )
+        return matches.argmax(-1).astype(np.uint8)
+
+    def to_hint(self, ids):
+        """Region ids uint8 (h, w) -> hint float32 (h, w, 3) in [0, 1]."""
+        return self.to_rgb(ids).astype(np.float32) / 255.0
+
+
+def _code(rgb):
+    """Colours (..., 3) -> one integer each (...)."""
+    r, g, b = np.moveaxis(np.asarray(rgb).astype(np.int64), -1, 0)
+    return r << 16 | g << 8 | b
