@@ -18,10 +18,10 @@ STEM = UNET + "input_blocks.0.0.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 # what a part of a name says about a file that cannot be grafted, the surest sign first
 SIGNS = {
-    ".lora_": "is a LoRA, a change to a base: merge it into its base first",
-    "lora_unet_": "is a LoRA, a change to a base: merge it into its base first",
+    "lora_A.": "is a LoRA, a change to a base: merge it into its base first",
+    "lora_down.": "is a LoRA, a change to a base: merge it into its base first",
     "conditioner.embedders.": "is SDXL, another architecture: SD1.5 or SD2.1 is wanted",
-    UNET + "label_emb.": "is SDXL, another architecture: SD1.5 or SD2.1 is wanted",
+    UNET + "label_emb.": "is SDXL or an unCLIP model, another architecture: SD1.5 or SD2.1 is wanted",
     "input_hint_block.": "holds a control branch already: train it as it is, or graft the base it came from",
     "controlnet_cond_embedding.": "is a ControlNet in diffusers' layout, not a base: graft a base",
     "down_blocks.0.": "is in diffusers' layout: convert it with tool_convert.py first",
@@ -52,7 +52,7 @@ def numbers(config_path):
     return unet.in_channels, unet.model_channels, unet.context_dim
 
 
-def refuse_other_files(state, path):
+def refuse_other_files(state, path, in_channels=4):
     """Raise with the reason if a state dict is visibly something else than a base in LDM's layout."""
     for sign, reason in SIGNS.items():
         if any(sign in name for name in state):
@@ -60,11 +60,9 @@ def refuse_other_files(state, path):
     if STEM not in state:
         raise CheckpointError(f"{path} holds no U-Net (no tensor {STEM}): a whole base is wanted")
     channels = state[STEM].shape[1]
-    if channels != 4:
-        kind = CHANNELS.get(channels, "another model")
-        raise CheckpointError(
-            f"{path} is {kind}, its U-Net takes {channels} channels: a base with 4 is wanted"
-        )
+    if channels != in_channels:
+        problem = f"its U-Net takes {channels} channels, a base with {in_channels} is wanted"
+        raise CheckpointError(f"{path} is {CHANNELS.get(channels, 'another model')}: {problem}")
 
 
 def recognise(state, path):
@@ -91,31 +89,39 @@ def graft(base, config_path, path="the base", seed=0):
         model = create_model(config_path)
     wanted = model.state_dict()
     base = {with_text_level(name): tensor for name, tensor in base.items()}
-    result, missing, copied = {}, [], 0
-    for name, tensor in wanted.items():
-        source = base.get(name.replace(CONTROL, UNET, 1) if name.startswith(CONTROL) else name)
-        if source is not None and not tensor.is_meta and source.dtype != tensor.dtype:
-            source = None  # a schedule or position_ids rounded to 16 bits: the yaml's own is exact
-        if source is None:
-            result[name] = tensor
-            missing += [name] if tensor.is_meta and not name.startswith(CONTROL) else []
-        elif source.shape != tensor.shape:
+    sources = {name: source_of(name, tensor, base) for name, tensor in wanted.items()}
+    check_complete(sources, wanted, path, config_path)
+    control = {name for name in wanted if name.startswith(CONTROL)}
+    found = {name for name, source in sources.items() if source is not None}
+    kept = {name: sources[name] for name in found - control}
+    copies = {name: sources[name].to(torch.float32, copy=True) for name in found & control}
+    state = wanted | fresh_control(model.control_model, seed) | kept | copies
+    dropped = Counter(name.split(".")[0] for name in base if name not in wanted)
+    return state, Report(len(kept), len(copies), len(wanted.keys() - found), dropped)
+
+
+def source_of(name, tensor, base):
+    """The base's tensor that a tensor of the model is taken from, or None for the model's own."""
+    source = base.get(name.replace(CONTROL, UNET, 1) if name.startswith(CONTROL) else name)
+    if source is not None and not tensor.is_meta and source.dtype != tensor.dtype:
+        return None  # a schedule or position_ids rounded to 16 bits: the yaml's own is exact
+    return source
+
+
+def check_complete(sources, wanted, path, config_path):
+    """Raise if tensors of the locked parts are missing, or any has another shape than the model's."""
+    for name, source in sources.items():
+        if source is not None and source.shape != wanted[name].shape:
             raise CheckpointError(
                 f"{path} does not fit {config_path}: {name} is {list(source.shape)} in the file, "
-                f"{list(tensor.shape)} in the yaml"
+                f"{list(wanted[name].shape)} in the yaml"
             )
-        else:
-            copied += name.startswith(CONTROL)
-            result[name] = source.to(torch.float32, copy=True) if name.startswith(CONTROL) else source
+    needed = (name for name, tensor in wanted.items() if tensor.is_meta and not name.startswith(CONTROL))
+    missing = [name for name in needed if sources[name] is None]
     if missing:
         parts = Counter(name.split(".")[0] for name in missing)
         counts = ", ".join(f"{count} of {part}" for part, count in parts.items())
         raise CheckpointError(f"{path} lacks tensors of {config_path}: {counts}; the first is {missing[0]}")
-    fresh = fresh_control(model.control_model, seed)
-    result |= {name: fresh[name] for name, tensor in result.items() if tensor.is_meta}
-    kept = sum(name in base and result[name] is base[name] for name in wanted)
-    dropped = Counter(name.split(".")[0] for name in base if name not in wanted)
-    return result, Report(kept, copied, len(wanted) - kept - copied, dropped)
 
 
 def with_text_level(name):
@@ -127,7 +133,7 @@ def with_text_level(name):
 
 
 def fresh_control(control, seed):
-    """The tensors that only a control branch has, by full name, from a seed: zero convolutions and hint block.
+    """The tensors only a control branch has, by full name, from a seed: zero convolutions and hint block.
 
     The branch may be on the meta device; these parts of it become real.
     """
@@ -146,10 +152,10 @@ def fresh_control(control, seed):
 
 
 def add_control(base_path, output_path, config_path=None, seed=0):
-    """Graft a file and write the result; returns (family name or yaml, Report). The yaml is found if not given."""
+    """Graft a file and write the result; returns (family or yaml, Report). Without a yaml, the family's."""
     check_writable(output_path)
     base = read_state_dict(base_path)
-    refuse_other_files(base, base_path)
+    refuse_other_files(base, base_path, numbers(config_path)[0] if config_path else 4)
     family, config_path = (config_path, config_path) if config_path else recognise(base, base_path)
     state, report = graft(base, config_path, base_path, seed)
     write_state_dict(state, output_path)
@@ -157,10 +163,11 @@ def add_control(base_path, output_path, config_path=None, seed=0):
 
 
 def default_files(models=MODELS):
-    """(base, output, hint for the user): SD1.5 if it lies in `models`, else the tiny base of the repository."""
+    """(base, output, what to tell the user): SD1.5 if it lies in `models`, else the tiny base."""
     found = [path for suffix in ("safetensors", "ckpt") for path in models.glob(f"v1-5-pruned*.{suffix}")]
     if found:
         base = min(found, key=lambda path: len(path.stem))
         return base, models / "control_sd15_ini.ckpt", f"found {base}"
-    hint = f"no v1-5-pruned*.ckpt or .safetensors in {models}: taking the tiny base ({models / 'README.md'} says where SD1.5 is)"
+    where = f"{models / 'README.md'} says where to get SD1.5"
+    hint = f"no v1-5-pruned*.ckpt or .safetensors in {models}, taking the tiny base; {where}"
     return models / "tiny" / "base.safetensors", models / "control_tiny_ini.ckpt", hint

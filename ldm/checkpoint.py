@@ -132,7 +132,7 @@ def write_state_dict(state, path, metadata: dict | None = None, overwrite=False)
     state = stand_alone(state)
     size = sum(tensor.nbytes for tensor in state.values())
     free = shutil.disk_usage(path.absolute().parent).free
-    room = f"{size / 2**30:.2f} GiB to write, {free / 2**30:.2f} GiB free in {path.absolute().parent}"
+    room = f"{size / 2**20:,.0f} MiB to write, {free / 2**20:,.0f} MiB free in {path.absolute().parent}"
     if size > free:
         raise CheckpointError(f"{path} cannot be written, the disk is full: {room}")
     texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in (metadata or {}).items()}
