@@ -1,6 +1,7 @@
 """The project's python files and what they import, read without running them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +19,7 @@ def code_files(tests: bool) -> list[Path]:
     return files if tests else scripts() + files
 
 
+@cache
 def syntax_tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
