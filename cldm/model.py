@@ -30,16 +30,21 @@ def load_model(config_path, checkpoint_path):
     """
     with torch.device("meta"):
         model = create_model(config_path)
-    state = read_state_dict(checkpoint_path)
-    ours = model.state_dict()
-    missing = [k for k, v in ours.items() if k not in state and v.is_meta]
-    wrong = [k for k, v in ours.items() if k in state and state[k].shape != v.shape]
-    for problem, names in (("has no tensor for", missing), ("has another shape for", wrong)):
+    state, ours = read_state_dict(checkpoint_path), model.state_dict()
+    # a schedule that somebody rounded to 16 bits along with the weights: the yaml's own is exact
+    rounded = {k for k, v in ours.items() if k in state and not v.is_meta and state[k].dtype != v.dtype}
+    state = {k: v for k, v in state.items() if k not in rounded}
+    misshapen = [k for k, v in ours.items() if k in state and state[k].shape != v.shape]
+    missing = unknown = []
+    if not misshapen:
+        missing, unknown = model.load_state_dict(state, strict=False, assign=True)
+        missing = [k for k in missing if ours[k].is_meta]
+    problems = {"has another shape for": misshapen, "has no tensor for": missing, "has, beyond it,": unknown}
+    for problem, names in problems.items():
         if names:
             listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise ValueError(
                 f"{checkpoint_path} {problem} {listed}: is {config_path} the yaml that it belongs to?"
             )
-    model.load_state_dict({k: state.get(k, v) for k, v in ours.items()}, assign=True)
     model.lock()
     return model.eval()
