@@ -11,8 +11,8 @@ from ldm.util import refuse_unless
 def guided_denoiser(model, cond, uncond=None, scale=1.0):
     """A denoiser (x, timestep) -> (noise, x_0) of `model` under classifier-free guidance (arXiv 2207.12598).
 
-    Both predictions come from one call on a doubled batch when the two conditions have the same structure, from two
-    otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
+    Both predictions come from one call on a doubled batch when the two conditions have the same structure, from
+    two otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
     """
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class DDIMSampler:
         self.model, self.ddpm_num_timesteps = model, model.num_timesteps
 
     def make_schedule(self, ddim_num_steps, ddim_discretize="uniform", ddim_eta=0.0, verbose=True):
-        """Set ddim_timesteps (S,) and the tables ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas} (S,)."""
+        """Set ddim_timesteps and the tables ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas}, each (S,)."""
         total = self.ddpm_num_timesteps
         self.ddim_timesteps = make_ddim_timesteps(ddim_discretize, ddim_num_steps, total, verbose)
         alphas_cumprod = self.model.alphas_cumprod.double().cpu().numpy()
@@ -86,7 +86,8 @@ class DDIMSampler:
             callback: called with each step's index; `img_callback` with (pred_x0, index).
             mask: (b, 1, h, w), 1 where the latents `x0` are to be kept, noised to each step's level.
             x_T: starting noise, drawn when None.
-            log_every_t: every how many steps the intermediates keep one; first and last are always kept.
+            log_every_t: every how many steps, counted from the last, the intermediates keep one; the starting
+                noise and the first step are kept as well.
         """
         self.make_schedule(S, ddim_eta=eta, verbose=verbose)
         x = torch.randn((batch_size, *shape), device=self.model.device) if x_T is None else x_T
@@ -96,7 +97,8 @@ class DDIMSampler:
         inter = {"x_inter": [x], "pred_x0": [x]}
 
         def report(step):
-            if (S - 1 - step["i"]) % log_every_t == 0 or step["i"] == S - 1:
+            remaining = S - 1 - step["i"]
+            if remaining % log_every_t == 0 or remaining == S - 1:
                 inter["x_inter"].append(step["x"])
                 inter["pred_x0"].append(step["pred_x0"])
             if callback:
