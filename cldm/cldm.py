@@ -4,10 +4,11 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from cldm.ddim_hacked import DDIMSampler
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
-from ldm.util import instantiate_from_config
+from ldm.util import instantiate_from_config, log_txt_as_img
 
 
 class ControlledUnetModel(UNetModel):
@@ -70,9 +71,15 @@ def zero_conv(channels):
 class ControlLDM(LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
+    Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of the
+    layers that do not come from the U-Net (zero convolutions, hint block), and `warmup_steps`.
+
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False trains
     the U-Net's decoder along; `only_mid_control` controls (and trains) through the middle residual alone.
     """
+
+    zero_conv_factor = 1.0
+    warmup_steps = 0
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
         super().__init__(**latent_diffusion_options)
@@ -108,6 +115,25 @@ class ControlLDM(LatentDiffusion):
         parts = [child for child in control.children() if child not in unused]
         return parts + ([] if self.sd_locked else [unet.output_blocks, unet.out])
 
+    def configure_optimizers(self):
+        """AdamW over what trains, the branch's own new layers in a group of their own; with its warm-up, if any."""
+        self.lock()
+        control = self.control_model
+        new = {*control.zero_convs.parameters(), *control.input_hint_block.parameters()}
+        new |= {*control.middle_block_out.parameters()}
+        trained = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            dict(params=[p for p in trained if p not in new]),
+            dict(params=[p for p in trained if p in new], lr=self.learning_rate * self.zero_conv_factor),
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        if not self.warmup_steps:
+            return optimizer
+        warmup = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, (step + 1) / self.warmup_steps)
+        )
+        return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=warmup, interval="step"))
+
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, hint_channels, H, W) in [0, 1]]))."""
         z, cond = super().get_input(batch, k, bs, generator)
@@ -128,12 +154,43 @@ class ControlLDM(LatentDiffusion):
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)
 
     @torch.no_grad()
-    def sample_log(self, cond, batch_size, ddim, ddim_steps, unconditional_conditioning, scale, **options):
-        """(samples, intermediates) as latents, sized by the hint; drawn by DDIM."""
-        from cldm.ddim_hacked import DDIMSampler
-
+    def sample_log(self, cond, batch_size, ddim_steps, scale, ddim_eta=0.0):
+        """(samples, intermediates) as latents of the hint's size, drawn by DDIM with guidance `scale`."""
         h, w = (side // 8 for side in cond["c_concat"][0].shape[-2:])
-        options |= dict(
-            unconditional_conditioning=unconditional_conditioning, unconditional_guidance_scale=scale
+        uncond = {**cond, "c_crossattn": [self.get_unconditional_conditioning(batch_size)]}
+        return DDIMSampler(self).sample(
+            ddim_steps,
+            batch_size,
+            (self.channels, h, w),
+            cond,
+            eta=ddim_eta,
+            verbose=False,
+            unconditional_guidance_scale=scale,
+            unconditional_conditioning=uncond,
         )
-        return DDIMSampler(self).sample(ddim_steps, batch_size, (self.channels, h, w), cond, **options)
+
+    @torch.no_grad()
+    def log_images(
+        self,
+        batch,
+        N=4,
+        sample=False,
+        ddim_steps=50,
+        ddim_eta=0.0,
+        unconditional_guidance_scale=9.0,
+        split="train",
+    ):
+        """Name -> images (n, 3, H, W) in [-1, 1] for the image log; the hint as `control` in [0, 1] scaled to it."""
+        z, cond = self.get_input(batch, self.first_stage_key, bs=N)
+        n, hint = len(z), cond["c_concat"][0]
+        log = dict(
+            reconstruction=self.decode_first_stage(z),
+            control=hint * 2.0 - 1.0,
+            conditioning=log_txt_as_img(hint.shape[:1:-1], batch[self.cond_stage_key][:n]),
+        )
+        if sample:
+            log["samples"] = self.decode_first_stage(self.sample_log(cond, n, ddim_steps, 1.0, ddim_eta)[0])
+        scale = unconditional_guidance_scale
+        guided, _ = self.sample_log(cond, n, ddim_steps, scale, ddim_eta)
+        log[f"samples_cfg_scale_{scale:.2f}"] = self.decode_first_stage(guided)
+        return log

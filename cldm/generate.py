@@ -96,9 +96,7 @@ def _denoiser(model, hints, prompts, settings, timesteps):
     text = dict(c_crossattn=[model.get_learned_conditioning(prompts)])
     negative = dict(c_crossattn=[model.get_learned_conditioning([settings.negative_prompt] * len(prompts))])
     hint = None if hints is None else [hints.to(model.device)]
-    plain = guided_denoiser(
-        model, {**text, "c_concat": None}, {**negative, "c_concat": None}, settings.scale
-    )
+    plain = guided_denoiser(model, {**text, "c_concat": None}, {**negative, "c_concat": None}, settings.scale)
     if hint is None or settings.strength == 0:
         return plain
     guess = None if settings.guess_mode else hint
@@ -145,7 +143,9 @@ def _batched_hints(hint, num, model):
     channels = model.control_model.hint_channels
     if hint.ndim not in (3, 4) or hint.shape[-1] != channels:
         raise ValueError(f"a hint must be (H, W, {channels}), got {tuple(hint.shape)}")
-    hint = repeat(hint, "h w c -> b c h w", b=num) if hint.ndim == 3 else rearrange(hint, "b h w c -> b c h w")
+    hint = (
+        repeat(hint, "h w c -> b c h w", b=num) if hint.ndim == 3 else rearrange(hint, "b h w c -> b c h w")
+    )
     if len(hint) != num:
         raise ValueError(f"got {len(hint)} hints for {num} pictures")
     return hint
@@ -153,4 +153,6 @@ def _batched_hints(hint, num, model):
 
 def _check_size(height, width):
     if height % 64 or width % 64 or not (64 <= height <= 4096 and 64 <= width <= 4096):
-        raise ValueError(f"height and width must be multiples of 64 between 64 and 4096, got {height} x {width}")
+        raise ValueError(
+            f"height and width must be multiples of 64 between 64 and 4096, got {height} x {width}"
+        )

@@ -23,7 +23,9 @@ class HintEncoder:
         """From a dict with `names` and `colours`; the inverse of `metadata`."""
         names, colours = (tuple(metadata[key]) for key in ("names", "colours"))
         if len(names) != len(colours):
-            raise ValueError(f"regions need one colour each, got {len(names)} names and {len(colours)} colours")
+            raise ValueError(
+                f"regions need one colour each, got {len(names)} names and {len(colours)} colours"
+            )
         return cls(names, tuple(tuple(int(v) for v in colour) for colour in colours))
 
     def metadata(self) -> dict:

@@ -41,7 +41,12 @@ class AutoencoderTraining(pl.LightningModule):
     def __init__(self, autoencoder, learning_rate, num_steps, crop, kl_weight=1e-4):
         super().__init__()
         self.autoencoder = autoencoder
-        self.learning_rate, self.num_steps, self.crop, self.kl_weight = learning_rate, num_steps, crop, kl_weight
+        self.learning_rate, self.num_steps, self.crop, self.kl_weight = (
+            learning_rate,
+            num_steps,
+            crop,
+            kl_weight,
+        )
 
     def preserve_variance(self):
         """Initialise every convolution so that its output has its input's variance."""
@@ -71,8 +76,38 @@ class AutoencoderTraining(pl.LightningModule):
         self.log("val_psnr", psnr(reconstruction.float(), x).mean(), prog_bar=True, on_epoch=True)
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(self.autoencoder.parameters(), self.learning_rate, (0.9, 0.95), weight_decay=0.0)
+        optimizer = torch.optim.AdamW(
+            self.autoencoder.parameters(), self.learning_rate, (0.9, 0.95), weight_decay=0.0
+        )
         return warm_up_and_cosine(optimizer, self.num_steps)
+
+
+def standardize_latents(autoencoder, moments):
+    """Fold each latent channel's mean and deviation into the convolutions around it: then scale_factor is 1.
+
+    `moments` (n, 2 c, h, w) of many pictures; they are brought to the new scale as well and returned.
+    """
+    mean, logvar = moments.chunk(2, dim=1)
+    shift = mean.mean(dim=(0, 2, 3))
+    scale = (mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))).sqrt()
+    into, out = autoencoder.quant_conv, autoencoder.post_quant_conv
+    c = autoencoder.embed_dim
+    with torch.no_grad():
+        into.bias[:c] = (into.bias[:c] - shift) / scale
+        into.weight[:c] /= scale[:, None, None, None]
+        into.bias[c:] -= 2 * scale.log()
+        out.bias += torch.einsum("oi,i->o", out.weight[:, :, 0, 0], shift)
+        out.weight *= scale[None, :, None, None]
+    shift, scale = shift[:, None, None], scale[:, None, None]
+    return torch.cat([(mean - shift) / scale, logvar - 2 * scale.log()], dim=1)
+
+
+@torch.no_grad()
+def latent_moments(autoencoder, images, batch_size=64):
+    """uint8 images (n, H, W, 3) -> moments (n, 2 c, H/8, W/8) float32."""
+    return torch.cat(
+        [autoencoder.encode(to_unit_range(chunk)).parameters for chunk in images.split(batch_size)]
+    )
 
 
 class BaseTraining(LatentDiffusion):
@@ -92,14 +127,8 @@ class BaseTraining(LatentDiffusion):
     def configure_optimizers(self):
         self.lock()
         parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.99), weight_decay=0.01, fused=True)
+        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.99), weight_decay=0.01)
         return warm_up_and_cosine(optimizer, self.num_steps, warm_up=200)
-
-
-@torch.no_grad()
-def latent_moments(autoencoder, images, batch_size=64):
-    """uint8 images (n, H, W, 3) -> moments (n, 2 c, H/8, W/8) float32, on the CPU."""
-    return torch.cat([autoencoder.encode(to_unit_range(chunk)).parameters for chunk in images.split(batch_size)])
 
 
 @torch.no_grad()
@@ -108,7 +137,7 @@ def prompt_gap(model, batch, timestep, seed=0):
 
     Right below rotated means that the prompt is used; the gap shows long before the eye sees it.
     """
-    x, cond = model.get_input(batch, model.first_stage_key)
+    x, cond = model.get_input(batch, model.first_stage_key, generator=torch.Generator().manual_seed(seed))
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
     t = torch.full((len(x),), timestep, device=x.device)
     right = cond["c_crossattn"][0]

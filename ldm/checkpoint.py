@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class CheckpointError(ValueError):
 def read_state_dict(path) -> dict[str, torch.Tensor]:
     """The tensors of a .ckpt or .safetensors file by name, on the CPU, memory-mapped where the format allows.
 
-    Recognised by content, not by name; `{"state_dict": ...}` is unwrapped. Nothing in the file is ever executed.
+    Recognised by content, not by name; `{"state_dict": ...}` is unwrapped. Nothing in the file is executed.
     """
     if file_kind(path) == "safetensors":
         with open_safetensors(path) as file:
@@ -127,7 +128,11 @@ def first_line(error):
 
 
 def write_state_dict(state, path, metadata: dict | None = None, overwrite=False):
-    """Write tensors by name as .ckpt (bare) or .safetensors (with metadata: strings, dicts, lists), all or nothing."""
+    """Write tensors by name, all or nothing: as .ckpt (bare) or .safetensors (with metadata).
+
+    Args:
+        metadata: strings, dicts and lists by name.
+    """
     path = check_writable(path, overwrite)
     state = stand_alone(state)
     size = sum(tensor.nbytes for tensor in state.values())
@@ -141,8 +146,7 @@ def write_state_dict(state, path, metadata: dict | None = None, overwrite=False)
         if path.suffix == ".safetensors":
             save_file(state, temporary, metadata={"format": "pt", **texts})
         else:
-            with open(temporary, "wb") as file:
-                torch.save(state, file)
+            torch.save(state, temporary)
 
     try:
         write_atomically(path, write)
@@ -168,7 +172,7 @@ def check_writable(path, overwrite=False):
 
 
 def stand_alone(state):
-    """The same tensors, contiguous, none a view of a larger one or of another: torch.load would keep such ties."""
+    """The same tensors, contiguous, none a view of a larger one or of another: files would keep such ties."""
     seen, result = set(), {}
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()
@@ -181,13 +185,11 @@ def stand_alone(state):
 
 
 def write_atomically(path, writer):
-    """Call `writer(temporary_path)`; the file appears under its name once it is complete and on the disk."""
+    """Call `writer(path)` with a temporary path of the same name; the file appears once complete, on the disk."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
         writer(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

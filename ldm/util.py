@@ -1,6 +1,7 @@
 """From a yaml's `target` and `params` to an object, and small helpers around it."""
 
 import importlib
+import textwrap
 
 
 def get_obj_from_str(path: str):
@@ -28,3 +29,21 @@ def refuse_unless(condition: bool, name: str, value, why: str):
     """A published yaml key that this code accepts but that has one honest value: refuse any other."""
     if not condition:
         raise ValueError(f"{name}: {value!r} is not supported: {why}")
+
+
+def log_txt_as_img(wh, texts: list[str], size=None):
+    """Texts as black-on-white images (b, 3, height, width) in [-1, 1], wrapped to the width. `wh`: (width, height)."""
+    import numpy as np
+    import torch
+    from einops import rearrange
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = wh
+    size = size or max(10, width // 25)
+    font, images = ImageFont.load_default(size), []
+    for text in texts:
+        image = Image.new("RGB", (width, height), "white")
+        lines = textwrap.fill(text, max(8, int(width / (0.55 * size))))
+        ImageDraw.Draw(image).multiline_text((4, 4), lines, fill="black", font=font)
+        images.append(np.asarray(image))
+    return rearrange(torch.from_numpy(np.stack(images)), "b h w c -> b c h w").float() / 127.5 - 1.0

@@ -2,9 +2,9 @@
 
 from einops import rearrange
 from torch import nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 
-from ldm.modules.diffusionmodules.util import checkpoint, zero_module
+from ldm.modules.diffusionmodules.util import attend, checkpoint, zero_module
 
 
 class GEGLU(nn.Module):
@@ -46,7 +46,7 @@ class CrossAttention(nn.Module):
             rearrange(t, "b n (h d) -> b h n d", h=self.heads)
             for t in (self.to_q(x), self.to_k(context), self.to_v(context))
         )
-        return self.to_out(rearrange(scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
+        return self.to_out(rearrange(attend(q, k, v), "b h n d -> b n (h d)"))
 
 
 class BasicTransformerBlock(nn.Module):

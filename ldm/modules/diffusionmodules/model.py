@@ -3,8 +3,9 @@
 import torch
 from einops import rearrange
 from torch import nn
-from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
+from torch.nn.functional import interpolate, pad, silu
 
+from ldm.modules.diffusionmodules.util import attend
 from ldm.util import refuse_unless
 
 
@@ -61,7 +62,7 @@ class AttnBlock(nn.Module):
         h, w = x.shape[-2:]
         normed = self.norm(x)
         q, k, v = (rearrange(conv(normed), "b c h w -> b 1 (h w) c") for conv in (self.q, self.k, self.v))
-        attended = scaled_dot_product_attention(q, k, v)
+        attended = attend(q, k, v)
         return x + self.proj_out(rearrange(attended, "b 1 (h w) c -> b c h w", h=h, w=w))
 
 

@@ -3,7 +3,8 @@
 import torch
 from einops import rearrange
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+
+from ldm.modules.diffusionmodules.util import attend
 
 NUM_POSITIONS = 77
 
@@ -28,7 +29,7 @@ class CausalSelfAttention(nn.Module):
             rearrange(proj(x), "b n (h d) -> b h n d", h=self.num_heads)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        x = scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = attend(q, k, v, is_causal=True)
         return self.out_proj(rearrange(x, "b h n d -> b n (h d)"))
 
 

@@ -1,0 +1,179 @@
+"""What happens beside training: progress, checkpoints, and the measurement of control."""
+
+import csv
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from cldm.evaluate import control_score, score
+from cldm.generate import Settings
+from cldm.report import write_report
+from ldm.checkpoint import write_state_dict
+
+LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal
+
+
+class Progress(pl.Callback):
+    """Optimizer steps, pictures seen, pictures a second, loss and time left, on one line of the terminal."""
+
+    def __init__(self, options):
+        self.options = options
+        self.loss = self.last_line = None
+
+    def on_train_start(self, trainer, pl_module):
+        self.pictures_per_step = self.options.batch_size * self.options.accumulate * trainer.world_size
+        self.first_step, self.start, self.last_line = trainer.global_step, time.monotonic(), 0.0
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step, total = trainer.global_step, self.options.max_steps
+        now = time.monotonic()
+        patience = 0.5 if sys.stdout.isatty() else LINE_EVERY
+        done = step - self.first_step
+        if not trainer.is_global_zero or not done or (now - self.last_line < patience and step < total):
+            return
+        self.last_line = now
+        loss = float(trainer.callback_metrics["train/loss_simple"])
+        self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
+        rate = done / (now - self.start)
+        line = (
+            f"step {step}/{total}  {step * self.pictures_per_step:,} pictures  "
+            f"{rate * self.pictures_per_step:.1f} pictures/s  loss {self.loss:.4f}  "
+            f"{duration((total - step) / rate)} left"
+        )
+        print(
+            f"\r{line:<100}" if sys.stdout.isatty() else line,
+            end="" if sys.stdout.isatty() else "\n",
+            flush=True,
+        )
+
+    def on_train_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            took = duration(time.monotonic() - self.start)
+            print(f"\ntrained to step {trainer.global_step} in {took}: {self.options.run}", flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Checkpoints(pl.Callback):
+    """Every `checkpoint_every` steps, at the end and on the way out of an exception, writes
+
+    last.ckpt                    what the same command resumes from: trained weights, optimizer, position
+    control.safetensors          the newest control branch alone, with its metadata
+    control_step_000500...       the same at its step; with full_checkpoints also the whole model, full_step_...
+    """
+
+    def __init__(self, run, options, metadata):
+        self.run, self.options, self.metadata = Path(run), options, metadata
+        self.saved_step = None
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step and trainer.global_step % self.options.checkpoint_every == 0:
+            self.save(trainer, pl_module)
+
+    def on_train_end(self, trainer, pl_module):
+        self.save(trainer, pl_module)
+
+    def save(self, trainer, pl_module):
+        step = trainer.global_step
+        if step == self.saved_step:
+            return
+        self.saved_step = step
+        trainer.save_checkpoint(self.run / "last.ckpt", weights_only=False)
+        if not trainer.is_global_zero:
+            return
+        state = pl_module.state_dict()
+        trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+        control = {k: v for k, v in state.items() if k.startswith("control_model.") or k in trained}
+        metadata = {**self.metadata, "step": str(step)}
+        for name in (f"control_step_{step:06}.safetensors", "control.safetensors"):
+            write_state_dict(control, self.run / name, metadata, overwrite=True)
+        if self.options.full_checkpoints:
+            write_state_dict(state, self.run / f"full_step_{step:06}.safetensors", metadata, overwrite=True)
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        """Leave the locked weights out of what Lightning saves: they are in the base."""
+        trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}
+
+
+class ControlMetric(pl.Callback):
+    """Measures control mIoU on held-out maps every `measure_every` steps; writes control_miou.csv and the report.
+
+    Once, at the start: the ceiling (the judge on the real pictures) and the floor (the same prompts and seeds
+    without control). Only rank 0 measures.
+    """
+
+    def __init__(self, run, held_out, encoder, judge, options):
+        self.run, self.encoder, self.judge, self.options = Path(run), encoder, judge, options
+        items = [held_out[i] for i in range(min(options.measure_maps, len(held_out)))]
+        self.maps = np.stack([encoder.to_ids((item["hint"] * 255).round()) for item in items])
+        self.real = np.stack([((item["jpg"] + 1) * 127.5).round() for item in items]).astype(np.uint8)
+        self.prompts = [item["txt"] for item in items]
+        self.settings = Settings(
+            steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
+        )
+        self.ceiling = self.floor = None
+        self.strips = {}
+
+    def on_train_start(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            self.ceiling = score(self.real, self.maps, self.judge, self.encoder.names)
+            self.floor = self._measure(trainer, pl_module, strength=0.0)
+            print(
+                f"control mIoU: floor {self.floor.miou:.3f} (no control), ceiling {self.ceiling.miou:.3f} (photos)"
+            )
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step = trainer.global_step
+        due = step % self.options.measure_every == 0 or step == self.options.max_steps
+        if trainer.is_global_zero and step and due and step not in self.strips:
+            result = self._measure(trainer, pl_module)
+            self._record(step, result)
+
+    def _measure(self, trainer, pl_module, **changes):
+        pl_module.eval()
+        with trainer.precision_plugin.forward_context(), torch.no_grad():
+            settings = replace(self.settings, **changes)
+            result = control_score(pl_module, self.maps, self.prompts, self.encoder, self.judge, settings)
+        pl_module.train()
+        return result
+
+    def _record(self, step, result):
+        path = self.run / "control_miou.csv"
+        rows = [row for row in read_rows(path) if int(row["step"]) < step]
+        pictures = step * self.options.batch_size * self.options.accumulate
+        row = dict(step=step, pictures=pictures, miou=f"{result.miou:.4f}")
+        row |= dict(floor=f"{self.floor.miou:.4f}", ceiling=f"{self.ceiling.miou:.4f}")
+        rows.append(row | {name: f"{value:.4f}" for name, value in result.iou.items()})
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[-1].keys(), restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        self.strips[step] = result.pictures
+        print(f"\nstep {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou), flush=True)
+        write_report(
+            self.run, rows, self.encoder, self.maps, self.prompts, self.real, self.floor, self.strips
+        )
+
+
+def region_text(iou: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in iou.items())
+
+
+def read_rows(path) -> list[dict]:
+    """The rows of a csv file, none if it does not exist."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

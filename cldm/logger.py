@@ -1,0 +1,73 @@
+"""The image log: every so many optimizer steps, what the model reconstructs, sees and draws, as PNG grids."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from einops import rearrange
+from PIL import Image
+from torch.nn.functional import pad
+
+
+class ImageLogger(pl.Callback):
+    """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 pictures a row, from rank 0.
+
+    Args:
+        batch_frequency: in optimizer steps, however many micro-batches each accumulates.
+        log_first_step: also log the first batch of training.
+        log_images_kwargs: passed on to the model's `log_images`.
+    """
+
+    def __init__(
+        self,
+        batch_frequency=2000,
+        max_images=4,
+        clamp=True,
+        rescale=True,
+        disabled=False,
+        log_first_step=False,
+        log_images_kwargs=None,
+    ):
+        super().__init__()
+        self.batch_frequency, self.max_images, self.clamp, self.rescale = (
+            batch_frequency,
+            max_images,
+            clamp,
+            rescale,
+        )
+        self.disabled, self.log_first_step = disabled, log_first_step
+        self.log_images_kwargs = log_images_kwargs or {}
+        self.last_step = None
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step = trainer.global_step
+        due = step % self.batch_frequency == 0 if step else False
+        due = due or (self.log_first_step and self.last_step is None)
+        if self.disabled or not due or step == self.last_step or not trainer.is_global_zero:
+            return
+        self.last_step = step
+        with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
+            was_training = pl_module.training
+            pl_module.eval()
+            images = pl_module.log_images(batch, N=self.max_images, split="train", **self.log_images_kwargs)
+            pl_module.train(was_training)
+        folder = Path(trainer.default_root_dir) / "image_log" / "train"
+        self.save(folder, images, step, trainer.current_epoch, batch_idx)
+
+    def save(self, folder, images, step, epoch, batch_idx):
+        """Write name -> images (n, 3, H, W) as one PNG grid each."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, batch in images.items():
+            batch = batch[: self.max_images].detach().float().cpu()
+            batch = batch.clamp(-1.0, 1.0) if self.clamp else batch
+            batch = (batch + 1.0) / 2.0 if self.rescale else batch
+            path = folder / f"{name}_gs-{step:06}_e-{epoch:06}_b-{batch_idx:06}.png"
+            Image.fromarray(grid(batch)).save(path)
+
+
+def grid(images, columns=4):
+    """Images (n, 3, H, W) in [0, 1] -> one uint8 picture (rows H, columns W, 3), black where there is none."""
+    columns = min(columns, len(images))
+    images = pad(images, (0, 0, 0, 0, 0, 0, 0, -len(images) % columns))
+    joined = rearrange(images, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)
+    return (joined * 255).round().clamp(0, 255).to(torch.uint8).numpy()

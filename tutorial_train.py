@@ -1,0 +1,81 @@
+"""Train a ControlNet on a training folder; run the same command again to resume.
+
+python tutorial_train.py                                                    # SD1.5 if it was grafted, else the tiny base
+python tutorial_train.py --config models/train_tiny.yaml max_steps=300      # minutes on a laptop's CPU
+python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 accumulate=8
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+NUM_DOLLS = 4000
+OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
+
+
+def parse_arguments():
+    from cldm.train import describe_options, parse_options
+
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="options:\n" + describe_options(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="YAML", help="preset of options (default: by what is in models/)")
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="options, over the preset's")
+    arguments = parser.parse_args()
+    grafted = any(Path("models").glob("control_sd15_ini.*"))
+    preset = arguments.config or f"models/train_{'sd15' if grafted else 'tiny'}.yaml"
+    if not Path(preset).is_file():
+        sys.exit(f"error: --config {preset} does not exist")
+    return parse_options([preset], arguments.options), preset
+
+
+def prepare(options):
+    """Make what the embedded default still lacks: paper dolls and the grafted tiny base."""
+    from annotator.imaterialist import build_training_folder
+    from annotator.paperdoll import make_dolls
+
+    if options.data == "training/dolls" and not Path(options.data, "prompt.json").exists():
+        print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
+        make_dolls("data/dolls", NUM_DOLLS, workers=2)
+        build_training_folder("data/dolls", options.data, workers=2)
+    if options.base == "models/control_tiny_ini.safetensors" and not Path(options.base).exists():
+        from cldm.graft import add_control
+
+        print(f"{options.base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
+        add_control("models/tiny/base.safetensors", options.base)
+    if not Path(options.base).exists():
+        raise FileNotFoundError(f"{options.base} does not exist: make it with python tool_add_control.py")
+
+
+def judge_of(options):
+    """(held-out items, hint encoder, judge) for control mIoU, all None where there is no segmenter."""
+    from annotator.segment import PixelSegmenter
+    from cldm.hint import HintEncoder
+    from tutorial_dataset import MyDataset
+
+    regions = Path(options.data, "regions.yaml")
+    encoder = HintEncoder.from_file(regions) if regions.exists() else None
+    if not options.segmenter or encoder is None:
+        print("no segmenter or no regions.yaml: control mIoU is not measured")
+        return None, encoder, None
+    return MyDataset(options.data, "val"), encoder, PixelSegmenter.load(options.segmenter).segment
+
+
+def main():
+    try:
+        options, preset = parse_arguments()
+        print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
+        prepare(options)
+        from cldm.train import train
+        from tutorial_dataset import MyDataset
+
+        train(options, MyDataset(options.data, "train"), *judge_of(options))
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"report: {Path(options.run, 'report.html').absolute()}")
+
+
+if __name__ == "__main__":
+    main()
