@@ -1,4 +1,4 @@
-"""ControlNet (arXiv 2302.05543): a trainable copy of the U-Net's encoder that steers the locked U-Net by residuals."""
+"""ControlNet (arXiv 2302.05543): a trainable copy of the U-Net's encoder that steers the locked U-Net."""
 
 import torch
 from einops import rearrange
@@ -47,7 +47,7 @@ class ControlNet(UNetEncoder):
         self.middle_block_out = zero_conv(self.skip_channels[-1])
 
     def forward(self, x, hint, timesteps, context, only_mid_control=False):
-        """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` a list of the middle's alone."""
+        """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` the middle's alone."""
         self._check_hint(x, hint)
         emb = self.embed_time(timesteps)
         h, skips = self.encode(x, emb, context, stem_residual=self.input_hint_block(hint))
@@ -71,11 +71,11 @@ def zero_conv(channels):
 class ControlLDM(LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
-    Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of the
-    layers that do not come from the U-Net (zero convolutions, hint block), and `warmup_steps`.
+    Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
+    the layers that do not come from the U-Net (zero convolutions, hint block), and `warmup_steps`.
 
-    `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False trains
-    the U-Net's decoder along; `only_mid_control` controls (and trains) through the middle residual alone.
+    `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
+    trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
     """
 
     zero_conv_factor = 1.0
@@ -116,7 +116,7 @@ class ControlLDM(LatentDiffusion):
         return parts + ([] if self.sd_locked else [unet.output_blocks, unet.out])
 
     def configure_optimizers(self):
-        """AdamW over what trains, the branch's own new layers in a group of their own; with its warm-up, if any."""
+        """AdamW over what trains, the branch's new layers in a group of their own; with a warm-up, if any."""
         self.lock()
         control = self.control_model
         new = {*control.zero_convs.parameters(), *control.input_hint_block.parameters()}
@@ -135,7 +135,7 @@ class ControlLDM(LatentDiffusion):
         return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=warmup, interval="step"))
 
     def get_input(self, batch, k, bs=None, generator=None):
-        """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, hint_channels, H, W) in [0, 1]]))."""
+        """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""
         z, cond = super().get_input(batch, k, bs, generator)
         hint = rearrange(batch[self.control_key][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
         return z, {**cond, "c_concat": [hint]}
@@ -180,7 +180,7 @@ class ControlLDM(LatentDiffusion):
         unconditional_guidance_scale=9.0,
         split="train",
     ):
-        """Name -> images (n, 3, H, W) in [-1, 1] for the image log; the hint as `control` in [0, 1] scaled to it."""
+        """Name -> images (n, 3, H, W) in [-1, 1] for the image log; `control` is the hint, scaled to that."""
         z, cond = self.get_input(batch, self.first_stage_key, bs=N)
         n, hint = len(z), cond["c_concat"][0]
         log = dict(

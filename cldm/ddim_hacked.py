@@ -11,8 +11,8 @@ from ldm.util import refuse_unless
 def guided_denoiser(model, cond, uncond=None, scale=1.0):
     """A denoiser (x, timestep) -> (noise, x_0) of `model` under classifier-free guidance (arXiv 2207.12598).
 
-    Both predictions come from one call on a doubled batch when the two conditions have the same structure, from
-    two otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
+    Both predictions come from one call on a doubled batch when the two conditions have the same structure,
+    from two otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
     """
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class DDIMSampler:
         self.model, self.ddpm_num_timesteps = model, model.num_timesteps
 
     def make_schedule(self, ddim_num_steps, ddim_discretize="uniform", ddim_eta=0.0, verbose=True):
-        """Set ddim_timesteps and the tables ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas}, each (S,)."""
+        """Set ddim_timesteps and ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas}, each (S,)."""
         total = self.ddpm_num_timesteps
         self.ddim_timesteps = make_ddim_timesteps(ddim_discretize, ddim_num_steps, total, verbose)
         alphas_cumprod = self.model.alphas_cumprod.double().cpu().numpy()

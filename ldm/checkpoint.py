@@ -185,7 +185,7 @@ def stand_alone(state):
 
 
 def write_atomically(path, writer):
-    """Call `writer(path)` with a temporary path of the same name; the file appears once complete, on the disk."""
+    """Call `writer(path)` with a temporary path of the same name; the file appears once it is complete."""
     path = Path(path)
     with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
         temporary = Path(folder) / path.name

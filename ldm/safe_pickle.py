@@ -1,7 +1,8 @@
 """A pickle module for torch.load that runs nothing but the rebuilding of tensors.
 
-Old Lightning checkpoints hold callbacks, numpy scalars and classes of packages long gone beside their weights.
-Every global a pickle names, other than the few of a tensor, becomes a class without behaviour; nothing is imported.
+Old Lightning checkpoints hold callbacks, numpy scalars and classes of packages long gone beside their
+weights. Every global a pickle names, other than the few of a tensor, becomes a class without behaviour;
+nothing is imported.
 """
 
 import pickle
@@ -29,7 +30,7 @@ class MaliciousPickleError(pickle.UnpicklingError):
 
 
 class Placeholder:
-    """Stands for an object of any other class: accepts every way a pickle has to fill one, and keeps nothing."""
+    """Stands for an object of any other class: takes every way a pickle has to fill one, keeps nothing."""
 
     def __new__(cls, *args, **kwargs):
         return object.__new__(cls)

@@ -13,7 +13,7 @@ def get_obj_from_str(path: str):
 
 
 def instantiate_from_config(config):
-    """Build `config["target"]` with the keyword arguments in `config["params"]` (a dict or an OmegaConf node)."""
+    """Build `config["target"]` with keyword arguments `config["params"]` (a dict or an OmegaConf node)."""
     if "target" not in config:
         raise ValueError(f"a config needs a `target` that names its class, got the keys {sorted(config)}")
     params = config.get("params") or {}
@@ -32,7 +32,7 @@ def refuse_unless(condition: bool, name: str, value, why: str):
 
 
 def log_txt_as_img(wh, texts: list[str], size=None):
-    """Texts as black-on-white images (b, 3, height, width) in [-1, 1], wrapped to the width. `wh`: (width, height)."""
+    """Texts, black on white, wrapped -> images (b, 3, height, width) in [-1, 1]. `wh`: (width, height)."""
     import numpy as np
     import torch
     from einops import rearrange

@@ -10,8 +10,8 @@ class AutoencoderKL(nn.Module):
     """Images (b, 3, H, W) in [-1, 1] <-> latents (b, embed_dim, H/f, W/f).
 
     Args: the published yaml's. `ddconfig` describes encoder and decoder; its `resolution` has no effect, and
-    `num_groups` (32 in every published checkpoint) is for widths that 32 does not divide well. `lossconfig` and
-    `monitor` belong to adversarial pre-training, which this project does not do.
+    `num_groups` (32 in every published checkpoint) is for widths that 32 does not divide well. `lossconfig`
+    and `monitor` belong to adversarial pre-training, which this project does not do.
     """
 
     def __init__(self, ddconfig, embed_dim, lossconfig=None, monitor=None, ckpt_path=None):

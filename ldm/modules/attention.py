@@ -52,7 +52,7 @@ class CrossAttention(nn.Module):
 class BasicTransformerBlock(nn.Module):
     """Self-attention, cross-attention, feed-forward, each pre-normed and residual, on tokens (b, n, c).
 
-    The class attributes are the seams for reference tokens and for image prompts: a subclass names its own classes.
+    The class attributes are the seams for reference tokens and image prompts: a subclass names its own.
     """
 
     self_attention = CrossAttention

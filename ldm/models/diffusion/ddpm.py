@@ -1,4 +1,4 @@
-"""Diffusion in the latent space of a locked autoencoder: schedule, losses and the Lightning module around them."""
+"""Diffusion in the latent space of a locked autoencoder: the loss and the Lightning module around it."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -7,8 +7,9 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from ldm.models.diffusion.schedule import NoiseSchedule
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
-from ldm.modules.diffusionmodules.util import extract_into_tensor, make_beta_schedule
+from ldm.modules.diffusionmodules.util import make_beta_schedule
 from ldm.util import instantiate_from_config, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
@@ -22,12 +23,13 @@ class DiffusionWrapper(nn.Module):
         self.diffusion_model = instantiate_from_config(unet_config)
 
 
-class LatentDiffusion(pl.LightningModule):
+class LatentDiffusion(NoiseSchedule, pl.LightningModule):
     """Stable Diffusion 1.x/2.x: autoencoder, text encoder, U-Net and their noise schedule.
 
     Args are the published yaml's. `cond_stage_trainable` trains the text encoder along with the U-Net, as one
-    does before there is a checkpoint. Set from outside before training: `learning_rate`, `prompt_dropout` (share
-    of prompts replaced by the empty one), `seed` (noise and timesteps then depend on seed, step and rank alone).
+    does before there is a checkpoint. Set from outside before training: `learning_rate`, `prompt_dropout`
+    (share of prompts replaced by the empty one), `seed` (noise and timesteps then depend on seed, step and
+    rank alone).
     """
 
     learning_rate = 1e-5
@@ -68,11 +70,8 @@ class LatentDiffusion(pl.LightningModule):
         refuse_unless(
             not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
         )
-        self.parameterization, self.scale_factor, self.log_every_t = (
-            parameterization,
-            scale_factor,
-            log_every_t,
-        )
+        self.parameterization, self.scale_factor = parameterization, scale_factor
+        self.log_every_t = log_every_t
         self.first_stage_key, self.cond_stage_key = first_stage_key, cond_stage_key
         self.image_size, self.channels, self.monitor = image_size, channels, monitor
         self.cond_stage_trainable = cond_stage_trainable
@@ -81,31 +80,6 @@ class LatentDiffusion(pl.LightningModule):
         self.cond_stage_model = instantiate_from_config(cond_stage_config)
         self.register_schedule(make_beta_schedule(beta_schedule, timesteps, linear_start, linear_end))
         self.lock()
-
-    def register_schedule(self, betas):
-        """Buffers (T,) fp32 of the forward process and its posterior (arXiv 2006.11239, equations 4 and 7)."""
-        alphas_cumprod = np.cumprod(1.0 - betas)
-        prev = np.append(1.0, alphas_cumprod[:-1])
-        variance = betas * (1.0 - prev) / (1.0 - alphas_cumprod)
-        self.num_timesteps = len(betas)
-        buffers = dict(
-            betas=betas,
-            alphas_cumprod=alphas_cumprod,
-            alphas_cumprod_prev=prev,
-            sqrt_alphas_cumprod=np.sqrt(alphas_cumprod),
-            sqrt_one_minus_alphas_cumprod=np.sqrt(1.0 - alphas_cumprod),
-            log_one_minus_alphas_cumprod=np.log(1.0 - alphas_cumprod),
-            sqrt_recip_alphas_cumprod=np.sqrt(1.0 / alphas_cumprod),
-            sqrt_recipm1_alphas_cumprod=np.sqrt(1.0 / alphas_cumprod - 1),
-            posterior_variance=variance,
-            posterior_log_variance_clipped=np.log(np.maximum(variance, 1e-20)),
-            posterior_mean_coef1=betas * np.sqrt(prev) / (1.0 - alphas_cumprod),
-            posterior_mean_coef2=(1.0 - prev) * np.sqrt(1.0 - betas) / (1.0 - alphas_cumprod),
-            logvar=np.zeros_like(betas),
-        )
-        for name, values in buffers.items():
-            # on the CPU even while weights are built on the meta device: files of old leave some of them out
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32, device="cpu"))
 
     def trainable_parts(self) -> list[nn.Module]:
         """The modules that training changes; everything else is locked."""
@@ -128,48 +102,6 @@ class LatentDiffusion(pl.LightningModule):
     def configure_optimizers(self):
         self.lock()
         return torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], lr=self.learning_rate)
-
-    def q_sample(self, x_start, t, noise):
-        """x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise (arXiv 2006.11239, equation 4)."""
-        a, b = self._coefficients(t, x_start)
-        return a * x_start + b * noise
-
-    def get_v(self, x, noise, t):
-        """v = sqrt(a_t) noise - sqrt(1 - a_t) x_0 (arXiv 2202.00512)."""
-        a, b = self._coefficients(t, x)
-        return a * noise - b * x
-
-    def predict_start_from_noise(self, x_t, t, noise):
-        recip, recipm1 = (
-            extract_into_tensor(buffer, t, x_t.shape)
-            for buffer in (self.sqrt_recip_alphas_cumprod, self.sqrt_recipm1_alphas_cumprod)
-        )
-        return recip * x_t - recipm1 * noise
-
-    def predict_start_from_z_and_v(self, x_t, t, v):
-        a, b = self._coefficients(t, x_t)
-        return a * x_t - b * v
-
-    def predict_eps_from_z_and_v(self, x_t, t, v):
-        a, b = self._coefficients(t, x_t)
-        return a * v + b * x_t
-
-    def _coefficients(self, t, x):
-        return (
-            extract_into_tensor(buffer, t, x.shape)
-            for buffer in (self.sqrt_alphas_cumprod, self.sqrt_one_minus_alphas_cumprod)
-        )
-
-    def predictions(self, x_t, t, output):
-        """The U-Net's output -> (noise, x_0) that it stands for under this parameterization."""
-        if self.parameterization == "v":
-            return self.predict_eps_from_z_and_v(x_t, t, output), self.predict_start_from_z_and_v(
-                x_t, t, output
-            )
-        if self.parameterization == "eps":
-            return output, self.predict_start_from_noise(x_t, t, output)
-        a, b = self._coefficients(t, x_t)
-        return (x_t - a * output) / b, output
 
     def get_first_stage_encoding(self, posterior, generator=None):
         """Posterior over latents -> scaled latents, drawn with `generator` or the global random source."""
@@ -194,7 +126,7 @@ class LatentDiffusion(pl.LightningModule):
         return self.get_learned_conditioning([""] * num_samples)
 
     def get_input(self, batch, k, bs=None, generator=None):
-        """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts the batch.
+        """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts it.
 
         A batch that brings "moments" (b, 2 c, h, w), encoded before, needs no images.
         """
@@ -236,14 +168,14 @@ class LatentDiffusion(pl.LightningModule):
         return loss
 
     def step_generator(self, batch_idx):
-        """The random source of one micro-batch: a function of seed, epoch, batch and rank, so that it can resume."""
+        """The random source of a micro-batch: a function of seed, epoch, batch and rank, so it can resume."""
         if self.seed is None:
             return None
         key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
         return torch.Generator(self.device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
     def drop_prompts(self, batch, generator=None):
-        """The batch with a share `prompt_dropout` of its prompts emptied (arXiv 2302.05543 section 3.3 uses 0.5)."""
+        """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3)."""
         prompts = batch[self.cond_stage_key]
         if not self.prompt_dropout:
             return batch

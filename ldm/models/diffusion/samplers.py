@@ -1,7 +1,8 @@
 """Samplers: pure functions of a denoiser.
 
-A denoiser maps (x (b, c, h, w), timestep int) to (predicted noise, predicted x_0). A sampler takes it from noise
-at the last of `timesteps` (ascending) to latents, calling `callback(dict(i=, t=, x=, pred_x0=))` after each step.
+A denoiser maps (x (b, c, h, w), timestep int) to (predicted noise, predicted x_0). A sampler takes it from
+noise at the last of `timesteps` (ascending) to latents, calling `callback(dict(i=, t=, x=, pred_x0=))` after
+each step.
 """
 
 import torch

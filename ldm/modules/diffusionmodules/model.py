@@ -102,7 +102,7 @@ def check_published(attn_resolutions, attn_type):
 
 
 class Encoder(nn.Module):
-    """Images (b, in_channels, H, W) in [-1, 1] -> (b, 2 z_channels, H/f, W/f), f = 2 per level but the last."""
+    """Images (b, in_channels, H, W) in [-1, 1] -> (b, 2 z_channels, H/f, W/f), f 2 per level but the last."""
 
     def __init__(self, ch, ch_mult, num_res_blocks, z_channels, in_channels, double_z, dropout, num_groups):
         super().__init__()
@@ -152,7 +152,7 @@ class Decoder(nn.Module):
 
 
 class DiagonalGaussianDistribution:
-    """A normal distribution over latents from moments (b, 2 c, h, w): mean and log-variance, the latter clamped."""
+    """A normal distribution over latents from moments (b, 2 c, h, w): mean and log-variance, clamped."""
 
     def __init__(self, parameters):
         self.parameters = parameters

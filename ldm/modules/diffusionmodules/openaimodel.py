@@ -10,7 +10,7 @@ from ldm.util import refuse_unless
 
 
 class TimestepEmbedSequential(nn.Sequential):
-    """Runs its layers, giving each the time embedding (b, 4 c) or the context (b, n, context_dim) that it takes."""
+    """Runs its layers, giving each what it takes: time embedding (b, 4 c) or context (b, n, context_dim)."""
 
     def forward(self, x, emb, context=None):
         for layer in self:
@@ -42,7 +42,7 @@ class Downsample(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions with the time embedding added between them; zero at initialisation besides its skip."""
+    """Two convolutions, the time embedding added between them; zero at initialisation besides its skip."""
 
     def __init__(self, channels, emb_channels, dropout, out_channels, use_checkpoint=False):
         super().__init__()
@@ -101,11 +101,8 @@ class UNetEncoder(nn.Module):
         )
         if (num_heads == -1) == (num_head_channels == -1):
             raise ValueError("give exactly one of num_heads and num_head_channels")
-        self.in_channels, self.model_channels, self.channel_mult = (
-            in_channels,
-            model_channels,
-            tuple(channel_mult),
-        )
+        self.in_channels, self.model_channels = in_channels, model_channels
+        self.channel_mult = tuple(channel_mult)
         self.num_res_blocks, self.attention_resolutions = num_res_blocks, tuple(attention_resolutions)
         self.dropout, self.use_checkpoint, self.emb_channels = dropout, use_checkpoint, model_channels * 4
         self.num_heads, self.num_head_channels = num_heads, num_head_channels
@@ -173,7 +170,7 @@ class UNetEncoder(nn.Module):
 
 
 class UNetModel(UNetEncoder):
-    """Latents (b, in_channels, h, w), timesteps (b,), context (b, n, context_dim) -> (b, out_channels, h, w)."""
+    """Latents (b, in_channels, h, w), timesteps (b,), context (b, n, d) -> (b, out_channels, h, w)."""
 
     def __init__(self, out_channels, **encoder_options):
         super().__init__(**encoder_options)

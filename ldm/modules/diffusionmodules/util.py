@@ -10,7 +10,7 @@ from torch import nn
 
 
 def make_beta_schedule(schedule, n_timestep, linear_start=1e-4, linear_end=2e-2):
-    """Noise variances (n_timestep,) float64. "linear" is linear in sqrt(beta), as Stable Diffusion defines it."""
+    """Noise variances (n_timestep,) float64. "linear" means in sqrt(beta), as Stable Diffusion has it."""
     if schedule != "linear":
         raise ValueError(
             f"beta_schedule must be 'linear' (Stable Diffusion's, linear in sqrt(beta)), got {schedule!r}"
@@ -50,7 +50,7 @@ def extract_into_tensor(a, t, x_shape):
 
 
 def timestep_embedding(timesteps, dim, max_period=10000):
-    """Sinusoidal embeddings (b, dim) of timesteps (b,), which may be fractional; cosines first, zero-padded if odd."""
+    """Sinusoidal embeddings (b, dim) of timesteps (b,), fractional or not; cosines first, padded if odd."""
     half = dim // 2
     freqs = torch.exp(
         -math.log(max_period) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
@@ -82,7 +82,7 @@ def attend(q, k, v, is_causal=False):
     """Softmax attention of queries (b, heads, n, d) over keys and values (b, heads, m, d)."""
     attention = nn.functional.scaled_dot_product_attention
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        # PyTorch's CPU kernel is up to eight times slower backward in bfloat16 than in fp32, and no faster forward
+        # PyTorch's CPU kernel is up to eight times slower backward in bfloat16 than in fp32, and not faster
         with torch.autocast("cpu", enabled=False):
             return attention(q.float(), k.float(), v.float(), is_causal=is_causal).bfloat16()
     return attention(q, k, v, is_causal=is_causal)

@@ -57,7 +57,7 @@ class Layer(nn.Module):
 
 
 def uniform_embedding(num, width, std):
-    """CLIP's initial scale. Not nn.Embedding's own normal: on the meta device it imports sympy, seconds long."""
+    """CLIP's initial scale. Not nn.Embedding's own normal: that imports sympy on the meta device."""
     bound = std * 3**0.5
     return nn.Embedding.from_pretrained(torch.empty(num, width).uniform_(-bound, bound), freeze=False)
 
@@ -69,7 +69,7 @@ class Embeddings(nn.Module):
         super().__init__()
         self.token_embedding = uniform_embedding(vocab_size, width, std=0.02)
         self.position_embedding = uniform_embedding(NUM_POSITIONS, width, std=0.01)
-        # part of the checkpoints, not of the computation; always real, so that a meta build need not repair it
+        # part of the checkpoints, not of the computation; always real, for a meta build to need no repair
         self.register_buffer("position_ids", torch.arange(NUM_POSITIONS, device="cpu")[None])
 
     def forward(self, tokens):

@@ -7,7 +7,7 @@ from torch import nn
 from ldm.modules.encoders.clip_text import NUM_POSITIONS, CLIPTextModel
 from ldm.modules.encoders.tokenizer import CLIP_VOCAB_SIZE, PromptTokenizer
 
-# vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads of the published text towers
+# vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads of the published towers
 CLIP_VERSIONS = {
     "openai/clip-vit-large-patch14": (49408, 768, 3072, 12, 12),
     "openai/clip-vit-base-patch32": (49408, 512, 2048, 12, 8),
@@ -39,7 +39,7 @@ class FrozenCLIPEmbedder(TextEncoder):
     Args:
         version: the published architecture; null for the sizes of an own, small model.
         device: accepted as the original did; the tower runs where its weights are.
-        layer: last (after the final norm), pooled (the end token's, n = 1) or hidden (after layer_idx layers).
+        layer: last (after the final norm), pooled (the end token's, n = 1) or hidden (behind layer_idx).
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class FrozenCLIPEmbedder(TextEncoder):
         if version is not None and CLIP_VERSIONS.get(version) != sizes:
             known = CLIP_VERSIONS.get(version, f"none that is known (known: {', '.join(CLIP_VERSIONS)})")
             raise ValueError(
-                f"version {version!r} has the sizes {known}, the yaml says {sizes}; for an own model give version: null"
+                f"version {version!r} has the sizes {known}, the yaml says {sizes}; "
+                "for an own model give version: null"
             )
         if layer not in ("last", "pooled", "hidden"):
             raise ValueError(f"layer must be last, pooled or hidden, got {layer!r}")

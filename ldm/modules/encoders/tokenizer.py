@@ -66,7 +66,7 @@ class PromptTokenizer:
         return byte_pair_encoder(self.vocab_size).decode(ids).strip()
 
     def __call__(self, texts: list[str] | str):
-        """Token ids (b, max_length); what a prompt has beyond max_length - 2 tokens is cut, with a warning."""
+        """Token ids (b, max_length); what a prompt has beyond max_length - 2 is cut, with a warning."""
         texts = [texts] if isinstance(texts, str) else texts
         return torch.tensor([self.fit(text) for text in texts], dtype=torch.long)
 
