@@ -8,7 +8,7 @@ from cldm.ddim_hacked import DDIMSampler
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
-from ldm.util import instantiate_from_config, log_txt_as_img
+from ldm.util import instantiate_from_config, log_txt_as_img, refuse_unless
 
 
 class ControlledUnetModel(UNetModel):
@@ -83,6 +83,7 @@ class ControlLDM(LatentDiffusion):
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
         super().__init__(**latent_diffusion_options)
+        refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it is locked under control")
         self.control_key = control_key
         self._sd_locked, self._only_mid_control = True, only_mid_control
         self.control_model = instantiate_from_config(control_stage_config)

@@ -37,7 +37,7 @@ class PromptStub(nn.Module):
         return self.scale * torch.tensor(numbers)[:, None].expand(-1, NUM_TOKENS, -1)
 
 
-def small_config(unet=None, autoencoder=None, **options):
+def small_config(unet=None, autoencoder=None, hint_channels=3, **options):
     """The `model` node of a yaml. `unet` changes U-Net and control branch, `options` are ControlLDM's."""
     unet = UNET | (unet or {})
     ddconfig = AUTOENCODER | (autoencoder or {})
@@ -47,7 +47,9 @@ def small_config(unet=None, autoencoder=None, **options):
         control_key="hint",
         scale_factor=0.18215,
         image_size=8,
-        control_stage_config=dict(target="cldm.cldm.ControlNet", params=dict(hint_channels=3, **unet)),
+        control_stage_config=dict(
+            target="cldm.cldm.ControlNet", params=dict(hint_channels=hint_channels, **unet)
+        ),
         unet_config=dict(target="cldm.cldm.ControlledUnetModel", params=dict(out_channels=4, **unet)),
         first_stage_config=dict(
             target="ldm.models.autoencoder.AutoencoderKL",
@@ -70,11 +72,17 @@ def small_model(zeros=True, **options):
     return model.eval()
 
 
-def condition(num=2, seed=0):
+def noisy(num=2):
+    """Latents (num, 4, 8, 8) and their timesteps."""
+    x = torch.randn(num, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    return x, torch.tensor([10, 700] * num)[:num]
+
+
+def condition(num=2, seed=0, hint_channels=3):
     """A condition dict as `get_input` gives it."""
     generator = torch.Generator().manual_seed(seed)
     context = torch.randn(num, NUM_TOKENS, CONTEXT_DIM, generator=generator)
-    return dict(c_crossattn=[context], c_concat=[torch.rand(num, 3, 64, 64, generator=generator)])
+    return dict(c_crossattn=[context], c_concat=[torch.rand(num, hint_channels, 64, 64, generator=generator)])
 
 
 def batch(num=2, seed=0):
