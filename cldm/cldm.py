@@ -83,7 +83,7 @@ class ControlLDM(LatentDiffusion):
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
         super().__init__(**latent_diffusion_options)
-        refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it is locked under control")
+        refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it stays locked")
         self.control_key = control_key
         self._sd_locked, self._only_mid_control = True, only_mid_control
         self.control_model = instantiate_from_config(control_stage_config)
