@@ -1,13 +1,18 @@
-"""Training a small base from nothing, which SD1.5's users never need: its autoencoder, then its U-Net and text tower."""
+"""Training a small base from nothing, which users of SD1.5 never need: first its autoencoder.
+
+`cldm.pretrain_base` trains the U-Net and the text encoder afterwards, with the same `fit`.
+"""
 
 import math
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from einops import rearrange
 from torch import nn
+from torch.utils.data import DataLoader
 
-from ldm.models.diffusion.ddpm import LatentDiffusion
+from cldm.train import resolve_precision
 
 
 def to_unit_range(images):
@@ -34,19 +39,16 @@ def warm_up_and_cosine(optimizer, num_steps, warm_up=100):
 class AutoencoderTraining(pl.LightningModule):
     """Trains an AutoencoderKL on uint8 images (b, H, W, 3).
 
-    Loss: absolute error, half the absolute error of both image gradients, and a light KL (arXiv 2112.10752 without
-    its discriminator). Convolutions start variance-preserving: from PyTorch's default start, training stalls.
+    Loss: absolute error, half the absolute error of both image gradients, and a light KL (arXiv 2112.10752
+    without its discriminator). Convolutions start variance-preserving: from PyTorch's default start,
+    training stalls.
     """
 
     def __init__(self, autoencoder, learning_rate, num_steps, crop, kl_weight=1e-4):
         super().__init__()
         self.autoencoder = autoencoder
-        self.learning_rate, self.num_steps, self.crop, self.kl_weight = (
-            learning_rate,
-            num_steps,
-            crop,
-            kl_weight,
-        )
+        self.learning_rate, self.num_steps = learning_rate, num_steps
+        self.crop, self.kl_weight = crop, kl_weight
 
     def preserve_variance(self):
         """Initialise every convolution so that its output has its input's variance."""
@@ -85,21 +87,21 @@ class AutoencoderTraining(pl.LightningModule):
 def standardize_latents(autoencoder, moments):
     """Fold each latent channel's mean and deviation into the convolutions around it: then scale_factor is 1.
 
-    `moments` (n, 2 c, h, w) of many pictures; they are brought to the new scale as well and returned.
+    `moments`, a list of (n, 2 c, h, w), come back on the new scale; the first tells mean and deviation.
     """
-    mean, logvar = moments.chunk(2, dim=1)
+    mean, logvar = moments[0].chunk(2, dim=1)
     shift = mean.mean(dim=(0, 2, 3))
     scale = (mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))).sqrt()
-    into, out = autoencoder.quant_conv, autoencoder.post_quant_conv
-    c = autoencoder.embed_dim
+    into, out, c = autoencoder.quant_conv, autoencoder.post_quant_conv, autoencoder.embed_dim
     with torch.no_grad():
         into.bias[:c] = (into.bias[:c] - shift) / scale
         into.weight[:c] /= scale[:, None, None, None]
         into.bias[c:] -= 2 * scale.log()
         out.bias += torch.einsum("oi,i->o", out.weight[:, :, 0, 0], shift)
         out.weight *= scale[None, :, None, None]
-    shift, scale = shift[:, None, None], scale[:, None, None]
-    return torch.cat([(mean - shift) / scale, logvar - 2 * scale.log()], dim=1)
+    factor = torch.cat([1 / scale, torch.ones_like(scale)])[:, None, None]
+    offset = torch.cat([-shift / scale, -2 * scale.log()])[:, None, None]
+    return [part * factor + offset for part in moments]
 
 
 @torch.no_grad()
@@ -110,37 +112,34 @@ def latent_moments(autoencoder, images, batch_size=64):
     )
 
 
-class BaseTraining(LatentDiffusion):
-    """LatentDiffusion that trains its U-Net together with its text encoder, on latents encoded beforehand.
+def fit(module, items, folder, batch_size, num_steps, callbacks=(), val_items=None):
+    """Run Lightning's Trainer for `num_steps`, saving last.ckpt in the folder often and resuming from it."""
+    folder = Path(folder)
+    saving = pl.callbacks.ModelCheckpoint(folder, save_last=True, every_n_train_steps=250)
+    trainer = pl.Trainer(
+        max_steps=num_steps,
+        default_root_dir=folder,
+        precision=resolve_precision("auto"),
+        gradient_clip_val=1.0,
+        callbacks=[*callbacks, saving],
+        logger=pl.loggers.CSVLogger(folder),
+        enable_model_summary=False,
+        val_check_interval=250 if val_items is not None else None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+    )
+    held_out = None if val_items is None else DataLoader(val_items, batch_size)
+    last = folder / "last.ckpt"
+    loader = DataLoader(items, batch_size, shuffle=True, drop_last=True)
+    trainer.fit(
+        module.train(), loader, held_out, ckpt_path=last if last.exists() else None, weights_only=True
+    )
 
-    Half of the timesteps are drawn from the upper 60 %, where the prompt decides and not the noisy picture.
-    """
 
-    num_steps = 1
+def __getattr__(name):
+    """What has moved to cldm.pretrain_base, under its old address."""
+    if name not in ("BaseTraining", "Latents", "Watch", "base_of", "export", "prompt_gap"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cldm import pretrain_base
 
-    def draw_timesteps(self, num, generator=None):
-        uniform = super().draw_timesteps(num, generator)
-        low = int(0.4 * self.num_timesteps)
-        upper = torch.randint(low, self.num_timesteps, (num,), generator=generator, device=self.device)
-        return torch.where(torch.rand(num, generator=generator, device=self.device) < 0.5, uniform, upper)
-
-    def configure_optimizers(self):
-        self.lock()
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.99), weight_decay=0.01)
-        return warm_up_and_cosine(optimizer, self.num_steps, warm_up=200)
-
-
-@torch.no_grad()
-def prompt_gap(model, batch, timestep, seed=0):
-    """Losses at one timestep with the right prompts, with prompts rotated by one, and with none.
-
-    Right below rotated means that the prompt is used; the gap shows long before the eye sees it.
-    """
-    x, cond = model.get_input(batch, model.first_stage_key, generator=torch.Generator().manual_seed(seed))
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
-    t = torch.full((len(x),), timestep, device=x.device)
-    right = cond["c_crossattn"][0]
-    empty = model.get_unconditional_conditioning(len(x))
-    losses = [model.p_losses(x, dict(c_crossattn=[c]), t, noise)[0] for c in (right, right.roll(1, 0), empty)]
-    return dict(zip(("right", "rotated", "none"), (float(loss) for loss in losses), strict=True))
+    return getattr(pretrain_base, name)
