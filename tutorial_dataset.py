@@ -1,7 +1,8 @@
 """The dataset: one picture, one map, one prompt. Copy this file and edit it for your own data.
 
-A folder holds `prompt.json` with one JSON object per line, {"source": map, "target": picture, "prompt": text}, the
-paths relative to the folder. fill50k comes like that, and so do the folders that annotator.imaterialist writes.
+A folder holds `prompt.json` with one JSON object per line, {"source": map, "target": picture, "prompt":
+text}, the paths relative to the folder. fill50k comes like that, and so do the folders that
+annotator.imaterialist writes.
 """
 
 import json
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 
 
 class MyDataset(Dataset):
-    """Items dict(jpg, txt, hint): float32 (H, W, 3) picture in [-1, 1], prompt, float32 (H, W, 3) map in [0, 1].
+    """Items dict(jpg, txt, hint): float32 (H, W, 3) picture in [-1, 1], prompt, map like it in [0, 1].
 
     Args:
         split: "train" or "val" for folders whose lines say which; None takes every line.

@@ -8,8 +8,8 @@ from torch.utils.data import DataLoader, Sampler
 class SeededBatches(Sampler):
     """Lists of indices: this rank's batches of one epoch, in an order drawn from (seed, epoch).
 
-    Every rank gets the same number of batches, all of them full; the remainder of an epoch, different in each,
-    is left out. `skip` batches are passed over at the start of the next iteration only.
+    Every rank gets the same number of batches, all of them full; the remainder of an epoch, different in
+    each, is left out. `skip` batches are passed over at the start of the next iteration only.
     """
 
     def __init__(self, num_items, batch_size, seed=0, rank=0, world_size=1, accumulate=1):

@@ -1,4 +1,4 @@
-"""Is the mask obeyed? Generate from held-out maps, segment the pictures independently, compare with the maps."""
+"""Is the mask obeyed? Generate from held-out maps, segment the pictures independently, compare with maps."""
 
 from dataclasses import dataclass, replace
 
@@ -13,9 +13,9 @@ from cldm.generate import Settings, sample
 class ControlScore:
     """Intersection over union of wanted and found regions.
 
-    `miou` is the mean of `iou` (region name -> value), each the sum of intersections over the sum of unions across
-    all pictures; the background is not counted, nor are regions that no map contains. `pictures` is uint8
-    (n, H, W, 3), `found` their region ids uint8 (n, H, W).
+    `miou` is the mean of `iou` (region name -> value), each the sum of intersections over the sum of unions
+    across all pictures; the background is not counted, nor are regions that no map contains. `pictures` is
+    uint8 (n, H, W, 3), `found` their region ids uint8 (n, H, W).
     """
 
     miou: float
@@ -25,7 +25,7 @@ class ControlScore:
 
 
 def region_iou(wanted, found, names) -> dict[str, float]:
-    """Region ids (n, H, W) twice -> intersection over union per region that `wanted` contains, background aside."""
+    """Region ids (n, H, W) twice -> intersection over union per region in `wanted`, background aside."""
     result = {}
     for i, name in enumerate(names):
         a, b = wanted == i, found == i

@@ -57,7 +57,8 @@ def generate(model, hint, settings: Settings, size=None, callback=None):
 
     Args:
         model: a ControlLDM, on any device; its `control_scales` are ignored and left as they were.
-        hint: float32 (H, W, 3) in [0, 1], or (num_samples, H, W, 3) for a hint per picture; None without control.
+        hint: float32 (H, W, 3) in [0, 1], or (num_samples, H, W, 3) for a hint per picture; None without
+            control.
         size: (H, W), needed when there is no hint.
         callback: called after each step with dict(i=, t=, x=, pred_x0=).
     """
@@ -70,7 +71,7 @@ def generate(model, hint, settings: Settings, size=None, callback=None):
 
 @torch.no_grad()
 def sample(model, hints, prompts: list[str], settings: Settings, size, callback=None):
-    """As `generate`, for a prompt and a hint (b, 3, H, W) per picture: how a batch of different pictures is made."""
+    """As `generate`, for a prompt and a hint (b, 3, H, W) per picture: for batches of different pictures."""
     generators = [torch.Generator().manual_seed(settings.seed + i) for i in range(len(prompts))]
 
     def randn(shape):
@@ -124,7 +125,7 @@ def _denoiser(model, hints, prompts, settings, timesteps):
 
 
 def control_scales(num: int, settings: Settings) -> list[float]:
-    """A factor per residual; in guess mode falling by 0.825 from the middle outwards, as the original's demo has it."""
+    """A factor per residual; in guess mode falling by 0.825 from the middle outwards, as in the original."""
     if settings.guess_mode:
         return [settings.strength * 0.825 ** (num - 1 - i) for i in range(num)]
     return [settings.strength] * num

@@ -1,4 +1,4 @@
-"""Region ids to the picture that the control branch sees, and back: one object for training, demo and metrics."""
+"""Region ids to the picture that the control branch sees, and back: one for training, demo and metrics."""
 
 from dataclasses import dataclass
 

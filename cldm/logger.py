@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 
 class ImageLogger(pl.Callback):
-    """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 pictures a row, from rank 0.
+    """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 a row, from rank 0.
 
     Args:
         batch_frequency: in optimizer steps, however many micro-batches each accumulates.
@@ -66,7 +66,7 @@ class ImageLogger(pl.Callback):
 
 
 def grid(images, columns=4):
-    """Images (n, 3, H, W) in [0, 1] -> one uint8 picture (rows H, columns W, 3), black where there is none."""
+    """Images (n, 3, H, W) in [0, 1] -> one uint8 picture (rows H, columns W, 3), black where none is."""
     columns = min(columns, len(images))
     images = pad(images, (0, 0, 0, 0, 0, 0, 0, -len(images) % columns))
     joined = rearrange(images, "(rows columns) c h w -> (rows h) (columns w) c", columns=columns)

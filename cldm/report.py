@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page with the curve of control mIoU, the numbers, and pictures beside their masks."""
+"""The report of a run: one HTML page with the curve of control mIoU, numbers, and pictures beside masks."""
 
 import base64
 import html
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
-img{max-width:100%} table{border-collapse:collapse;margin:1em 0} td,th{padding:.25em .9em;border-bottom:1px solid #ddd;
-text-align:right} .n{color:#666;font-size:.9em}"""
+img{max-width:100%} table{border-collapse:collapse;margin:1em 0}
+td,th{padding:.25em .9em;border-bottom:1px solid #ddd;text-align:right} .n{color:#666;font-size:.9em}"""
 SHOWN = 8  # pictures in the strips
 
 
@@ -48,11 +48,12 @@ def summary(row) -> str:
     miou, floor, ceiling = (float(row[key]) for key in ("miou", "floor", "ceiling"))
     factor = f"{miou / floor:.1f} times the floor" if floor else "the floor is 0"
     return (
-        f"<p>Control mIoU <b>{miou:.3f}</b> after {row['step']} optimizer steps ({int(row['pictures']):,} pictures): "
-        f"{factor}. Floor {floor:.3f}: same prompts and seeds without control. Ceiling {ceiling:.3f}: the judge on the "
-        "photos themselves.</p><p class=n>An independent segmenter reads the regions off each generated picture; "
-        "intersection over union with the mask it was generated from, summed over all held-out pictures, mean over "
-        "the garment regions, background not counted.</p>"
+        f"<p>Control mIoU <b>{miou:.3f}</b> after {row['step']} optimizer steps "
+        f"({int(row['pictures']):,} pictures): {factor}. Floor {floor:.3f}: same prompts and seeds without "
+        f"control. Ceiling {ceiling:.3f}: the judge on the photos themselves.</p><p class=n>An independent "
+        "segmenter reads the regions off each generated picture; intersection over union with the mask it "
+        "was generated from, summed over all held-out pictures, mean over the garment regions, background "
+        "not counted.</p>"
     )
 
 
