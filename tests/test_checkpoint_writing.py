@@ -57,8 +57,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     path = tmp_path / "out.ckpt"
     write_state_dict({"w": torch.zeros(1)}, path)
 
-    def fail(state, file):
-        file.write(b"half")
+    def fail(state, temporary):
+        temporary.write_text("half")
         raise error
 
     monkeypatch.setattr(torch, "save", fail)
