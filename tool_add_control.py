@@ -36,7 +36,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    from cldm.graft import add_control, default_files
+    from cldm.graft import NOTES, add_control, default_files
 
     base, output = arguments.input, arguments.output
     if base is None:
@@ -48,6 +48,8 @@ def main():
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(f"{base}: {family}")
+    if family in NOTES:
+        print(NOTES[family])
     print(report)
     print(f"Done: {output} in {time.time() - start:.0f} s")
 

@@ -13,6 +13,7 @@ from ldm.modules.diffusionmodules.util import zero_module
 
 MODELS = Path(__file__).parent.parent / "models"
 FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base": "cldm_tiny.yaml"}
+NOTES = {"SD2.1": "taken as the 512 model; the 768 one has its shapes, but needs `parameterization: v`"}
 UNET, CONTROL = "model.diffusion_model.", "control_model."
 STEM = UNET + "input_blocks.0.0.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"

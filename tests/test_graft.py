@@ -106,6 +106,12 @@ def test_a_published_base_is_recognised_and_grafted_whole(keys, family):
     assert (report.copied, report.new, sum(report.dropped.values())) == (298, 42, 0)
 
 
+def test_the_tiny_base_is_recognised():
+    with torch.device("meta"):
+        base = create_model(MODELS / "cldm_tiny.yaml").state_dict()
+    assert recognise(base, "base") == ("the tiny base", MODELS / "cldm_tiny.yaml")
+
+
 def test_half_precision_stays_locked_and_control_becomes_float32():
     base = published_base("keys_sd15.json", torch.float16)
     state, _ = graft(base, MODELS / "cldm_v15.yaml")

@@ -107,7 +107,8 @@ def test_a_malicious_pickle_is_never_executed(tmp_path, name, form):
         b"cbuiltins\ngetattr\n(cbuiltins\n__import__\nX\x03\x00\x00\x00popltR.",
         b"\x80\x02ctorch.serialization\nos.system\nX\x0b\x00\x00\x00touch pwned\x85R.",
         b"\x80\x04\x8c\x05torch\x8c\x09os.system\x93\x8c\x0btouch pwned\x85R.",
-        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00at}\x86b.",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n"
+        b"(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00at}\x86b.",
     ],
 )
 def test_hand_written_opcodes_reach_nothing(tmp_path, monkeypatch, code):
