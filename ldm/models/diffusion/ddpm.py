@@ -61,12 +61,8 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         super().__init__()
         if parameterization not in PARAMETERIZATIONS:
             raise ValueError(f"parameterization must be one of {PARAMETERIZATIONS}, got {parameterization!r}")
-        refuse_unless(
-            conditioning_key == "crossattn", "conditioning_key", conditioning_key, "text enters by attention"
-        )
-        refuse_unless(
-            num_timesteps_cond == 1, "num_timesteps_cond", num_timesteps_cond, "prompts are not noised"
-        )
+        refuse_unless(conditioning_key == "crossattn", "conditioning_key", conditioning_key, "only crossattn")
+        refuse_unless(num_timesteps_cond == 1, "num_timesteps_cond", num_timesteps_cond, "prompts stay clean")
         refuse_unless(
             not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
         )
