@@ -1,4 +1,4 @@
-"""Train the pixel segmenter that judges what a control achieves on paper dolls (a quarter of an hour on a CPU):
+"""Train the pixel segmenter that judges what a control achieves on paper dolls (15 minutes on a CPU):
 
     python tutorial_train_segmenter.py
     python tutorial_train_segmenter.py --steps 400 --dolls 1000     # a quick try
