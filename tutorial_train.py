@@ -1,7 +1,7 @@
 """Train a ControlNet on a training folder; run the same command again to resume.
 
-python tutorial_train.py                                                    # SD1.5 if it was grafted, else the tiny base
-python tutorial_train.py --config models/train_tiny.yaml max_steps=300      # minutes on a laptop's CPU
+python tutorial_train.py                                                # SD1.5 if grafted, else the tiny base
+python tutorial_train.py --config models/train_tiny.yaml max_steps=300  # minutes on a laptop's CPU
 python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 accumulate=8
 """
 
@@ -9,12 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-NUM_DOLLS = 4000
+NUM_DOLLS, DOLL_SEED = 4000, 3  # a seed of their own: neither base nor judge has seen these
 OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
 
 
 def parse_arguments():
-    from cldm.train import describe_options, parse_options
+    from cldm.options import describe_options, parse_options
 
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -38,7 +38,7 @@ def prepare(options):
 
     if options.data == "training/dolls" and not Path(options.data, "prompt.json").exists():
         print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
-        make_dolls("data/dolls", NUM_DOLLS, workers=2)
+        make_dolls("data/dolls", NUM_DOLLS, seed=DOLL_SEED, workers=2)
         build_training_folder("data/dolls", options.data, workers=2)
     if options.base == "models/control_tiny_ini.safetensors" and not Path(options.base).exists():
         from cldm.graft import add_control
@@ -74,7 +74,9 @@ def main():
         train(options, MyDataset(options.data, "train"), *judge_of(options))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    print(f"report: {Path(options.run, 'report.html').absolute()}")
+    report = Path(options.run, "report.html")
+    if report.exists():
+        print(f"report with masks, pictures, curve and numbers: {report.absolute()}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from einops import rearrange
+from PIL import Image
 
 from cldm.evaluate import control_score, score
 from cldm.generate import Settings
@@ -65,11 +67,11 @@ def duration(seconds: float) -> str:
 
 
 class Checkpoints(pl.Callback):
-    """Every `checkpoint_every` steps, at the end and on the way out of an exception, writes
+    """Every `checkpoint_every` steps, and at the end, writes
 
     last.ckpt                    what the same command resumes from: trained weights, optimizer, position
     control.safetensors          the newest control branch alone, with its metadata
-    control_step_000500...       the same at its step; with full_checkpoints also the whole model, full_step_...
+    control_step_000500...       the same at its step; full_checkpoints adds the whole model, full_step_...
     """
 
     def __init__(self, run, options, metadata):
@@ -108,10 +110,10 @@ class Checkpoints(pl.Callback):
 
 
 class ControlMetric(pl.Callback):
-    """Measures control mIoU on held-out maps every `measure_every` steps; writes control_miou.csv and the report.
+    """Measures control mIoU on held-out maps every `measure_every` steps; writes control_miou.csv and report.
 
-    Once, at the start: the ceiling (the judge on the real pictures) and the floor (the same prompts and seeds
-    without control). Only rank 0 measures.
+    Once, at the start: the ceiling (the judge on the real pictures) and the floor (the same prompts and
+    seeds without control). Only rank 0 measures.
     """
 
     def __init__(self, run, held_out, encoder, judge, options):
@@ -124,14 +126,19 @@ class ControlMetric(pl.Callback):
             steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
         )
         self.ceiling = self.floor = None
-        self.strips = {}
+        self.folder = self.run / "samples"
+        self.strips = {
+            int(path.stem[5:]): load_strip(path, self.maps.shape[2])
+            for path in sorted(self.folder.glob("step_*.png"))
+        }
 
     def on_train_start(self, trainer, pl_module):
         if trainer.is_global_zero:
             self.ceiling = score(self.real, self.maps, self.judge, self.encoder.names)
             self.floor = self._measure(trainer, pl_module, strength=0.0)
             print(
-                f"control mIoU: floor {self.floor.miou:.3f} (no control), ceiling {self.ceiling.miou:.3f} (photos)"
+                f"control mIoU: floor {self.floor.miou:.3f} (no control), "
+                f"ceiling {self.ceiling.miou:.3f} (photos)"
             )
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -139,7 +146,8 @@ class ControlMetric(pl.Callback):
         due = step % self.options.measure_every == 0 or step == self.options.max_steps
         if trainer.is_global_zero and step and due and step not in self.strips:
             result = self._measure(trainer, pl_module)
-            self._record(step, result)
+            pictures = step * self.options.batch_size * self.options.accumulate * trainer.world_size
+            self._record(step, pictures, result)
 
     def _measure(self, trainer, pl_module, **changes):
         pl_module.eval()
@@ -149,10 +157,9 @@ class ControlMetric(pl.Callback):
         pl_module.train()
         return result
 
-    def _record(self, step, result):
+    def _record(self, step, pictures, result):
         path = self.run / "control_miou.csv"
         rows = [row for row in read_rows(path) if int(row["step"]) < step]
-        pictures = step * self.options.batch_size * self.options.accumulate
         row = dict(step=step, pictures=pictures, miou=f"{result.miou:.4f}")
         row |= dict(floor=f"{self.floor.miou:.4f}", ceiling=f"{self.ceiling.miou:.4f}")
         rows.append(row | {name: f"{value:.4f}" for name, value in result.iou.items()})
@@ -161,6 +168,7 @@ class ControlMetric(pl.Callback):
             writer.writeheader()
             writer.writerows(rows)
         self.strips[step] = result.pictures
+        save_strip(self.folder / f"step_{step:06}.png", result.pictures)
         print(f"\nstep {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou), flush=True)
         write_report(
             self.run, rows, self.encoder, self.maps, self.prompts, self.real, self.floor, self.strips
@@ -169,6 +177,17 @@ class ControlMetric(pl.Callback):
 
 def region_text(iou: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in iou.items())
+
+
+def save_strip(path, pictures):
+    """Write pictures uint8 (n, H, W, 3) side by side as a PNG."""
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(rearrange(pictures, "n h w c -> h (n w) c")).save(path)
+
+
+def load_strip(path, width):
+    """The pictures uint8 (n, H, width, 3) of a PNG that holds them side by side."""
+    return rearrange(np.asarray(Image.open(path)), "h (n w) c -> n h w c", w=width)
 
 
 def read_rows(path) -> list[dict]:

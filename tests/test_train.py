@@ -1,0 +1,166 @@
+"""A whole run on a model of a few layers: it trains, resumes exactly, and leaves behind what it promises."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from annotator.imaterialist import REGIONS_FILE
+from cldm.data import SeededBatches
+from cldm.hint import HintEncoder
+from cldm.model import create_model
+from cldm.options import TrainOptions, parse_options
+from cldm.train import train
+from ldm.checkpoint import read_metadata, read_state_dict, write_state_dict
+from small import small_config
+from tutorial_dataset import MyDataset
+
+ENCODER = HintEncoder.from_file(REGIONS_FILE)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A yaml and weights of the small model, as --model and --base take them."""
+    folder = tmp_path_factory.mktemp("base")
+    OmegaConf.save(OmegaConf.create(dict(model=small_config())), folder / "small.yaml")
+    torch.manual_seed(0)
+    model = create_model(folder / "small.yaml")
+    write_state_dict(model.state_dict(), folder / "ini.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """12 pictures with maps of two regions."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(12):
+        ids = np.zeros((64, 64), np.uint8)
+        ids[8 : 30 + i, 10:50], ids[40:60, 20:44] = 1, 2
+        cv2.imwrite(str(folder / f"{i}_map.png"), ENCODER.to_rgb(ids)[..., ::-1])
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, (64, 64, 3)).astype(np.uint8))
+        split = "val" if i >= 10 else "train"
+        prompt = f"a red top, number {i}"
+        lines.append(dict(source=f"{i}_map.png", target=f"{i}.png", prompt=prompt, split=split))
+    (folder / "prompt.json").write_text("\n".join(json.dumps(line) for line in lines))
+    return folder
+
+
+def options(base, data, run, **changes):
+    settings = dict(
+        run=str(run),
+        data=str(data),
+        model=str(base / "small.yaml"),
+        base=str(base / "ini.safetensors"),
+        max_steps=7,
+        batch_size=2,
+        accumulate=2,
+        learning_rate=1e-3,
+        warmup_steps=3,
+        precision="32-true",
+        num_workers=0,
+        checkpoint_every=3,
+        measure_every=4,
+        measure_maps=2,
+        sampling_steps=2,
+        image_log_every=0,
+    )
+    return TrainOptions(**settings | changes)
+
+
+def trained(options, data, judge=None):
+    train(options, MyDataset(data, "train"), MyDataset(data, "val"), ENCODER, judge)
+    return read_state_dict(f"{options.run}/control.safetensors")
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(base, data, tmp_path):
+    whole = trained(options(base, data, tmp_path / "whole"), data)
+    trained(options(base, data, tmp_path / "halves", max_steps=3), data)
+    halves = trained(options(base, data, tmp_path / "halves"), data)
+    assert whole.keys() == halves.keys()
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_a_run_leaves_curve_report_checkpoints_and_options(base, data, tmp_path):
+    run = tmp_path / "run"
+    settings = options(base, data, run, image_log_every=4, full_checkpoints=True)
+    state = trained(settings, data, judge=lambda pictures: np.ones(pictures.shape[:3], np.uint8))
+    assert all(name.startswith("control_model.") for name in state)
+    assert read_metadata(run / "control.safetensors")["hint"] == ENCODER.metadata()
+    assert OmegaConf.load(run / "options.yaml").learning_rate == 1e-3
+    with open(run / "control_miou.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [4, 7] and [int(row["pictures"]) for row in rows] == [16, 28]
+    assert 0 < float(rows[-1]["top"]) < 1 and float(rows[-1]["bottom"]) == 0
+    assert b"Is the mask obeyed?" in (run / "report.html").read_bytes()
+    assert (run / "full_step_000006.safetensors").exists()
+    assert (run / "control_step_000007.safetensors").exists()
+    names = {path.name.split("_gs-")[0] for path in (run / "image_log" / "train").iterdir()}
+    assert names == {"reconstruction", "control", "conditioning", "samples_cfg_scale_9.00"}
+    assert (run / "samples" / "step_000004.png").exists()
+    assert list((run / "image_log" / "train").glob("control_gs-000004_e-000001_b-00000?.png"))
+
+
+def test_a_finished_run_is_left_alone_and_says_so(base, data, tmp_path, capsys):
+    settings = options(base, data, tmp_path, max_steps=1)
+    trained(settings, data)
+    before = (tmp_path / "control.safetensors").stat().st_mtime_ns
+    trained(settings, data)
+    assert "has its 1 steps already" in capsys.readouterr().out
+    assert (tmp_path / "control.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_resumable_checkpoint_holds_no_locked_weights(base, data, tmp_path):
+    trained(options(base, data, tmp_path, max_steps=2), data)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert saved["state_dict"] and all(name.startswith("control_model.") for name in saved["state_dict"])
+    assert saved["global_step"] == 2
+
+
+def test_an_epoch_shows_every_picture_once_and_only_whole_steps():
+    batches = SeededBatches(23, batch_size=2, seed=1, accumulate=2)
+    seen = [i for batch in batches for i in batch]
+    assert len(batches) == 10 and len(set(seen)) == len(seen) == 20
+    assert seen == [i for batch in batches for i in batch]
+    batches.set_epoch(1)
+    assert seen != [i for batch in batches for i in batch]
+
+
+def test_ranks_share_an_epoch_without_overlap():
+    ranks = [SeededBatches(16, 2, rank=rank, world_size=2) for rank in range(2)]
+    seen = [i for batches in ranks for batch in batches for i in batch]
+    assert sorted(seen) == list(range(16))
+
+
+def test_too_few_pictures_for_one_step_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match="lower batch_size or accumulate"):
+        SeededBatches(7, batch_size=4, accumulate=2)
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'learning_rate'"):
+        parse_options([], ["learning_rat=1e-4"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("max_steps=many", "max_steps"),
+        ("max_steps", "key=value"),
+        ("batch_size=0", "batch_size must be at least 1"),
+        ("prompt_dropout=1.5", "between 0 and 1"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(override, message):
+    with pytest.raises(ValueError, match=message):
+        parse_options([], [override])
+
+
+def test_presets_hold_known_options_only():
+    assert parse_options(["models/train_tiny.yaml"], []).model == "models/cldm_tiny.yaml"
+    assert parse_options(["models/train_sd15.yaml"], ["accumulate=8"]).accumulate == 8

@@ -1,0 +1,74 @@
+"""Draw items of a dataset to a PNG, picture and map side by side, and check their ranges.
+
+python tutorial_dataset_test.py                              # training/dolls -> dataset.png
+python tutorial_dataset_test.py training/fill50k --out fill50k.png --items 16
+"""
+
+import argparse
+import sys
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", nargs="?", default="training/dolls", help="training folder (default: %(default)s)"
+    )
+    parser.add_argument("--out", default="dataset.png", help="PNG to write (default: %(default)s)")
+    parser.add_argument("--items", type=int, default=8, help="how many, evenly spread (default: %(default)s)")
+    return parser.parse_args()
+
+
+def check(item, index):
+    """Raise if an item is not what training takes."""
+    jpg, hint = item["jpg"], item["hint"]
+    for name, array, low in (("jpg", jpg, -1.0), ("hint", hint, 0.0)):
+        if array.dtype != "float32" or array.ndim != 3 or array.min() < low or array.max() > 1.0:
+            raise ValueError(
+                f"item {index}: {name} must be float32 (H, W, c) in [{low:g}, 1], "
+                f"got {array.dtype} {array.shape} in [{array.min():g}, {array.max():g}]"
+            )
+    if jpg.shape[:2] != hint.shape[:2] or any(side % 64 for side in jpg.shape[:2]):
+        raise ValueError(
+            f"item {index}: sides must be equal multiples of 64, got {jpg.shape} and {hint.shape}"
+        )
+    if not isinstance(item["txt"], str):
+        raise ValueError(f"item {index}: txt must be text, got {item['txt']!r}")
+
+
+def draw(items, path):
+    """A row per item: picture, map, prompt."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.2 * len(items)), layout="constrained")
+    axes = figure.subplots(len(items), 3, squeeze=False, width_ratios=(1, 1, 2))
+    for row, item in zip(axes, items, strict=True):
+        row[0].imshow((item["jpg"] + 1) / 2)
+        row[1].imshow(item["hint"])
+        row[2].text(0, 0.5, item["txt"], wrap=True, va="center")
+        for cell in row:
+            cell.axis("off")
+    figure.savefig(path, dpi=100)
+
+
+def main():
+    arguments = parse_arguments()
+    from tutorial_dataset import MyDataset
+
+    try:
+        dataset = MyDataset(arguments.folder)
+        step = max(1, len(dataset) // max(1, arguments.items))
+        shown = range(0, len(dataset), step)[: arguments.items]
+        items = [dataset[i] for i in shown]
+        for index, item in zip(shown, items, strict=True):
+            check(item, index)
+        draw(items, arguments.out)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{len(dataset)} items; drew {len(items)} to {arguments.out}")
+    print(f"the first: jpg {items[0]['jpg'].shape}, hint {items[0]['hint'].shape}, txt {items[0]['txt']!r}")
+
+
+if __name__ == "__main__":
+    main()
