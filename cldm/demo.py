@@ -1,17 +1,13 @@
-"""What the demo's page asks of the model: finding one, its defaults, and pictures for a request."""
+"""What the demo's page asks of a model: its defaults, what to say about it, and pictures for a request."""
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from cldm.generate import Settings, generate
-from cldm.graft import CONTROL, STEM, default_files, graft, recognise, refuse_other_files
 from cldm.hint import HintEncoder
-from cldm.model import create_model, load_model
 from cldm.painting import painted_map, working_map
-from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 
 A_PROMPT = "best quality, extremely detailed"
 N_PROMPT = (
@@ -47,120 +43,84 @@ class Demo:
             return dict(a_prompt="", n_prompt="", num_samples=3, scale=4.0)
         return dict(a_prompt=A_PROMPT, n_prompt=N_PROMPT, num_samples=1, scale=9.0)
 
-    def notes(self) -> list[str]:
-        """What a user should know about this model, a sentence or two each."""
-        notes = [f"Model: {self.source}."]
-        if self.native_size < 256:
-            size = self.native_size
-            notes.append(
-                f"This is the tiny model, it draws paper dolls of {size} × {size} pixels; "
-                "models/README.md says how to get photographs."
-            )
-        if not self.control_is_trained:
-            notes.append(
-                "**Its control is untrained, so pictures do not follow the map yet:** "
-                "run `python tutorial_train.py`, then start this page again."
-            )
-        return notes
+    def about(self) -> str:
+        """What this model is, in a sentence or two."""
+        if self.native_size >= 256:
+            return f"Model: {self.source}."
+        return (
+            f"Model: {self.source}. It is the tiny one, which draws paper dolls of {self.native_size} × "
+            f"{self.native_size} pixels; models/README.md says how to get photographs."
+        )
 
-    def request(self, input_image, prompts, image_resolution, seed, options, progress=None):
-        """A request of the page -> [(region map, its caption), (picture, its seed), ...], all uint8 (H, W, 3).
+    def warning(self) -> str:
+        """What a user must know before judging the pictures; empty for a trained model."""
+        if self.control_is_trained:
+            return ""
+        return (
+            "**The control of this model is untrained: its pictures do not follow the map yet.** "
+            "Run `python tutorial_train.py`, then start this page again."
+        )
 
-        Args:
-            input_image: value of an image editor, see `painted_map`.
-            prompts: (prompt, what is added to it, negative prompt).
-            seed: -1 takes a random one.
-            options: the other fields of Settings by name.
-            progress: called with (step, steps).
+    def processor(self, progress=None):
+        """The function of the page's button: the original demo's inputs in their order, and ours.
+
+        `progress` becomes the default of its last argument, where gradio looks for a tracker to hand in.
         """
-        ids = working_map(painted_map(input_image, self.encoder), image_resolution)
-        seed = random.randint(0, 65535) if seed == -1 else seed
-        settings = Settings(joined(*prompts[:2]), joined(prompts[2]), seed=seed, **options)
+
+        def process(
+            input_image,
+            prompt,
+            a_prompt,
+            n_prompt,
+            num_samples,
+            image_resolution,
+            ddim_steps,
+            guess_mode,
+            strength,
+            scale,
+            seed,
+            eta,
+            sampler,
+            control_start,
+            control_end,
+            progress=progress,
+        ):
+            """An image editor's value and settings -> [(region map, caption), (picture, its seed), ...]."""
+            ids = working_map(painted_map(input_image, self.encoder), image_resolution)
+            settings = Settings(
+                prompt=joined(prompt, a_prompt),
+                negative_prompt=joined(n_prompt),
+                num_samples=num_samples,
+                steps=ddim_steps,
+                sampler=sampler,
+                scale=scale,
+                strength=strength,
+                guess_mode=guess_mode,
+                control_start=control_start,
+                control_end=control_end,
+                eta=eta,
+                seed=random.randint(0, 65535) if seed in (None, -1) else seed,
+            )
+            return self.draw(ids, settings, progress)
+
+        return process
+
+    def draw(self, ids, settings: Settings, progress=None):
+        """Region ids uint8 (H, W) -> [(region map, caption), (picture, seed), ...], all uint8 (H, W, 3)."""
 
         def report(step):
             progress((step["i"] + 1, settings.steps))
 
+        # `is None`, because a gradio tracker is an empty sequence
+        callback = None if progress is None else report
         try:
-            hint = self.encoder.to_hint(ids)
-            pictures = generate(self.model, hint, settings, callback=report if progress else None)
+            pictures = generate(self.model, self.encoder.to_hint(ids), settings, callback=callback)
         except torch.OutOfMemoryError as error:
             raise ValueError("Out of memory: ask for fewer pictures or a lower resolution.") from error
-        captions = [f"seed {seed + i}" for i in range(len(pictures))]
-        return [(self.encoder.to_rgb(ids), "region map"), *zip(pictures, captions, strict=True)]
+        seeds = [f"seed {settings.seed + i}" for i in range(len(pictures))]
+        return [(self.encoder.to_rgb(ids), "region map"), *zip(pictures, seeds, strict=True)]
 
 
 def joined(*prompts: str | None) -> str:
     """Prompts as one, without the empty ones."""
     return ", ".join(prompt.strip() for prompt in prompts if prompt and prompt.strip())
-
-
-def pick_device(name: str) -> str:
-    """`auto` -> the best device there is."""
-    if name != "auto":
-        return name
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return found.type if found else "cpu"
-
-
-def newest_checkpoint(runs="runs") -> Path | None:
-    """The newest weights that training has left in the folders of `runs`."""
-    found = [path for name in ("control", "full_step_*") for path in Path(runs).glob(f"*/{name}.safetensors")]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
-
-
-def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo:
-    """A Demo of a whole model, of a control branch on its base, or of a base with an untrained branch.
-
-    Args:
-        checkpoint: None takes the newest training result, else Stable Diffusion 1.5 or the tiny base.
-        config: yaml of the model; None takes the one that the checkpoint names, else its family's.
-        regions: what a map's colours mean where the checkpoint does not say it.
-    """
-    checkpoint = checkpoint or newest_checkpoint() or default_files()[0]
-    metadata = read_metadata(checkpoint)
-    trained = {**metadata.get("options", {}), **metadata}
-    state, source = read_state_dict(checkpoint), str(checkpoint)
-    overlay, base = {}, checkpoint
-    if STEM not in state and any(name.startswith(CONTROL) for name in state):
-        base = trained.get("base") or default_files()[0]
-        overlay, state, source = state, _read_base(base, checkpoint), f"{checkpoint} on {base}"
-    config = config or trained.get("config") or trained.get("model")
-    model = _assemble(state, base, config)
-    _lay_over(model, overlay, checkpoint)
-    hint = metadata.get("hint")
-    encoder = HintEncoder.from_metadata(hint) if isinstance(hint, dict) else regions
-    return Demo(model.float().to(device).eval(), encoder, source)
-
-
-def _read_base(base, checkpoint):
-    try:
-        return read_state_dict(base)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{checkpoint} was trained on {base}, which does not exist: put it back"
-        ) from error
-
-
-def _assemble(state, path, config):
-    """The model of a state dict with a U-Net, grafted first where it has no control branch."""
-    grafted = any(name.startswith(CONTROL) for name in state)
-    if not grafted:
-        refuse_other_files(state, path)
-    config = config or recognise(state, path)[1]
-    if grafted:
-        return load_model(config, path)
-    with torch.device("meta"):
-        model = create_model(config)
-    model.load_state_dict(graft(state, config, path)[0], assign=True)
-    return model
-
-
-def _lay_over(model, overlay, path):
-    """Put trained tensors, by name, over those of the model."""
-    ours = model.state_dict()
-    for name, tensor in overlay.items():
-        if name not in ours or ours[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path} does not fit its base: {name} {list(tensor.shape)} has no place in it"
-            )
-    model.load_state_dict(overlay, strict=False, assign=True)

@@ -4,26 +4,24 @@ from functools import wraps
 
 import numpy as np
 
-from cldm.painting import MAX_BYTES, read_map, working_map
+from cldm.painting import read_map, working_map
 from ldm.models.diffusion.samplers import SAMPLERS
 
 CANVAS = 512  # short side of the painter
 HELP = "Paint where the garments are, upload a map or take a template; then say what they look like."
 MEANINGS = dict(
-    top="shirts, sweaters, jackets",
-    bottom="trousers, shorts, skirts",
-    whole="dresses, coats, jumpsuits",
-    head="hats, glasses, headbands",
+    top="shirts, jackets", bottom="trousers, skirts", whole="dresses, coats", head="hats, glasses"
 )
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 CSS = """
 #head h1 { margin: 0 }
-#notes { font-size: 0.9em; opacity: 0.8 }
+#about { font-size: 0.9em; opacity: 0.8 }
 #brush input { display: none }
-#brush .wrap { flex-wrap: nowrap }
 #brush label { flex: 1; justify-content: center; padding: 6px 8px }
 #brush label::before { content: ""; width: 18px; height: 18px; border-radius: 4px; border: 1px solid #8888 }
-#templates .grid-container { grid-template-columns: repeat(8, 1fr) !important; gap: 6px; padding: 0 }
+#templates .grid-wrap, #results .grid-wrap { min-height: 0; max-height: none; height: auto; overflow: hidden }
+#templates .grid-container { grid: none / repeat(8, minmax(0, 1fr)); gap: 6px }
+#templates .thumbnail-item { height: auto; aspect-ratio: 1 }
 """
 
 
@@ -36,7 +34,7 @@ def build_page(demo, templates):
     import gradio as gr
 
     with gr.Blocks(title="Garment ControlNet", delete_cache=(3600, 86400)) as page:
-        gr.Markdown(f"# Garment ControlNet\n{HELP}", elem_id="head")
+        gr.Markdown(f"# Garment ControlNet\n{HELP}\n\n{demo.warning()}", elem_id="head")
         with gr.Row():
             with gr.Column():
                 editor = painter(demo.encoder)
@@ -46,43 +44,27 @@ def build_page(demo, templates):
                 run = gr.Button("Generate", variant="primary", elem_id="generate")
                 options = option_inputs(demo)
                 results = gr.Gallery(
-                    label="Region map and pictures", format="png", columns=2, height="auto", elem_id="results"
+                    label="Pictures",
+                    show_label=False,
+                    format="png",
+                    columns=2,
+                    height="auto",
+                    elem_id="results",
                 )
-        gr.Markdown("  \n".join(demo.notes()), elem_id="notes")
+        gr.Markdown(demo.about(), elem_id="about")
         pick = plain(template_picker(demo.encoder, templates))
         gallery.select(pick, prompt, [editor, prompt, gallery], **PRIVATE)
-        process = plain(processor(demo, gr.Progress()))
+        process = plain(demo.processor(gr.Progress()))
         inputs = [editor, prompt, *options]
         gr.on([run.click, prompt.submit], process, inputs, results, api_name="process")
     return page
 
 
-def launch(page, port, encoder, block=True):
-    """Serve a page on 127.0.0.1 alone, with nothing fetched from elsewhere; a `port` of None takes a free one."""
-    import gradio as gr
-
-    page.queue(max_size=16).launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        share=False,
-        max_file_size=MAX_BYTES,
-        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        css=CSS + swatches(encoder),
-        footer_links=["api"],
-        run_history=False,
-        quiet=True,
-        prevent_thread_lock=True,
-    )
-    print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
-    if block:
-        page.block_thread()
-
-
-def swatches(encoder) -> str:
-    """CSS that puts each region's colour before its brush."""
-    order = brush_order(encoder)
+def style(encoder) -> str:
+    """The page's CSS, with each region's colour before its brush."""
     rule = "#brush label:nth-of-type({})::before {{ background: rgb{} }}\n"
-    return "".join(rule.format(i, encoder.colours[region]) for i, region in enumerate(order, 1))
+    order = brush_order(encoder)
+    return CSS + "".join(rule.format(i, encoder.colours[region]) for i, region in enumerate(order, 1))
 
 
 def brush_order(encoder) -> list[int]:
@@ -91,7 +73,7 @@ def brush_order(encoder) -> list[int]:
 
 
 def painter(encoder):
-    """The image editor, below its brushes, above the buttons that fill and clear it."""
+    """The image editor, below its brushes, above the button that fills it from a file."""
     import gradio as gr
 
     def brush(region):
@@ -101,8 +83,9 @@ def painter(encoder):
     choices = [(encoder.names[region], region) for region in brush_order(encoder)]
     info = " · ".join(f"{name}: {MEANINGS[name]}" for name in encoder.names if name in MEANINGS)
     brushes = gr.Radio(choices, value=1, label="Brush", info=info, elem_id="brush")
+    blank = editor_value(encoder, np.zeros((CANVAS, CANVAS), np.uint8))
     editor = gr.ImageEditor(
-        editor_value(encoder, np.zeros((CANVAS, CANVAS), np.uint8)),
+        blank,
         label="Region map",
         elem_id="painter",
         sources=(),
@@ -114,11 +97,9 @@ def painter(encoder):
         brush=brush(1),
         canvas_size=(CANVAS, CANVAS),
     )
-    with gr.Row():
-        upload = gr.UploadButton("Upload a map", file_types=["image"], size="sm", elem_id="upload")
-        clear = gr.Button("Clear", size="sm", elem_id="clear")
+    upload = gr.UploadButton("Upload a map", file_types=["image"], size="sm", elem_id="upload")
     brushes.change(lambda region: gr.ImageEditor(brush=brush(region)), brushes, editor, **PRIVATE)
-    clear.click(lambda: editor_value(encoder, np.zeros((CANVAS, CANVAS), np.uint8)), None, editor, **PRIVATE)
+    editor.clear(lambda: blank, None, editor, **PRIVATE)
 
     def uploaded(path):
         return editor_value(encoder, working_map(read_map(path, encoder), CANVAS))
@@ -150,7 +131,7 @@ def template_gallery(encoder, templates):
 
 
 def template_picker(encoder, templates):
-    """What a click on a template does: its map into the painter, its caption where no other prompt was written."""
+    """What a click on a template does: map into the painter, caption into a prompt that nobody wrote."""
     import gradio as gr
 
     captions = {caption for _, caption in templates}
@@ -173,52 +154,32 @@ def option_inputs(demo):
 
     size, start = demo.native_size, demo.defaults()
     with gr.Accordion("Options", open=False):
-        return [
-            gr.Textbox(start["a_prompt"], label="Added prompt"),
-            gr.Textbox(start["n_prompt"], label="Negative prompt"),
-            gr.Slider(1, 12, start["num_samples"], step=1, label="Pictures"),
-            gr.Slider(size // 2, size * 3 // 2, size, step=64, label="Resolution of the short side"),
-            gr.Slider(1, 100, 20, step=1, label="Steps"),
-            gr.Checkbox(False, label="Guess mode", info="follow the map even without a prompt"),
-            gr.Slider(0, 2, 1, step=0.01, label="Control strength"),
-            gr.Slider(0.1, 30, start["scale"], step=0.1, label="Guidance scale"),
-            gr.Number(-1, precision=0, minimum=-1, maximum=2**31 - 1, label="Seed", info="-1: a random one"),
-            gr.Slider(0, 1, 0, step=0.01, label="Eta", info="noise of DDIM"),
-            gr.Dropdown(list(SAMPLERS), value="ddim", label="Sampler"),
-            gr.Slider(0, 1, 0, step=0.01, label="Control start", info="share of the steps"),
-            gr.Slider(0, 1, 1, step=0.01, label="Control end", info="share of the steps"),
-        ]
-
-
-def processor(demo, progress):
-    """The function of /process; gradio hands its tracker to the argument whose default is `progress`."""
-
-    def process(
-        input_image,
-        prompt,
-        a_prompt,
-        n_prompt,
-        num_samples,
-        image_resolution,
-        ddim_steps,
-        guess_mode,
-        strength,
-        scale,
-        seed,
-        eta,
-        sampler,
-        control_start,
-        control_end,
-        progress=progress,
-    ):
-        options = dict(
-            num_samples=num_samples, steps=ddim_steps, sampler=sampler, scale=scale, strength=strength
-        )
-        options |= dict(guess_mode=guess_mode, control_start=control_start, control_end=control_end, eta=eta)
-        prompts = (prompt, a_prompt, n_prompt)
-        return demo.request(input_image, prompts, image_resolution, seed, options, progress)
-
-    return process
+        prompts = [gr.Textbox(start["a_prompt"], label="Added prompt")]
+        prompts += [gr.Textbox(start["n_prompt"], label="Negative prompt")]
+        with gr.Row():
+            amount = [
+                gr.Slider(1, 12, start["num_samples"], step=1, precision=0, label="Pictures"),
+                gr.Slider(size // 2, size * 3 // 2, size, step=64, precision=0, label="Resolution"),
+                gr.Slider(1, 100, 20, step=1, precision=0, label="Steps"),
+            ]
+        with gr.Row():
+            guidance = [
+                gr.Checkbox(False, label="Guess mode", info="map without prompt"),
+                gr.Slider(0, 2, 1, step=0.01, label="Control strength"),
+                gr.Slider(0.1, 30, start["scale"], step=0.1, label="Guidance scale"),
+            ]
+        with gr.Row():
+            noise = [
+                gr.Number(-1, precision=0, minimum=-1, maximum=2**31 - 1, label="Seed (-1: random)"),
+                gr.Slider(0, 1, 0, step=0.01, label="Eta (DDIM)"),
+                gr.Dropdown(list(SAMPLERS), value="ddim", label="Sampler"),
+            ]
+        with gr.Row():
+            span = [
+                gr.Slider(0, 1, 0, step=0.01, label="Control start"),
+                gr.Slider(0, 1, 1, step=0.01, label="Control end"),
+            ]
+    return prompts + amount + guidance + noise + span
 
 
 def plain(function):

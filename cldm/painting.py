@@ -1,4 +1,4 @@
-"""Maps that people hand in, painted or uploaded: region ids at the working size, or an error in plain words."""
+"""Maps that people paint or upload: region ids at the working size, or an error in plain words."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ REMEDY = "Use exactly these colours and save as PNG: JPEG, smoothed edges and sm
 
 
 def read_map(path, encoder):
-    """Region ids uint8 (h, w) of a picture file in the encoder's colours; transparent pixels are background."""
+    """Region ids uint8 (h, w) of a picture file in the encoder's colours; where transparent, background."""
     if (size := Path(path).stat().st_size) > MAX_BYTES:
         raise ValueError(
             f"The file has {size / 2**20:.0f} MB: maps of at most {MAX_BYTES // 2**20} MB are read."
@@ -25,7 +25,9 @@ def read_map(path, encoder):
             if image.mode in GREY_MODES:
                 raise ValueError(GREY)
             rgba = np.asarray(image.convert("RGBA"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"The picture is far too large: sides of at most {MAX_SIDE} are read.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(
             "The file is no picture that can be read, or it is damaged: save it as PNG."
         ) from error
@@ -33,7 +35,7 @@ def read_map(path, encoder):
 
 
 def painted_map(value, encoder):
-    """Region ids uint8 (h, w) of an image editor's value: layers painted over a background, all uint8 RGBA (h, w, 4).
+    """Region ids uint8 (h, w) of an image editor's value: layers over a background, all uint8 RGBA (h, w, 4).
 
     The background's colours must be exact; a brush may have smoothed the rims of its strokes.
     """
@@ -57,7 +59,7 @@ def painted_map(value, encoder):
 
 
 def working_map(ids, resolution: int):
-    """Ids (h, w) resized to a short side of `resolution`, both sides rounded to multiples of 64, nearest only."""
+    """Ids (h, w) resized to a short side of `resolution`, both sides rounded to multiples of 64, nearest."""
     h, w = ids.shape
     if max(h, w) > MAX_ASPECT * min(h, w):
         raise ValueError(
@@ -86,7 +88,7 @@ def _exact_ids(rgba, encoder):
 
 
 def _nearest_ids(rgba, encoder):
-    """Ids of the nearest colours: how smooth a stroke's rim is depends on the browser and its graphics card."""
+    """Ids of the nearest colours: how smooth a stroke's rim is depends on the graphics card."""
     rgb = rgba[..., :3].astype(np.int16)
     distances = np.stack(
         [np.abs(rgb - np.int16(colour)).sum(-1, dtype=np.int16) for colour in encoder.colours]

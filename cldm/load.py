@@ -1,0 +1,83 @@
+"""From whatever weights there are to a model that is ready to draw."""
+
+from pathlib import Path
+
+import torch
+
+from cldm.demo import Demo
+from cldm.graft import CONTROL, STEM, default_files, graft, recognise, refuse_other_files
+from cldm.hint import HintEncoder
+from cldm.model import create_model, load_model
+from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
+
+
+def pick_device(name: str) -> str:
+    """`auto` -> the best device there is."""
+    if name != "auto":
+        return name
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return found.type if found else "cpu"
+
+
+def newest_checkpoint(runs="runs") -> Path | None:
+    """The newest weights that training has left in the folders of `runs`."""
+    found = [path for name in ("control", "full_step_*") for path in Path(runs).glob(f"*/{name}.safetensors")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo:
+    """A Demo of a whole model, of a control branch on its base, or of a base with an untrained branch.
+
+    Args:
+        checkpoint: None takes the newest training result, else Stable Diffusion 1.5 or the tiny base.
+        config: yaml of the model; None takes the one that the checkpoint names, else its family's.
+        regions: what a map's colours mean where the checkpoint does not say it.
+    """
+    checkpoint = checkpoint or newest_checkpoint() or default_files()[0]
+    metadata = read_metadata(checkpoint)
+    trained = {**metadata.get("options", {}), **metadata}
+    state, source = read_state_dict(checkpoint), str(checkpoint)
+    overlay, base = {}, checkpoint
+    if STEM not in state and any(name.startswith(CONTROL) for name in state):
+        base = trained.get("base") or default_files()[0]
+        overlay, state, source = state, _read_base(base, checkpoint), f"{checkpoint} on {base}"
+    config = config or trained.get("config") or trained.get("model")
+    model = _assemble(state, base, config)
+    _lay_over(model, overlay, checkpoint)
+    hint = metadata.get("hint")
+    encoder = HintEncoder.from_metadata(hint) if isinstance(hint, dict) else regions
+    return Demo(model.float().to(device).eval(), encoder, source)
+
+
+def _read_base(base, checkpoint):
+    try:
+        return read_state_dict(base)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{checkpoint} was trained on {base}, which does not exist: put it back"
+        ) from error
+
+
+def _assemble(state, path, config):
+    """The model of a state dict with a U-Net, grafted first where it has no control branch."""
+    grafted = any(name.startswith(CONTROL) for name in state)
+    if not grafted:
+        refuse_other_files(state, path)
+    config = config or recognise(state, path)[1]
+    if grafted:
+        return load_model(config, path)
+    with torch.device("meta"):
+        model = create_model(config)
+    model.load_state_dict(graft(state, config, path)[0], assign=True)
+    return model
+
+
+def _lay_over(model, overlay, path):
+    """Put trained tensors, by name, over those of the model."""
+    ours = model.state_dict()
+    for name, tensor in overlay.items():
+        if name not in ours or ours[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path} does not fit its base: {name} {list(tensor.shape)} has no place in it"
+            )
+    model.load_state_dict(overlay, strict=False, assign=True)
