@@ -1,63 +1,28 @@
 """The original's DDIM interface over the samplers of ldm."""
 
-import numpy as np
-import torch
+from functools import partial
 
-from ldm.models.diffusion.samplers import ddim
-from ldm.modules.diffusionmodules.util import make_ddim_sampling_parameters, make_ddim_timesteps
+import torch
+from torch.nn.functional import dropout
+
+from cldm.ddim_encoding import DDIMEncoding
+from cldm.denoisers import keeping_denoiser
+from ldm.models.diffusion.samplers import ddim, ddim_step, noise_levels
 from ldm.util import refuse_unless
 
 
-def guided_denoiser(model, cond, uncond=None, scale=1.0):
-    """A denoiser (x, timestep) -> (noise, x_0) of `model` under classifier-free guidance (arXiv 2207.12598).
+class DDIMSampler(DDIMEncoding):
+    """Draws from a LatentDiffusion or ControlLDM. Methods and arguments are the original's, in its order.
 
-    Both predictions come from one call on a doubled batch when the two conditions have the same structure,
-    from two otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
+    conditioning, cond, c: condition dict, as `get_input` gives it.
+    unconditional_guidance_scale: other than 1, leads away from `unconditional_conditioning`, a condition dict
+        of the same or of another structure; `ucg_schedule` replaces it with a scale per step, noisiest first.
+    temperature, noise_dropout: factor on the noise of each step, share of it that is dropped; for eta > 0.
+    use_original_steps: take all the timesteps of the model, not those that `make_schedule` has chosen.
+    callback: called with each step's index; `img_callback` with (pred_x0, index).
+
+    What needs parts that Stable Diffusion does not have is refused by name, unless left at its default.
     """
-
-    @torch.no_grad()
-    def denoise(x, t):
-        t = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-        if uncond is None or scale == 1.0:
-            output = model.apply_model(x, t, cond)
-        elif _same_structure(cond, uncond):
-            both = {k: None if cond[k] is None else _doubled(uncond[k], cond[k]) for k in cond}
-            base, conditional = model.apply_model(torch.cat([x, x]), torch.cat([t, t]), both).chunk(2)
-            output = base + scale * (conditional - base)
-        else:
-            conditional, base = (model.apply_model(x, t, c) for c in (cond, uncond))
-            output = base + scale * (conditional - base)
-        return model.predictions(x, t, output.to(x.dtype))
-
-    return denoise
-
-
-def _same_structure(a, b):
-    shapes = [{k: v and [tuple(x.shape) for x in v] for k, v in cond.items()} for cond in (a, b)]
-    return shapes[0] == shapes[1]
-
-
-def _doubled(a, b):
-    return [torch.cat(pair) for pair in zip(a, b, strict=True)]
-
-
-class DDIMSampler:
-    """Draws from a LatentDiffusion or ControlLDM with its original signature; see `sample`."""
-
-    def __init__(self, model, schedule="linear"):
-        refuse_unless(schedule == "linear", "schedule", schedule, "the model brings its own schedule")
-        self.model, self.ddpm_num_timesteps = model, model.num_timesteps
-
-    def make_schedule(self, ddim_num_steps, ddim_discretize="uniform", ddim_eta=0.0, verbose=True):
-        """Set ddim_timesteps and ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas}, each (S,)."""
-        total = self.ddpm_num_timesteps
-        self.ddim_timesteps = make_ddim_timesteps(ddim_discretize, ddim_num_steps, total, verbose)
-        alphas_cumprod = self.model.alphas_cumprod.double().cpu().numpy()
-        self.ddim_sigmas, self.ddim_alphas, self.ddim_alphas_prev = make_ddim_sampling_parameters(
-            alphas_cumprod, self.ddim_timesteps, ddim_eta, verbose
-        )
-        self.ddim_sqrt_one_minus_alphas = np.sqrt(1.0 - self.ddim_alphas)
-        self.ddim_eta = ddim_eta
 
     @torch.no_grad()
     def sample(
@@ -67,62 +32,138 @@ class DDIMSampler:
         shape,
         conditioning=None,
         callback=None,
+        normals_sequence=None,
         img_callback=None,
+        quantize_x0=False,
         eta=0.0,
         mask=None,
         x0=None,
         temperature=1.0,
+        noise_dropout=0.0,
+        score_corrector=None,
+        corrector_kwargs=None,
         verbose=True,
         x_T=None,
         log_every_t=100,
         unconditional_guidance_scale=1.0,
         unconditional_conditioning=None,
+        dynamic_threshold=None,
+        ucg_schedule=None,
     ):
-        """(latents (batch_size, *shape), {"x_inter": [...], "pred_x0": [...]}) after exactly S steps.
-
-        Args:
-            shape: (c, h, w) of a latent.
-            conditioning: condition dict, as `get_input` gives it.
-            callback: called with each step's index; `img_callback` with (pred_x0, index).
-            mask: (b, 1, h, w), 1 where the latents `x0` are to be kept, noised to each step's level.
-            x_T: starting noise, drawn when None.
-            log_every_t: every how many steps, counted from the last, the intermediates keep one; the starting
-                noise and the first step are kept as well.
-        """
+        """`ddim_sampling` of latents (batch_size, *shape), `shape` being (c, h, w), in exactly S steps."""
+        _refuse(normals_sequence=normals_sequence, quantize_x0=quantize_x0)
         self.make_schedule(S, ddim_eta=eta, verbose=verbose)
-        x = torch.randn((batch_size, *shape), device=self.model.device) if x_T is None else x_T
-        denoise = guided_denoiser(
-            self.model, conditioning, unconditional_conditioning, unconditional_guidance_scale
-        )
-        inter = {"x_inter": [x], "pred_x0": [x]}
+        start = (x_T, False, callback, None, False, mask, x0, img_callback, log_every_t)
+        noise = (temperature, noise_dropout, score_corrector, corrector_kwargs)
+        guidance = (unconditional_guidance_scale, unconditional_conditioning, dynamic_threshold, ucg_schedule)
+        return self.ddim_sampling(conditioning, (batch_size, *shape), *start, *noise, *guidance)
 
-        def report(step):
-            remaining = S - 1 - step["i"]
-            if remaining % log_every_t == 0 or remaining == S - 1:
-                inter["x_inter"].append(step["x"])
-                inter["pred_x0"].append(step["pred_x0"])
-            if callback:
-                callback(step["i"])
-            if img_callback:
-                img_callback(step["pred_x0"], step["i"])
+    @torch.no_grad()
+    def ddim_sampling(
+        self,
+        cond,
+        shape,
+        x_T=None,
+        ddim_use_original_steps=False,
+        callback=None,
+        timesteps=None,
+        quantize_denoised=False,
+        mask=None,
+        x0=None,
+        img_callback=None,
+        log_every_t=100,
+        temperature=1.0,
+        noise_dropout=0.0,
+        score_corrector=None,
+        corrector_kwargs=None,
+        unconditional_guidance_scale=1.0,
+        unconditional_conditioning=None,
+        dynamic_threshold=None,
+        ucg_schedule=None,
+    ):
+        """Latents of `shape` (b, c, h, w), and {"x_inter": [...], "pred_x0": [...]} on the way to them.
 
-        x = ddim(
-            denoise if mask is None else self._keeping(denoise, mask, x0),
-            x,
-            self.model.alphas_cumprod,
-            self.ddim_timesteps,
-            eta=eta,
-            randn=lambda like: temperature * torch.randn_like(like),
-            callback=report,
-        )
-        return x, inter
+        From the noise `x_T`, drawn when None, over all steps or the lowest `timesteps` of them. Where `mask`
+        (b, 1, h, w) is 1, the latents `x0` are kept. The intermediates are the start, the first step, and
+        one every `log_every_t` steps, counted from the last.
+        """
+        _refuse(quantize_denoised=quantize_denoised, dynamic_threshold=dynamic_threshold)
+        _refuse(score_corrector=score_corrector, corrector_kwargs=corrector_kwargs)
+        steps = self._steps(ddim_use_original_steps, timesteps)
+        x = torch.randn(shape, device=self.model.device) if x_T is None else x_T
+        scales = [unconditional_guidance_scale] * len(steps) if ucg_schedule is None else ucg_schedule
+        denoise = self._scheduled(cond, unconditional_conditioning, steps, scales)
+        if (mask is None) != (x0 is None):
+            raise ValueError(
+                "mask and x0, the latents to keep where it is 1, are given together or not at all"
+            )
+        denoise = denoise if mask is None else keeping_denoiser(denoise, self.model, mask, x0)
+        inter, report = _intermediates(x, len(steps), log_every_t, callback, img_callback)
+        randn = partial(_randn, temperature=temperature, noise_dropout=noise_dropout)
+        return ddim(denoise, x, self.model.alphas_cumprod, steps, self.ddim_eta, randn, report), inter
 
-    def _keeping(self, denoise, mask, x0):
-        """The denoiser behind a step that first puts the noised `x0` where `mask` is 1 (inpainting)."""
+    @torch.no_grad()
+    def p_sample_ddim(
+        self,
+        x,
+        c,
+        t,
+        index,
+        repeat_noise=False,
+        use_original_steps=False,
+        quantize_denoised=False,
+        temperature=1.0,
+        noise_dropout=0.0,
+        score_corrector=None,
+        corrector_kwargs=None,
+        unconditional_guidance_scale=1.0,
+        unconditional_conditioning=None,
+        dynamic_threshold=None,
+    ):
+        """(latents one step on, x_0) from latents `x` at timesteps `t` (b,), the schedule's `index`-th.
 
-        def kept(x, t):
-            steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-            original = self.model.q_sample(x0, steps, torch.randn_like(x0))
-            return denoise(original * mask + (1.0 - mask) * x, t)
+        With `repeat_noise` the whole batch gets the same noise.
+        """
+        _refuse(quantize_denoised=quantize_denoised, dynamic_threshold=dynamic_threshold)
+        _refuse(score_corrector=score_corrector, corrector_kwargs=corrector_kwargs)
+        denoise = self._guided(c, unconditional_conditioning, unconditional_guidance_scale)
+        eps, x_0 = denoise(x, t[0])
+        _, a, a_prev = noise_levels(self.model.alphas_cumprod, self._steps(use_original_steps))[index]
+        randn = partial(_randn, repeat=repeat_noise, temperature=temperature, noise_dropout=noise_dropout)
+        return ddim_step(eps, x_0, a, a_prev, self.ddim_eta, randn), x_0
 
-        return kept
+    def _scheduled(self, cond, uncond, steps, scales):
+        """The denoiser with the guidance scales of the steps, noisiest first."""
+        if len(scales) != len(steps):
+            raise ValueError(
+                f"ucg_schedule must hold a scale for each of {len(steps)} steps, got {len(scales)}"
+            )
+        denoisers = {t: self._guided(cond, uncond, s) for t, s in zip(reversed(steps), scales, strict=True)}
+        return lambda x, t: denoisers[t](x, t)
+
+
+def _refuse(**given):
+    for name, value in given.items():
+        refuse_unless(value is None or value is False, name, value, "no part of Stable Diffusion uses it")
+
+
+def _randn(like, repeat=False, temperature=1.0, noise_dropout=0.0):
+    noise = torch.randn_like(like[:1]).expand_as(like) if repeat else torch.randn_like(like)
+    return dropout(temperature * noise, noise_dropout)
+
+
+def _intermediates(x, num_steps, log_every_t, callback, img_callback):
+    """The dict of intermediates, and the sampler's callback that fills it and calls the original's two."""
+    kept = {"x_inter": [x], "pred_x0": [x]}
+
+    def report(step):
+        remaining = num_steps - 1 - step["i"]
+        if remaining % log_every_t == 0 or step["i"] == 0:
+            kept["x_inter"].append(step["x"])
+            kept["pred_x0"].append(step["pred_x0"])
+        if callback:
+            callback(step["i"])
+        if img_callback:
+            img_callback(step["pred_x0"], step["i"])
+
+    return kept, report

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from einops import rearrange, repeat
 
-from cldm.ddim_hacked import guided_denoiser
+from cldm.denoisers import guided_denoiser
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 

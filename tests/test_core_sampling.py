@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cldm.ddim_hacked import DDIMSampler, guided_denoiser
+from cldm.ddim_hacked import DDIMSampler
+from cldm.denoisers import guided_denoiser
 from ldm.models.diffusion.samplers import ddim, dpmpp_2m
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 from small import condition, noisy, small_model

@@ -7,7 +7,8 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 from omegaconf import OmegaConf
 
-from cldm.ddim_hacked import DDIMSampler, guided_denoiser
+from cldm.ddim_hacked import DDIMSampler
+from cldm.denoisers import guided_denoiser
 from diffusers_pair import build_pair
 from ldm.models.diffusion.samplers import dpmpp_2m
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps

@@ -17,12 +17,29 @@ def ddim(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_like,
         timesteps: ascending indices (S,) into it.
         randn: draws noise shaped like its argument; called only if eta > 0.
     """
-    for i, (t, a, a_prev) in enumerate(_descending(alphas_cumprod, timesteps)):
+    for i, (t, a, a_prev) in enumerate(reversed(noise_levels(alphas_cumprod, timesteps))):
         eps, x0 = denoise(x, t)
-        sigma = eta * ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
-        x = a_prev.sqrt() * x0 + (1 - a_prev - sigma**2).sqrt() * eps
-        if eta:
-            x = x + sigma * randn(x)
+        x = ddim_step(eps, x0, a, a_prev, eta, randn)
+        _report(callback, i, t, x, x0)
+    return x
+
+
+def ddim_step(eps, x0, a, a_prev, eta=0.0, randn=torch.randn_like):
+    """Predictions made at the level a -> latents at the level a_prev."""
+    sigma = eta * ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
+    x = a_prev.sqrt() * x0 + (1 - a_prev - sigma**2).sqrt() * eps
+    return x + sigma * randn(x) if eta else x
+
+
+def ddim_inversion(denoise, x, alphas_cumprod, timesteps, callback=None):
+    """DDIM without noise, run backwards: clean latents -> about the noise that `ddim` draws them from.
+
+    Arguments as in `ddim`. Every step asks for the noise at its end, as the latents there are not known yet.
+    """
+    for i, (t, a, a_prev) in enumerate(noise_levels(alphas_cumprod, timesteps)):
+        eps, _ = denoise(x, t)
+        x0 = (x - (1 - a_prev).sqrt() * eps) / a_prev.sqrt()
+        x = a.sqrt() * x0 + (1 - a).sqrt() * eps
         _report(callback, i, t, x, x0)
     return x
 
@@ -35,7 +52,7 @@ def dpmpp_2m(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_l
     if eta:
         raise ValueError(f"eta must be 0 with dpmpp_2m, a deterministic solver, got {eta}")
     last_x0 = last_h = None
-    for i, (t, a, a_prev) in enumerate(_descending(alphas_cumprod, timesteps)):
+    for i, (t, a, a_prev) in enumerate(reversed(noise_levels(alphas_cumprod, timesteps))):
         _, x0 = denoise(x, t)
         h = _log_snr(a_prev) - _log_snr(a)
         first_order = last_x0 is None or i == len(timesteps) - 1
@@ -49,12 +66,14 @@ def dpmpp_2m(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_l
 SAMPLERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m}
 
 
-def _descending(alphas_cumprod, timesteps):
-    """(t, a_t, a of the next lower timestep) from the noisiest on; below the lowest comes index 0."""
-    alphas = alphas_cumprod.double()
-    lower = [0, *timesteps[:-1]]
-    for t, t_prev in zip(reversed(list(timesteps)), reversed(lower), strict=True):
-        yield int(t), alphas[int(t)].float(), alphas[int(t_prev)].float()
+def noise_levels(alphas_cumprod, timesteps):
+    """[(t, a_t, a of the next lower timestep)], ascending; below the lowest comes index 0, then a = 1."""
+    alphas, levels = alphas_cumprod.double(), []
+    a_prev = alphas[0] if 0 not in timesteps else torch.ones_like(alphas[0])
+    for t in map(int, timesteps):
+        levels.append((t, alphas[t].float(), a_prev.float()))
+        a_prev = alphas[t]
+    return levels
 
 
 def _log_snr(a):

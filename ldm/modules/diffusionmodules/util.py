@@ -37,7 +37,7 @@ def make_ddim_timesteps(ddim_discr_method, num_ddim_timesteps, num_ddpm_timestep
 def make_ddim_sampling_parameters(alphacums, ddim_timesteps, eta, verbose=False):
     """(sigmas, alphas, alphas_prev), each (S,), of DDIM equations 12 and 16 (arXiv 2010.02502)."""
     alphas = np.asarray(alphacums)[ddim_timesteps]
-    alphas_prev = np.asarray(alphacums)[np.concatenate([[0], ddim_timesteps[:-1]])]
+    alphas_prev = np.append(alphacums[0] if ddim_timesteps[0] else 1.0, alphas[:-1])
     sigmas = eta * np.sqrt((1 - alphas_prev) / (1 - alphas) * (1 - alphas / alphas_prev))
     if verbose:
         print(f"Selected alphas for DDIM: a_t: {alphas}; a_(t-1): {alphas_prev}; eta {eta}: sigma_t {sigmas}")
