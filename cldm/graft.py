@@ -25,7 +25,7 @@ SIGNS = {
     UNET + "label_emb.": "is SDXL or an unCLIP model, another architecture: SD1.5 or SD2.1 is wanted",
     "input_hint_block.": "holds a control branch already: train it as it is, or graft the base it came from",
     "controlnet_cond_embedding.": "is a ControlNet in diffusers' layout, not a base: graft a base",
-    "down_blocks.0.": "is in diffusers' layout: the file that its publisher offers for other UIs, in LDM's layout, is wanted",
+    "down_blocks.0.": "is in diffusers' layout: the single file in LDM's layout is wanted",
 }
 CHANNELS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model"}
 

@@ -23,7 +23,7 @@ def write_report(run, rows, encoder, maps, prompts, real, floor, strips):
         floor: ControlScore without control; `strips`: step -> pictures (n, H, W, 3).
     """
     run = Path(run)
-    curve = draw_curve(rows)
+    curve = draw_curve(rows, encoder)
     save(run / "control_miou.png", curve)
     last = max(strips)
     sheet = [("mask", encoder.to_rgb(maps)), (f"with control, step {last}", strips[last])]
@@ -57,23 +57,23 @@ def summary(row) -> str:
     )
 
 
-def draw_curve(rows) -> bytes:
-    """Control mIoU and each region's IoU over pictures seen, between floor and ceiling, as PNG bytes."""
+def draw_curve(rows, encoder) -> bytes:
+    """Control mIoU and each region's IoU over optimizer steps, between floor and ceiling, as PNG bytes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
     steps = [0, *(int(row["step"]) for row in rows)]
     floor, ceiling = float(rows[-1]["floor"]), float(rows[-1]["ceiling"])
-    regions = [key for key in rows[-1] if key not in ("step", "pictures", "miou", "floor", "ceiling")]
-    for name in regions:
-        values = [float(row[name]) if row.get(name) else np.nan for row in rows]
-        axes.plot(steps[1:], values, linewidth=1, alpha=0.6, label=name)
+    for name, colour in zip(encoder.names, encoder.colours, strict=True):
+        if name in rows[-1]:
+            values = [float(row[name]) if row.get(name) else np.nan for row in rows]
+            axes.plot(steps[1:], values, ".-", color=np.multiply(colour, 0.8 / 255), linewidth=1, label=name)
     axes.plot(
         steps, [floor, *(float(row["miou"]) for row in rows)], "k-o", markersize=4, label="control mIoU"
     )
-    axes.axhline(ceiling, color="green", linestyle="--", linewidth=1, label="ceiling: photos")
-    axes.axhline(floor, color="red", linestyle="--", linewidth=1, label="floor: no control")
+    axes.axhline(ceiling, color="grey", linestyle="--", linewidth=1, label="ceiling: photos")
+    axes.axhline(floor, color="grey", linestyle=":", linewidth=1, label="floor: no control")
     axes.set(xlabel="optimizer steps", ylabel="IoU with the mask", ylim=(0, 1), xlim=(0, None))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     buffer = io.BytesIO()

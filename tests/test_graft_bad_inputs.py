@@ -59,7 +59,7 @@ CASES = {
         "holds a control branch already",
     ),
     "control alone": (saves(tensors("input_hint_block.0.weight")), "holds a control branch already"),
-    "diffusers": (saves(tensors("down_blocks.0.resnets.0.conv1.weight")), "in LDM's layout, is wanted"),
+    "diffusers": (saves(tensors("down_blocks.0.resnets.0.conv1.weight")), "in LDM's layout is wanted"),
     "a VAE": (saves(tensors("first_stage_model.encoder.conv_in.weight")), "holds no U-Net"),
     "other sizes": (saves(base(width=128, context=512)), r"fits no known family .*\(4, 128, 512\)"),
     "SD1.5 in part": (

@@ -1,0 +1,72 @@
+"""The dataset that users copy reads the original's folders, and names what is wrong with others."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from annotator.imaterialist import save_map
+from tutorial_dataset import MyDataset
+
+
+@pytest.fixture
+def folder(tmp_path):
+    ids = np.zeros((64, 128), np.uint8)
+    ids[10:20, 30:60] = 2
+    save_map(tmp_path / "0_map.png", ids)
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((64, 128, 3), (0, 0, 255), np.uint8))
+    lines = [
+        dict(source="0_map.png", target="0.png", prompt="red", split=split) for split in ("train", "val")
+    ]
+    (tmp_path / "prompt.json").write_text("\n".join(json.dumps(line) for line in lines))
+    return tmp_path
+
+
+def test_an_item_is_a_picture_a_map_and_a_prompt_in_the_original_ranges(folder):
+    item = MyDataset(folder)[0]
+    assert item["txt"] == "red" and item["jpg"].shape == item["hint"].shape == (64, 128, 3)
+    assert item["jpg"].dtype == item["hint"].dtype == np.float32
+    assert item["jpg"][0, 0].tolist() == [1, -1, -1]
+    assert item["hint"][12, 40].tolist() == [0, 1, 0] and not item["hint"][0, 0].any()
+
+
+def test_a_split_is_part_of_the_folder(folder):
+    assert len(MyDataset(folder)) == 2 and len(MyDataset(folder, "val")) == 1
+
+
+def test_fill50k_lines_without_our_extras_are_read(folder):
+    (folder / "prompt.json").write_text('{"source": "0_map.png", "target": "0.png", "prompt": "p"}\n')
+    assert MyDataset(folder, "train")[0]["txt"] == "p"
+
+
+def test_a_missing_picture_and_unequal_sizes_are_named(folder):
+    cv2.imwrite(str(folder / "0.png"), np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"0_map.png is \(64, 128\), 0.png is \(64, 64\)"):
+        MyDataset(folder)[0]
+    (folder / "0.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"0.png is missing"):
+        MyDataset(folder)[0]
+
+
+def test_a_folder_without_items_is_refused(tmp_path, folder):
+    with pytest.raises(FileNotFoundError, match="no prompt.json"):
+        MyDataset(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no items of split 'test'"):
+        MyDataset(folder, "test")
+
+
+def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder):
+    def run(*arguments):
+        command = [sys.executable, "tutorial_dataset_test.py", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert "drew 2" in run("--out", str(folder / "drawn.png")).stdout
+    assert cv2.imread(str(folder / "drawn.png")) is not None
+    for name in ("0.png", "0_map.png"):
+        cv2.imwrite(str(folder / name), np.zeros((60, 64, 3), np.uint8))
+    wrong = run()
+    assert wrong.returncode == 1 and "item 0: sides must be equal multiples of 64" in wrong.stderr
+    assert len(wrong.stderr.strip().splitlines()) == 1
