@@ -4,11 +4,11 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from cldm.ddim_hacked import DDIMSampler
+from cldm.image_log import ImageLog
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
-from ldm.util import instantiate_from_config, log_txt_as_img, refuse_unless
+from ldm.util import instantiate_from_config, refuse_unless
 
 
 class ControlledUnetModel(UNetModel):
@@ -68,7 +68,7 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
-class ControlLDM(LatentDiffusion):
+class ControlLDM(ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
@@ -154,44 +154,15 @@ class ControlLDM(LatentDiffusion):
         control = [residual * scale for residual, scale in zip(control, scales, strict=True)]
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)
 
-    @torch.no_grad()
-    def sample_log(self, cond, batch_size, ddim_steps, scale, ddim_eta=0.0):
-        """(samples, intermediates) as latents of the hint's size, drawn by DDIM with guidance `scale`."""
-        h, w = (side // 8 for side in cond["c_concat"][0].shape[-2:])
-        uncond = {**cond, "c_crossattn": [self.get_unconditional_conditioning(batch_size)]}
-        return DDIMSampler(self).sample(
-            ddim_steps,
-            batch_size,
-            (self.channels, h, w),
-            cond,
-            eta=ddim_eta,
-            verbose=False,
-            unconditional_guidance_scale=scale,
-            unconditional_conditioning=uncond,
-        )
+    def low_vram_shift(self, is_diffusing):
+        """Send autoencoder and text encoder to the CPU while U-Net and control diffuse, those two otherwise.
 
-    @torch.no_grad()
-    def log_images(
-        self,
-        batch,
-        N=4,
-        sample=False,
-        ddim_steps=50,
-        ddim_eta=0.0,
-        unconditional_guidance_scale=9.0,
-        split="train",
-    ):
-        """Name -> images (n, 3, H, W) in [-1, 1] for the image log; `control` is the hint, scaled to that."""
-        z, cond = self.get_input(batch, self.first_stage_key, bs=N)
-        n, hint = len(z), cond["c_concat"][0]
-        log = dict(
-            reconstruction=self.decode_first_stage(z),
-            control=hint * 2.0 - 1.0,
-            conditioning=log_txt_as_img(hint.shape[:1:-1], batch[self.cond_stage_key][:n]),
-        )
-        if sample:
-            log["samples"] = self.decode_first_stage(self.sample_log(cond, n, ddim_steps, 1.0, ddim_eta)[0])
-        scale = unconditional_guidance_scale
-        guided, _ = self.sample_log(cond, n, ddim_steps, scale, ddim_eta)
-        log[f"samples_cfg_scale_{scale:.2f}"] = self.decode_first_stage(guided)
-        return log
+        The rest goes to the model's device; where that is the CPU, nothing moves.
+        """
+        working, waiting = (self.model, self.control_model), (self.first_stage_model, self.cond_stage_model)
+        if not is_diffusing:
+            working, waiting = waiting, working
+        for part in waiting:
+            part.to("cpu")
+        for part in working:
+            part.to(self.device)

@@ -8,12 +8,16 @@ from einops import rearrange
 from PIL import Image
 from torch.nn.functional import pad
 
+from ldm.util import refuse_unless
+
 
 class ImageLogger(pl.Callback):
     """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 a row, from rank 0.
 
     Args:
-        batch_frequency: in optimizer steps, however many micro-batches each accumulates.
+        batch_frequency: in optimizer steps, however many micro-batches each accumulates; counting these
+            instead (`log_on_batch_idx`) is refused.
+        increase_log_steps: has no effect, as in the original.
         log_first_step: also log the first batch of training.
         log_images_kwargs: passed on to the model's `log_images`.
     """
@@ -23,12 +27,16 @@ class ImageLogger(pl.Callback):
         batch_frequency=2000,
         max_images=4,
         clamp=True,
+        increase_log_steps=True,
         rescale=True,
         disabled=False,
+        log_on_batch_idx=False,
         log_first_step=False,
         log_images_kwargs=None,
     ):
         super().__init__()
+        why = "pictures are logged by optimizer steps"
+        refuse_unless(not log_on_batch_idx, "log_on_batch_idx", log_on_batch_idx, why)
         self.batch_frequency, self.max_images, self.clamp, self.rescale = (
             batch_frequency,
             max_images,
@@ -36,7 +44,7 @@ class ImageLogger(pl.Callback):
             rescale,
         )
         self.disabled, self.log_first_step = disabled, log_first_step
-        self.log_images_kwargs = log_images_kwargs or {}
+        self.log_images_kwargs = dict(N=max_images, split="train") | (log_images_kwargs or {})
         self.last_step = None
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -49,7 +57,7 @@ class ImageLogger(pl.Callback):
         with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
             was_training = pl_module.training
             pl_module.eval()
-            images = pl_module.log_images(batch, N=self.max_images, split="train", **self.log_images_kwargs)
+            images = pl_module.log_images(batch, **self.log_images_kwargs)
             pl_module.train(was_training)
         folder = Path(trainer.default_root_dir) / "image_log" / "train"
         self.save(folder, images, step, trainer.current_epoch, batch_idx)

@@ -1,5 +1,7 @@
 """Laws of the control branch: what it adds, to what, and what it leaves alone."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -123,3 +125,22 @@ def test_bf16_weights_give_bf16_numbers(trained):
     output = trained.bfloat16().apply_model(x.bfloat16(), t, half)
     assert output.dtype == torch.bfloat16
     assert (output - expected).abs().mean() < 0.05 * expected.abs().mean()
+
+
+@pytest.mark.parametrize("is_diffusing", [True, False])
+def test_only_the_parts_at_work_stay_on_the_device(trained, monkeypatch, is_diffusing):
+    monkeypatch.setattr(type(trained), "device", torch.device("meta"))
+    moved, parts = {}, ("model", "control_model", "first_stage_model", "cond_stage_model")
+    for name in parts:
+        monkeypatch.setattr(getattr(trained, name), "to", partial(moved.__setitem__, name))
+    trained.low_vram_shift(is_diffusing)
+    here, there = (parts[:2], parts[2:]) if is_diffusing else (parts[2:], parts[:2])
+    assert list(moved) == [*there, *here]  # room is made first
+    assert {str(moved[name]) for name in here} == {"meta"} and {moved[name] for name in there} == {"cpu"}
+
+
+def test_on_the_cpu_no_part_moves(trained):
+    before = {name: value.data_ptr() for name, value in trained.state_dict().items()}
+    trained.low_vram_shift(is_diffusing=True)
+    trained.low_vram_shift(is_diffusing=False)
+    assert before == {name: value.data_ptr() for name, value in trained.state_dict().items()}
