@@ -80,12 +80,12 @@ class ControlLDM(ImageLog, LatentDiffusion):
 
     zero_conv_factor = 1.0
     warmup_steps = 0
+    _sd_locked, _only_mid_control = True, False
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
         super().__init__(**latent_diffusion_options)
         refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it stays locked")
-        self.control_key = control_key
-        self._sd_locked, self._only_mid_control = True, only_mid_control
+        self.control_key, self._only_mid_control = control_key, only_mid_control
         self.control_model = instantiate_from_config(control_stage_config)
         self.control_scales = [1.0] * (len(self.control_model.zero_convs) + 1)
         self.lock()
@@ -111,10 +111,13 @@ class ControlLDM(ImageLog, LatentDiffusion):
     def trainable_parts(self):
         if not hasattr(self, "control_model"):
             return []
-        unet, control = self.model.diffusion_model, self.control_model
-        unused = [control.zero_convs] if self.only_mid_control else []
-        parts = [child for child in control.children() if child not in unused]
-        return parts + ([] if self.sd_locked else [unet.output_blocks, unet.out])
+        unet = self.model.diffusion_model
+        return [self.control_model] + ([] if self.sd_locked else [unet.output_blocks, unet.out])
+
+    def lock(self):
+        super().lock()
+        if self.only_mid_control:
+            self.control_model.zero_convs.requires_grad_(False)
 
     def configure_optimizers(self):
         """AdamW over what trains, the branch's new layers in a group of their own; with a warm-up, if any."""

@@ -88,6 +88,7 @@ def test_only_trained_parts_are_in_training_mode(model):
         model.training and not model.first_stage_model.training and not model.model.diffusion_model.training
     )
     assert all(part.training for part in model.trainable_parts())
+    assert all(module.training for module in model.control_model.modules())
     model.eval()
     assert not any(module.training for module in model.modules())
 
