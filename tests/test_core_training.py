@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from small import condition, noisy, small_model
+from small import batch, condition, noisy, small_model
 
 UNTRAINED = ("model.", "first_stage_model.", "cond_stage_model.")
 DECODER = ("model.diffusion_model.output_blocks.", "model.diffusion_model.out.")
@@ -150,3 +150,10 @@ def test_logs_are_named_after_the_split(model):
     for mode, name in ((True, "train/loss_simple"), (False, "val/loss_simple")):
         _, logs = model.train(mode).p_losses(x_start, condition(), t)
         assert name in logs and not logs[name].requires_grad
+
+
+def test_a_training_step_logs_under_the_originals_names(model, monkeypatch):
+    logged = {}
+    monkeypatch.setattr(model, "log_dict", lambda logs, **options: logged.update(logs))
+    loss = model.training_step(batch(), 0)
+    assert logged == {"train/loss_simple": loss, "train/loss": loss, "global_step": 0.0}

@@ -145,7 +145,8 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         target = self.get_v(x_start, noise, t) if target is None else target
         output = self.apply_model(self.q_sample(x_start, t, noise), t, cond)
         loss = mse_loss(output.float(), target.float())
-        return loss, {f"{'train' if self.training else 'val'}/loss_simple": loss.detach()}
+        split = "train" if self.training else "val"
+        return loss, {f"{split}/{name}": loss.detach() for name in ("loss_simple", "loss")}
 
     def shared_step(self, batch, generator=None):
         """(loss, logs) of a batch, with timesteps drawn uniformly."""
@@ -160,6 +161,7 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
     def training_step(self, batch, batch_idx):
         generator = self.step_generator(batch_idx)
         loss, logs = self.shared_step(self.drop_prompts(batch, generator), generator)
+        logs = {**logs, "global_step": float(self.global_step)}
         self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.cond_stage_key]))
         return loss
 
