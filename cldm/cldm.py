@@ -146,13 +146,12 @@ class ControlLDM(ImageLog, LatentDiffusion):
 
     def apply_model(self, x_noisy, t, cond):
         """The U-Net's output under control; `cond["c_concat"]` None means without."""
-        unet, context = self.model.diffusion_model, torch.cat(cond["c_crossattn"], 1)
+        unet, context = self.model.diffusion_model, self.joined(cond["c_crossattn"])
+        x_noisy = x_noisy.to(context.dtype)
         if cond["c_concat"] is None:
             return unet(x_noisy, t, context)
-        mid = self.only_mid_control
-        control = self.control_model(
-            x_noisy, torch.cat(cond["c_concat"], 1), t, context, only_mid_control=mid
-        )
+        mid, hint = self.only_mid_control, self.joined(cond["c_concat"])
+        control = self.control_model(x_noisy, hint, t, context, only_mid_control=mid)
         scales = self.control_scales[-len(control) :]
         control = [residual * scale for residual, scale in zip(control, scales, strict=True)]
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)

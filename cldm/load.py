@@ -32,6 +32,7 @@ def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo
         checkpoint: None takes the newest training result, else Stable Diffusion 1.5 or the tiny base.
         config: yaml of the model; None takes the one that the checkpoint names, else its family's.
         regions: what a map's colours mean where the checkpoint does not say it.
+        device: on a GPU all weights but the autoencoder's are held in fp16, else all in fp32.
     """
     checkpoint = checkpoint or newest_checkpoint() or default_files()[0]
     metadata = read_metadata(checkpoint)
@@ -46,7 +47,9 @@ def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo
     _lay_over(model, overlay, checkpoint)
     hint = metadata.get("hint")
     encoder = HintEncoder.from_metadata(hint) if isinstance(hint, dict) else regions
-    return Demo(model.float().to(device).eval(), encoder, source)
+    model.requires_grad_(False)
+    model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    return Demo(model.to(device).eval(), encoder, source)
 
 
 def _read_base(base, checkpoint):

@@ -47,4 +47,4 @@ def load_model(config_path, checkpoint_path):
                 f"{checkpoint_path} {problem} {listed}: is {config_path} the yaml that it belongs to?"
             )
     model.lock()
-    return model.eval()
+    return model.to("cpu").eval()  # no tensor moves, but Lightning still takes meta for the model's device

@@ -28,7 +28,6 @@ def resolve_precision(precision: str) -> str:
 def build_model(options: TrainOptions):
     """The grafted model with the options that concern it; locked weights may stay in 16 bit on a GPU."""
     model = load_model(options.model, options.base)
-    model.float()
     model.seed, model.learning_rate = options.seed, options.learning_rate
     model.zero_conv_factor, model.warmup_steps = options.zero_conv_factor, options.warmup_steps
     model.prompt_dropout, model.sd_locked = options.prompt_dropout, options.sd_locked
@@ -36,10 +35,8 @@ def build_model(options: TrainOptions):
     for module in model.modules():
         if hasattr(module, "use_checkpoint"):
             module.use_checkpoint = options.recompute
-    if torch.cuda.is_available() and resolve_precision(options.precision) == "bf16-mixed":
-        for part in (model.model, model.cond_stage_model):
-            for parameter in part.parameters():
-                parameter.data = parameter.data if parameter.requires_grad else parameter.data.bfloat16()
+    halved = torch.cuda.is_available() and resolve_precision(options.precision) == "bf16-mixed"
+    model.cast_locked(torch.bfloat16 if halved else torch.float32)
     model.strict_loading = False  # a resumed checkpoint holds the trained weights alone
     return model.train()
 

@@ -1,5 +1,8 @@
 """The autoencoder between pixels and latents (arXiv 2112.10752)."""
 
+from copy import deepcopy
+
+import torch
 from torch import nn
 
 from ldm.modules.diffusionmodules.model import Decoder, DiagonalGaussianDistribution, Encoder, check_published
@@ -27,11 +30,22 @@ class AutoencoderKL(nn.Module):
 
     def encode(self, x):
         """Images (b, 3, H, W) in [-1, 1] -> the posterior over latents (b, embed_dim, H/f, W/f)."""
-        return DiagonalGaussianDistribution(self.quant_conv(self.encoder(x)))
+        return DiagonalGaussianDistribution(self.quant_conv(self.encoder(x.to(self.dtype))))
 
     def decode(self, z):
-        """Latents (b, embed_dim, h, w) -> images (b, 3, h f, w f), about [-1, 1]."""
-        return self.decoder(self.post_quant_conv(z))
+        """Latents (b, embed_dim, h, w) -> images (b, 3, h f, w f), about [-1, 1].
+
+        In fp32 where it would be fp16, whose range the decoder's features leave: then the weights are copied.
+        """
+        layers, device = nn.Sequential(self.post_quant_conv, self.decoder), z.device.type
+        layers = deepcopy(layers).float() if self.dtype == torch.float16 else layers
+        autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) != torch.float16
+        with torch.autocast(device, enabled=autocast):
+            return layers(z.to(layers[0].weight.dtype))
+
+    @property
+    def dtype(self):
+        return self.quant_conv.weight.dtype
 
     @property
     def downsampling(self) -> int:

@@ -87,6 +87,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         for part in self.trainable_parts():
             part.requires_grad_(True)
 
+    def cast_locked(self, dtype):
+        """Hold locked weights in `dtype`; all others, and the autoencoder's against overflow, in fp32."""
+        for name, parameter in self.named_parameters():
+            locked = not parameter.requires_grad and not name.startswith("first_stage_model.")
+            parameter.data = parameter.data.to(dtype if locked else torch.float32)
+
     def train(self, mode=True):
         """Training mode for the trainable parts only, so that locked ones never drop out."""
         super().train(False)
@@ -136,7 +142,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     def apply_model(self, x_noisy, t, cond):
         """Noisy latents, timesteps (b,), condition dict -> the U-Net's output, shaped like the latents."""
-        return self.model.diffusion_model(x_noisy, t, torch.cat(cond["c_crossattn"], 1))
+        context = self.joined(cond["c_crossattn"])
+        return self.model.diffusion_model(x_noisy.to(context.dtype), t, context)
+
+    def joined(self, conditions):
+        """Conditions of one kind as one tensor, in the dtype of the U-Net's weights."""
+        return torch.cat(conditions, 1).to(next(self.model.parameters()).dtype)
 
     def p_losses(self, x_start, cond, t, noise=None):
         """(loss, logs): mean squared error of what the parameterization predicts, over the whole batch."""

@@ -152,11 +152,11 @@ class Decoder(nn.Module):
 
 
 class DiagonalGaussianDistribution:
-    """A normal distribution over latents from moments (b, 2 c, h, w): mean and log-variance, clamped."""
+    """A normal distribution over latents in fp32, from moments (b, 2 c, h, w): mean, clamped log-variance."""
 
     def __init__(self, parameters):
-        self.parameters = parameters
-        self.mean, logvar = parameters.chunk(2, dim=1)
+        self.parameters = parameters.float()
+        self.mean, logvar = self.parameters.chunk(2, dim=1)
         self.logvar = logvar.clamp(-30.0, 20.0)
         self.std, self.var = torch.exp(0.5 * self.logvar), torch.exp(self.logvar)
 
