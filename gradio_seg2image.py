@@ -45,14 +45,18 @@ def serve(page, css, port):
     theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     local = dict(server_name="127.0.0.1", server_port=port, share=False, run_history=False, show_error=True)
     look = dict(theme=theme, css=css, footer_links=["api"], quiet=True)
-    page.queue(max_size=16).launch(**local, **look, max_file_size=MAX_BYTES, prevent_thread_lock=True)
+    try:
+        page.queue(max_size=16).launch(**local, **look, max_file_size=MAX_BYTES, prevent_thread_lock=True)
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"--port {port} is taken or no port that can be used: choose another") from error
     print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
     page.block_thread()
 
 
 def main():
     arguments = parse_arguments()
-    os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")  # before gradio is imported
+    # before gradio is imported; it asks its own page whether it is up, which must not go through a proxy
+    os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
     from annotator.imaterialist import REGIONS_FILE
     from cldm.demo_page import build_page, style
     from cldm.hint import HintEncoder
@@ -64,7 +68,7 @@ def main():
         print(demo.about(), demo.warning(), flush=True)
         templates = [doll(index) for index in TEMPLATES] if demo.encoder.names == regions.names else []
         serve(build_page(demo, templates), style(demo.encoder), arguments.port)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -12,11 +12,16 @@ from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 
 
 def pick_device(name: str) -> str:
-    """`auto` -> the best device there is."""
-    if name != "auto":
-        return name
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return found.type if found else "cpu"
+    """A device that works here; `auto` takes the best there is."""
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found.type if found else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (AssertionError, RuntimeError) as error:  # the former from a torch that was built without it
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device {name!r} cannot be used here, try auto or cpu ({reason})") from error
+    return name
 
 
 def newest_checkpoint(runs="runs") -> Path | None:

@@ -13,7 +13,7 @@ from cldm import demo as demo_module
 from cldm import load
 from cldm.demo import Demo
 from cldm.hint import HintEncoder
-from cldm.load import load_for_demo, newest_checkpoint
+from cldm.load import load_for_demo, newest_checkpoint, pick_device
 from ldm.checkpoint import write_state_dict
 from small import small_config, small_model
 
@@ -109,6 +109,12 @@ def test_a_base_that_is_gone_or_does_not_fit_is_named(files, tmp_path):
     write_state_dict(control, path, facts, overwrite=True)
     with pytest.raises(ValueError, match=r"control_model.time_embed.0.weight \[3, 3\] has no place"):
         load_for_demo(path, None, REGIONS, "cpu")
+
+
+def test_a_device_is_picked_that_works_here():
+    assert torch.empty(1, device=pick_device("auto")).numel() == 1 and pick_device("cpu") == "cpu"
+    with pytest.raises(ValueError, match="the device 'gpu' cannot be used here, try auto or cpu"):
+        pick_device("gpu")
 
 
 def test_a_request_gives_the_map_then_pictures_with_their_seeds(demo):
