@@ -6,10 +6,10 @@ python tutorial_train_base.py --dolls 300 --autoencoder-steps 20 --steps 20 --wo
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 CONFIG = "models/cldm_tiny.yaml"
-NUM_HELD_OUT = 96
 
 
 def parse_arguments():
@@ -38,52 +38,26 @@ def dolls(folder, num, seed):
 
     make_dolls(folder, num, seed=seed, workers=2)
     with open(folder / "captions.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    photos = [cv2.imread(str(folder / "train" / row["ImageId"]), cv2.IMREAD_COLOR_RGB) for row in rows]
-    return torch.from_numpy(np.stack(photos)), [row["caption"] for row in rows]
-
-
-def train_autoencoder(model, photos, work, num_steps):
-    """The autoencoder of `model`, trained, and the moments of all photos and of their mirror images."""
-    from cldm.pretrain import AutoencoderTraining, fit, latent_moments, standardize_latents
-
-    training = AutoencoderTraining(
-        model.first_stage_model, learning_rate=2.5e-3, num_steps=num_steps, crop=64
-    )
-    training.preserve_variance()
-    held_out = photos[-NUM_HELD_OUT:]
-    fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 32, num_steps, val_items=held_out)
-    autoencoder = training.autoencoder.eval()
-    both = [latent_moments(autoencoder, pictures) for pictures in (photos, photos.flip(2))]
-    return standardize_latents(autoencoder, both)
-
-
-def train_base(model, moments, captions, work, num_steps):
-    """U-Net and text encoder of `model`, their weights averaged exponentially over the steps."""
-    from pytorch_lightning.callbacks import EMAWeightAveraging
-
-    from cldm.pretrain import fit
-    from cldm.pretrain_base import Latents, Watch
-
-    model.num_steps, model.learning_rate, model.prompt_dropout, model.seed = num_steps, 1.2e-3, 0.1, 0
-    held_out = dict(moments=moments[0][-NUM_HELD_OUT:], txt=captions[-NUM_HELD_OUT:])
-    items = Latents([m[:-NUM_HELD_OUT] for m in moments], captions[:-NUM_HELD_OUT])
-    folder = work / "unet"
-    fit(model, items, folder, 32, num_steps, [EMAWeightAveraging(decay=0.999), Watch(folder, held_out)])
+        names, captions = zip(*list(csv.reader(file))[1:], strict=True)
+    photos = [cv2.imread(str(folder / "train" / name), cv2.IMREAD_COLOR_RGB) for name in names]
+    return torch.from_numpy(np.stack(photos)), captions
 
 
 def main():
     arguments = parse_arguments()
     import pytorch_lightning as pl
 
-    from cldm.pretrain_base import base_of, export
+    from cldm.pretrain_base import base_of, export, train_autoencoder, train_base, train_decoder
 
     work = Path(arguments.work)
+    if (work / "base.safetensors").exists():
+        sys.exit(f"{work / 'base.safetensors'} exists already: give another --work")
     work.mkdir(parents=True, exist_ok=True)
     pl.seed_everything(0, verbose=False)
     photos, captions = dolls(work / "dolls", arguments.dolls, arguments.seed)
     model = base_of(CONFIG)
     moments = train_autoencoder(model, photos, work, arguments.autoencoder_steps)
+    train_decoder(model, photos, moments, work, arguments.decoder_steps)
     train_base(model, moments, captions, work, arguments.steps)
     export(model, work / "base.safetensors", vars(arguments))
     print(f"wrote {work / 'base.safetensors'}; what it is worth: python benchmarks/check_tiny_base.py")

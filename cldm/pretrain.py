@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from cldm.train import resolve_precision
+from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 
 
 def to_unit_range(images):
@@ -34,6 +35,12 @@ def warm_up_and_cosine(optimizer, num_steps, warm_up=100):
 
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=scheduler, interval="step"))
+
+
+def reconstruction_loss(reconstruction, x):
+    """Mean absolute error of images (b, 3, H, W) plus half that of their horizontal and vertical steps."""
+    error = reconstruction.float() - x
+    return error.abs().mean() + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
 
 
 class AutoencoderTraining(pl.LightningModule):
@@ -60,10 +67,8 @@ class AutoencoderTraining(pl.LightningModule):
     def training_step(self, images, batch_idx):
         x = self._random_crop(to_unit_range(images))
         reconstruction, posterior = self.autoencoder(x)
-        error = reconstruction.float() - x
-        gradients = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
         kl = posterior.kl().float().mean() / posterior.mean[0].numel()
-        loss = error.abs().mean() + 0.5 * gradients + self.kl_weight * kl
+        loss = reconstruction_loss(reconstruction, x) + self.kl_weight * kl
         self.log_dict(dict(loss=loss.detach(), psnr=psnr(reconstruction.float(), x).mean()), prog_bar=True)
         return loss
 
@@ -82,6 +87,29 @@ class AutoencoderTraining(pl.LightningModule):
             self.autoencoder.parameters(), self.learning_rate, (0.9, 0.95), weight_decay=0.0
         )
         return warm_up_and_cosine(optimizer, self.num_steps)
+
+
+class DecoderTraining(AutoencoderTraining):
+    """Trains the decoder on, on (uint8 images (b, H, W, 3), their moments), the encoder fixed.
+
+    Noise of a random strength up to `noise` on the latents teaches it to draw clean pictures from the
+    slightly wrong latents that sampling gives.
+    """
+
+    def __init__(self, autoencoder, learning_rate, num_steps, noise=0.3):
+        super().__init__(autoencoder, learning_rate, num_steps, crop=None)
+        self.noise = noise
+        for part in (autoencoder.encoder, autoencoder.quant_conv):
+            part.requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        x, posterior = to_unit_range(batch[0]), DiagonalGaussianDistribution(batch[1])
+        strength = self.noise * torch.rand(len(x), device=x.device)[:, None, None, None]
+        latents = posterior.sample()
+        reconstruction = self.autoencoder.decode(latents + strength * torch.randn_like(latents))
+        loss = reconstruction_loss(reconstruction, x)
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
 
 
 def standardize_latents(autoencoder, moments):
@@ -134,12 +162,3 @@ def fit(module, items, folder, batch_size, num_steps, callbacks=(), val_items=No
     trainer.fit(
         module.train(), loader, held_out, ckpt_path=last if last.exists() else None, weights_only=True
     )
-
-
-def __getattr__(name):
-    """What has moved to cldm.pretrain_base, under its old address."""
-    if name not in ("BaseTraining", "Latents", "Watch", "base_of", "export", "prompt_gap"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cldm import pretrain_base
-
-    return getattr(pretrain_base, name)

@@ -1,4 +1,4 @@
-"""Training the rest of a small base: U-Net and text encoder together, on latents encoded beforehand."""
+"""A small base, stage by stage: autoencoder, decoder, then U-Net and text encoder on latents."""
 
 import json
 import time
@@ -7,11 +7,21 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
-from torch.utils.data import Dataset
+from pytorch_lightning.callbacks import EMAWeightAveraging
+from torch.utils.data import Dataset, TensorDataset
 
-from cldm.pretrain import warm_up_and_cosine
+from cldm.pretrain import (
+    AutoencoderTraining,
+    DecoderTraining,
+    fit,
+    latent_moments,
+    standardize_latents,
+    warm_up_and_cosine,
+)
 from ldm.checkpoint import write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
+
+NUM_HELD_OUT = 96  # pictures at the end, never trained on
 
 
 class BaseTraining(LatentDiffusion):
@@ -100,3 +110,32 @@ def export(model, path, recipe: dict):
         for name, tensor in model.state_dict().items()
     }
     write_state_dict(state, path, {"recipe": recipe}, overwrite=True)
+
+
+def train_autoencoder(model, photos, work, num_steps):
+    """The autoencoder of `model`, trained, and the moments of all photos and of their mirror images."""
+    training = AutoencoderTraining(
+        model.first_stage_model, learning_rate=2.5e-3, num_steps=num_steps, crop=64
+    )
+    training.preserve_variance()
+    held_out = photos[-NUM_HELD_OUT:]
+    fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 32, num_steps, val_items=held_out)
+    autoencoder = training.autoencoder.eval()
+    both = [latent_moments(autoencoder, pictures) for pictures in (photos, photos.flip(2))]
+    return standardize_latents(autoencoder, both)
+
+
+def train_decoder(model, photos, moments, work, num_steps):
+    """The decoder of `model`, trained on for latents as sampling gives them."""
+    items = TensorDataset(photos[:-NUM_HELD_OUT], moments[0][:-NUM_HELD_OUT])
+    training = DecoderTraining(model.first_stage_model, learning_rate=1e-3, num_steps=num_steps)
+    fit(training, items, work / "decoder", 16, num_steps)
+
+
+def train_base(model, moments, captions, work, num_steps):
+    """U-Net and text encoder of `model`, their weights averaged exponentially over the steps."""
+    model.num_steps, model.learning_rate, model.prompt_dropout, model.seed = num_steps, 1.2e-3, 0.1, 0
+    held_out = dict(moments=moments[0][-NUM_HELD_OUT:], txt=captions[-NUM_HELD_OUT:])
+    items = Latents([m[:-NUM_HELD_OUT] for m in moments], captions[:-NUM_HELD_OUT])
+    folder = work / "unet"
+    fit(model, items, folder, 32, num_steps, [EMAWeightAveraging(decay=0.999), Watch(folder, held_out)])
