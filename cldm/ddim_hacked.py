@@ -93,11 +93,7 @@ class DDIMSampler(DDIMEncoding):
         x = torch.randn(shape, device=self.model.device) if x_T is None else x_T
         scales = [unconditional_guidance_scale] * len(steps) if ucg_schedule is None else ucg_schedule
         denoise = self._scheduled(cond, unconditional_conditioning, steps, scales)
-        if (mask is None) != (x0 is None):
-            raise ValueError(
-                "mask and x0, the latents to keep where it is 1, are given together or not at all"
-            )
-        denoise = denoise if mask is None else keeping_denoiser(denoise, self.model, mask, x0)
+        denoise = keeping_denoiser(denoise, self.model, mask, x0)
         inter, report = _intermediates(x, len(steps), log_every_t, callback, img_callback)
         randn = partial(_randn, temperature=temperature, noise_dropout=noise_dropout)
         return ddim(denoise, x, self.model.alphas_cumprod, steps, self.ddim_eta, randn, report), inter

@@ -37,7 +37,14 @@ def _doubled(a, b):
 
 
 def keeping_denoiser(denoise, model, mask, x0):
-    """`denoise` behind a step that first puts the latents `x0`, noised, where `mask` is 1 (inpainting)."""
+    """`denoise` behind a step that first puts the latents `x0`, noised, where `mask` is 1 (inpainting).
+
+    `denoise` itself, where both are None.
+    """
+    if (mask is None) != (x0 is None):
+        raise ValueError("mask and x0, the latents to keep where it is 1, are given together or not at all")
+    if mask is None:
+        return denoise
 
     def kept(x, t):
         steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)

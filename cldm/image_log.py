@@ -40,14 +40,13 @@ class ImageLog:
     ):
         """Name -> images (n, 3, H, W) in [-1, 1] of the first `N` items; `control` is the hint in that range.
 
-        `sample` adds samples without guidance, `plot_denoise_rows` how the first `n_row` of them came about,
-        `plot_diffusion_rows` how noise covers the first `n_row` images. As in the original, `inpaint`,
-        `quantize_denoised`, `plot_progressive_rows`, `use_ema_scope` and `split` change nothing.
+        `sample` adds samples without guidance, `plot_denoise_rows` these and how the first `n_row` of them
+        came about, `plot_diffusion_rows` how noise covers the first `n_row` images. As in the original,
+        `inpaint`, `quantize_denoised`, `plot_progressive_rows`, `use_ema_scope`, `split` change nothing.
         """
         label, why = unconditional_guidance_label, "it has no effect"
         refuse_unless(return_keys is None, "return_keys", return_keys, why)
         refuse_unless(label is None, "unconditional_guidance_label", label, why)
-        refuse_unless(sample or not plot_denoise_rows, "plot_denoise_rows", True, "give sample=True as well")
         z, cond = self.get_input(batch, self.first_stage_key, bs=N)
         hint, scale = cond["c_concat"][0], unconditional_guidance_scale
         log = dict(reconstruction=self.decode_first_stage(z), control=hint * 2.0 - 1.0)
@@ -55,7 +54,7 @@ class ImageLog:
         if plot_diffusion_rows:
             log["diffusion_row"] = self._row(self._diffused(z[:n_row]))
         ddim = dict(batch_size=len(z), ddim=True, ddim_steps=ddim_steps, eta=ddim_eta)
-        if sample:
+        if sample or plot_denoise_rows:
             log |= self._samples(cond, ddim, n_row if plot_denoise_rows else 0)
         if scale > 1.0:
             log[f"samples_cfg_scale_{scale:.2f}"] = self._guided_samples(cond, ddim, scale)

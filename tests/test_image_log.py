@@ -48,7 +48,7 @@ def test_the_log_shows_what_was_asked_for(model):
 
 
 def test_rows_show_how_noise_comes_and_goes(model):
-    options = dict(sample=True, plot_denoise_rows=True, plot_diffusion_rows=True, n_row=1)
+    options = dict(plot_denoise_rows=True, plot_diffusion_rows=True, n_row=1)
     log = model.log_images(batch(), ddim_steps=10, unconditional_guidance_scale=1.0, **options)
     assert log["diffusion_row"].shape == (1, 3, 64, 6 * 64)  # timesteps 0, 200, 400, 600, 800 and 999
     assert log["denoise_row"].shape == (1, 3, 64, 7 * 64)  # noise, the first step and every second one
@@ -58,9 +58,7 @@ def test_rows_show_how_noise_comes_and_goes(model):
     assert torch.allclose(log["denoise_row"][..., -64:], log["samples"][:1], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "lie", [dict(return_keys=["samples"]), dict(unconditional_guidance_label=0), dict(plot_denoise_rows=True)]
-)
+@pytest.mark.parametrize("lie", [dict(return_keys=["samples"]), dict(unconditional_guidance_label=0)])
 def test_what_would_not_be_shown_is_refused_by_name(model, lie):
     with pytest.raises(ValueError, match=next(iter(lie))):
         model.log_images(batch(), **lie)
