@@ -40,7 +40,7 @@ def prepare(options):
         print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
         make_dolls("data/dolls", NUM_DOLLS, seed=DOLL_SEED, workers=2)
         build_training_folder("data/dolls", options.data, workers=2)
-    if options.base == "models/control_tiny_ini.safetensors" and not Path(options.base).exists():
+    if options.base == "models/control_tiny_ini.ckpt" and not Path(options.base).exists():
         from cldm.graft import add_control
 
         print(f"{options.base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
