@@ -118,3 +118,10 @@ def test_a_bad_row_is_collected_with_line_and_reason(tmp_path, line, reason):
     assert [(r.line, reason in r.reason) for r in found.rejected] == [(3, True)]
     assert [len(rows) for rows in found.images.values()] == [1, 1]
     assert found.images["a.jpg"][0].attributes == (8, 20)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"categories": 3}', b'{"categories": ["a"]}'])
+def test_a_damaged_label_file_is_named(tmp_path, content):
+    (tmp_path / "labels.json").write_bytes(content)
+    with pytest.raises(ValueError, match="labels.json"):
+        read_labels(tmp_path / "labels.json")

@@ -109,6 +109,47 @@ def test_a_second_run_changes_nothing_and_keeps_maps_corrected_by_hand(raw, tmp_
     assert (out / "prompt.json").read_bytes() == prompts
 
 
+def test_a_table_saved_by_a_spreadsheet_is_read_and_one_in_another_encoding_named(raw, tmp_path):
+    for name in ("train.csv", "captions.csv"):
+        text = (raw / name).read_text().replace("\n", "\r\n")
+        (raw / name).write_bytes(text.encode("utf-8-sig"))
+    build_training_folder(raw, tmp_path / "out", size=128)
+    assert [line["prompt"] for line in read_lines(tmp_path / "out" / "prompt.json")] == [
+        "a person, smiling",
+        "maxi dress",
+    ]
+    (raw / "captions.csv").write_bytes("ImageId,caption\ngood.jpg,\xe4\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"captions.csv must be a csv file in UTF-8"):
+        build_training_folder(raw, tmp_path / "out", size=128)
+
+
+def test_an_annotation_of_an_absurd_size_takes_no_memory(raw, tmp_path):
+    huge = "good.jpg,1 2,60000,60000,1\nwide.jpg,1 2,100000000000,100000000000,1\n"
+    (raw / "train.csv").write_text(HEADER + huge)
+    build_training_folder(raw, tmp_path / "out", size=128)
+    rejected = (tmp_path / "out" / "rejected.csv").read_text()
+    assert "the photo is 128 x 128, train.csv says 60000 x 60000" in rejected
+    assert "Height must be a whole number from 1 to 65535" in rejected
+
+
+def test_photos_with_more_than_8_bits_or_too_many_pixels_are_left_out(raw, tmp_path):
+    Image.fromarray(np.full((128, 128), 30000, np.uint16)).save(raw / "train" / "good.jpg", "PNG")
+    Image.new("1", (20000, 20000)).save(raw / "train" / "wide.jpg", "PNG")
+    build_training_folder(raw, tmp_path / "out", size=128)
+    rejected = (tmp_path / "out" / "rejected.csv").read_text()
+    assert "8 bits a channel are wanted" in rejected and "decompression bomb" in rejected
+
+
+def test_a_corrected_map_that_does_not_fit_its_photo_is_left_out(raw, tmp_path):
+    out = tmp_path / "out"
+    build_training_folder(raw, out, size=128)
+    save_map(out / "source" / "good.png", np.ones((64, 64), np.uint8))
+    (out / "source" / "wide.png").write_bytes(b"")
+    build_training_folder(raw, out, size=128)
+    rejected = (out / "rejected.csv").read_text()
+    assert "good.png is 64 x 64, its photo 128 x 128" in rejected and "wide.png or its photo" in rejected
+
+
 def test_the_split_is_fixed_by_image_and_seed(raw, tmp_path):
     counts = [
         build_training_folder(raw, tmp_path / str(f), size=128, val_fraction=f)["val"] for f in (0, 0.999)

@@ -9,6 +9,7 @@ from .rle import rle_runs
 
 COLUMNS = ["ImageId", "EncodedPixels", "Height", "Width", "ClassId"]
 NUM_CATEGORIES, NUM_ATTRIBUTES = 46, 92
+LONGEST_SIDE = 65535  # of a JPEG
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ class Annotations:
 
 def read_labels(path) -> tuple[list[str], list[str]]:
     """The 46 category names and 92 attribute names of a label_descriptions.json, each at its id."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
     names = []
     for key, count in (("categories", NUM_CATEGORIES), ("attributes", NUM_ATTRIBUTES)):
-        entries = content.get(key, [])
-        if [entry["id"] for entry in entries] != list(range(count)):
+        entries = content.get(key) if isinstance(content, dict) else None
+        entries = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+        if [entry.get("id") for entry in entries if "name" in entry] != list(range(count)):
             raise ValueError(
                 f"{path} must list {count} {key} with ids 0 to {count - 1}, it lists {len(entries)}: "
                 "take the complete file of iMaterialist (Fashion) 2019"
@@ -67,18 +72,28 @@ def read_annotations(train_csv, label_descriptions) -> Annotations:
     found = Annotations(categories=categories, attributes=attributes)
     # an RLE may be longer than csv's limit of 131072 characters
     csv.field_size_limit(2**31 - 1)
-    with open(train_csv, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        _check_columns(train_csv, reader.fieldnames or [])
-        for entry in reader:
-            try:
-                row = _read_row(entry)
-                _check_size(row, found.images.get(row.image))
-            except ValueError as error:
-                found.rejected.append(Rejection(entry["ImageId"] or "", reader.line_num, str(error)))
-            else:
-                found.images.setdefault(row.image, []).append(row)
+    for line, entry in read_csv(train_csv, _check_columns):
+        try:
+            row = _read_row(entry)
+            _check_size(row, found.images.get(row.image))
+        except ValueError as error:
+            found.rejected.append(Rejection(entry["ImageId"] or "", line, str(error)))
+        else:
+            found.images.setdefault(row.image, []).append(row)
     return found
+
+
+def read_csv(path, check_columns):
+    """(line, {column: text}) of each row of a csv file, once `check_columns(path, columns)` has passed."""
+    # spreadsheets begin the file with a byte order mark
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        try:
+            check_columns(path, reader.fieldnames or [])
+            for entry in reader:
+                yield reader.line_num, entry
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} must be a csv file in UTF-8: {error}") from error
 
 
 def _check_columns(train_csv, columns: list[str]) -> None:
@@ -101,8 +116,8 @@ def _read_row(entry: dict) -> Row:
         raise ValueError(f"ImageId must be the name of a .jpg file, got {image!r}")
     numbers = {}
     for name in ("Height", "Width"):
-        if not entry[name].isdecimal() or int(entry[name]) == 0:
-            raise ValueError(f"{name} must be a positive whole number, got {entry[name]!r}")
+        if not entry[name].isdecimal() or not 0 < int(entry[name]) <= LONGEST_SIDE:
+            raise ValueError(f"{name} must be a whole number from 1 to {LONGEST_SIDE}, got {entry[name]!r}")
         numbers[name] = int(entry[name])
     category, *attributes = _read_class(entry["ClassId"])
     rle_runs(entry["EncodedPixels"], numbers["Height"], numbers["Width"])

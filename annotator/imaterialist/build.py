@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from .annotations import Annotations, Rejection, read_annotations
+from .annotations import Annotations, Rejection, read_annotations, read_csv
 from .files import write_atomically
 from .parallel import run_jobs
 from .pictures import file_names, prepare_picture
@@ -21,15 +21,16 @@ def read_captions(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     captions = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"ImageId", "caption"} <= set(reader.fieldnames or []):
-            raise ValueError(f"{path} must have the columns ImageId and caption, it has {reader.fieldnames}")
-        for entry in reader:
-            text = (entry["caption"] or "").strip()
-            if text:
-                captions.setdefault(entry["ImageId"], text)
+    for _, entry in read_csv(path, _check_caption_columns):
+        text = (entry["caption"] or "").strip()
+        if text:
+            captions.setdefault(entry["ImageId"], text)
     return captions
+
+
+def _check_caption_columns(path, columns: list[str]) -> None:
+    if not {"ImageId", "caption"} <= set(columns):
+        raise ValueError(f"{path} must have the columns ImageId and caption, it has {', '.join(columns)}")
 
 
 def split_of(image: str, val_fraction: float, seed: int) -> str:

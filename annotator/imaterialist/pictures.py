@@ -13,6 +13,7 @@ from .regions import region_map
 
 MULTIPLE = 64
 ORIENTATION = 0x0112
+DAMAGE = OSError, SyntaxError, Image.DecompressionBombError  # what Pillow raises for files
 
 
 def open_photo(path: Path, height: int, width: int) -> Image.Image:
@@ -22,11 +23,13 @@ def open_photo(path: Path, height: int, width: int) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
-    except OSError as error:
+        if image.size != (width, height):
+            # some tools store the photo turned, with a note in EXIF
+            image = ImageOps.exif_transpose(image)
+    except DAMAGE as error:
         raise ValueError(f"the photo can't be read: {error}") from error
-    if image.size != (width, height):
-        # some tools store the photo turned, with a note in EXIF
-        image = ImageOps.exif_transpose(image)
+    if image.mode[0] in "IF":
+        raise ValueError(f"the photo has mode {image.mode}: 8 bits a channel are wanted")
     if image.size != (width, height):
         raise ValueError(f"the photo is {image.height} x {image.width}, train.csv says {height} x {width}")
     return image
@@ -68,21 +71,33 @@ def prepare_picture(raw: Path, out: Path, rows: list[Row], table: str, size: int
     try:
         # the map is written last: where it is, the photo is. It may have been corrected by hand since.
         if source.exists() and target.exists():
-            ids = load_map(source)
+            ids = _read_pair(source, target)
         else:
-            ids = _write_pair(
-                raw / "train" / image, source, target, region_map(rows, height, width, table), size
-            )
+            # the photo first: its size tells whether the annotation's can be trusted with memory
+            path = raw / "train" / image
+            photo = open_photo(path, height, width)
+            ids = _write_pair(path, photo, source, target, region_map(rows, height, width, table), size)
     except ValueError as error:
         return str(error)
     return [int(region) for region in np.unique(ids) if region], ids.shape
 
 
-def _write_pair(path: Path, source: Path, target: Path, ids, size: int | None):
+def _read_pair(source: Path, target: Path):
+    try:
+        ids = load_map(source)
+        with Image.open(target) as photo:
+            size = photo.size
+    except DAMAGE as error:
+        raise ValueError(f"{source} or its photo can't be read, delete both: {error}") from error
+    if ids.shape != size[::-1]:
+        raise ValueError(f"{source} is {ids.shape[0]} x {ids.shape[1]}, its photo {size[1]} x {size[0]}")
+    return ids
+
+
+def _write_pair(path: Path, photo: Image.Image, source: Path, target: Path, ids, size: int | None):
     if not ids.any():
         raise ValueError("no garment of the table is annotated")
     height, width = ids.shape
-    photo = open_photo(path, height, width)
     if size is None and (height % MULTIPLE or width % MULTIPLE):
         raise ValueError(f"{height} x {width} are no multiples of {MULTIPLE}: give a size")
     fits = size is None or (height, width) == (size, size)
