@@ -1,10 +1,23 @@
 """What a training run depends on: typed options, from yaml presets and key=value."""
 
 import difflib
+import math
 from dataclasses import dataclass, field, fields
 
-from omegaconf import OmegaConf
+import yaml
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+RANGES = (  # options, lowest value, highest value
+    ("max_steps batch_size accumulate checkpoint_every measure_every measure_maps", 1, math.inf),
+    ("warmup_steps image_log_every num_workers", 0, math.inf),
+    ("seed", 0, 2**32 - 1),
+    ("sampling_steps", 1, 1000),
+    ("guidance", 0, 100),
+    ("prompt_dropout", 0, 1),
+    ("learning_rate", 0, 1),
+    ("zero_conv_factor", 0, 1000),
+)
 
 
 def option(default, help):
@@ -56,30 +69,55 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
     dotlist = [override for override in overrides if "=" in override]
     if len(dotlist) != len(overrides):
         raise ValueError(f"options are key=value, got {(set(overrides) - set(dotlist)).pop()!r}")
-    for source in [*(OmegaConf.load(preset) for preset in presets), OmegaConf.from_dotlist(dotlist)]:
+    for source in [*map(_read_preset, presets), _read_overrides(dotlist)]:
         for key in source:
             _check_known(key)
         try:
             merged = OmegaConf.merge(merged, source)
         except OmegaConfBaseException as error:
             raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
-    options = OmegaConf.to_object(merged)
-    for name in (
-        "max_steps",
-        "batch_size",
-        "accumulate",
-        "checkpoint_every",
-        "measure_every",
-        "sampling_steps",
-    ):
-        if getattr(options, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
-    if not 0 <= options.prompt_dropout <= 1:
-        raise ValueError(f"prompt_dropout is a share between 0 and 1, got {options.prompt_dropout}")
+    try:
+        options = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
+    _check_ranges(options)
     return options
 
 
+def _read_preset(path):
+    try:
+        preset = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    if not isinstance(preset, DictConfig):
+        raise ValueError(f"{path} must hold options, a line `key: value` each")
+    return preset
+
+
+def _read_overrides(dotlist):
+    empty = [override for override in dotlist if override.index("=") == len(override) - 1]
+    try:
+        values = OmegaConf.from_dotlist([override for override in dotlist if override not in empty])
+    except yaml.YAMLError as error:
+        raise ValueError(f"{' '.join(dotlist)} is no yaml: {' '.join(str(error).split())}") from error
+    # nothing behind the = is the empty text, which yaml would read as null
+    return OmegaConf.merge(values, {override[:-1]: "" for override in empty})
+
+
+def _check_ranges(options):
+    for names, low, high in RANGES:
+        for name in names.split():
+            value = getattr(options, name)
+            if not low <= value <= high:
+                wanted = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+                raise ValueError(f"{name} must be {wanted}, got {value}")
+    for name in ("run", "data", "model", "base", "precision"):
+        if not getattr(options, name):
+            raise ValueError(f"{name} must not be empty")
+
+
 def _check_known(key):
+    key = str(key)
     known = [f.name for f in fields(TrainOptions)]
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1)
