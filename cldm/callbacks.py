@@ -1,6 +1,8 @@
 """What happens beside training: progress, checkpoints, and the measurement of control."""
 
 import csv
+import io
+import os
 import sys
 import time
 from dataclasses import replace
@@ -9,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from einops import rearrange
-from PIL import Image
 
 from cldm.evaluate import control_score, score
 from cldm.generate import Settings
-from cldm.report import write_report
+from cldm.report import load_strips, save, save_strip, write_report
 from ldm.checkpoint import write_state_dict
 
 LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal
@@ -90,17 +90,26 @@ class Checkpoints(pl.Callback):
         if step == self.saved_step:
             return
         self.saved_step = step
-        trainer.save_checkpoint(self.run / "last.ckpt", weights_only=False)
+        trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+        if not all(p.isfinite().all() for p in pl_module.parameters() if p.requires_grad):
+            raise ValueError(
+                f"the trained weights are no numbers any more at step {step}, which is not saved: "
+                f"give another run=FOLDER and a learning_rate under {self.options.learning_rate:g}"
+            )
+        # not in place: Lightning moves it here from the system's temporary folder, maybe another disk
+        unfinished = self.run / ".last.ckpt.part"
+        trainer.save_checkpoint(unfinished, weights_only=False)
         if not trainer.is_global_zero:
             return
         state = pl_module.state_dict()
-        trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
         control = {k: v for k, v in state.items() if k.startswith("control_model.") or k in trained}
         metadata = {**self.metadata, "step": str(step)}
         for name in (f"control_step_{step:06}.safetensors", "control.safetensors"):
             write_state_dict(control, self.run / name, metadata, overwrite=True)
         if self.options.full_checkpoints:
             write_state_dict(state, self.run / f"full_step_{step:06}.safetensors", metadata, overwrite=True)
+        # last, so that a run which was killed in between writes the others again
+        os.replace(unfinished, self.run / "last.ckpt")
 
     def on_save_checkpoint(self, trainer, pl_module, checkpoint):
         """Leave the locked weights out of what Lightning saves: they are in the base."""
@@ -127,10 +136,7 @@ class ControlMetric(pl.Callback):
         )
         self.ceiling = self.floor = None
         self.folder = self.run / "samples"
-        self.strips = {
-            int(path.stem[5:]): load_strip(path, self.maps.shape[2])
-            for path in sorted(self.folder.glob("step_*.png"))
-        }
+        self.strips = load_strips(self.folder, self.maps.shape)
 
     def on_train_start(self, trainer, pl_module):
         if trainer.is_global_zero:
@@ -163,10 +169,12 @@ class ControlMetric(pl.Callback):
         row = dict(step=step, pictures=pictures, miou=f"{result.miou:.4f}")
         row |= dict(floor=f"{self.floor.miou:.4f}", ceiling=f"{self.ceiling.miou:.4f}")
         rows.append(row | {name: f"{value:.4f}" for name, value in result.iou.items()})
-        with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[-1].keys(), restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO()
+        # other held-out maps, measured before the run was resumed, may have had other regions
+        writer = csv.DictWriter(text, rows[-1].keys(), restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        save(path, text.getvalue().encode())
         self.strips[step] = result.pictures
         save_strip(self.folder / f"step_{step:06}.png", result.pictures)
         print(f"\nstep {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou), flush=True)
@@ -177,17 +185,6 @@ class ControlMetric(pl.Callback):
 
 def region_text(iou: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in iou.items())
-
-
-def save_strip(path, pictures):
-    """Write pictures uint8 (n, H, W, 3) side by side as a PNG."""
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(rearrange(pictures, "n h w c -> h (n w) c")).save(path)
-
-
-def load_strip(path, width):
-    """The pictures uint8 (n, H, width, 3) of a PNG that holds them side by side."""
-    return rearrange(np.asarray(Image.open(path)), "h (n w) c -> n h w c", w=width)
 
 
 def read_rows(path) -> list[dict]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from einops import rearrange
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
 img{max-width:100%} table{border-collapse:collapse;margin:1em 0}
@@ -79,6 +80,26 @@ def draw_curve(rows, encoder) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
+
+
+def save_strip(path, pictures):
+    """Write pictures uint8 (n, H, W, 3) side by side as a PNG."""
+    path.parent.mkdir(exist_ok=True)
+    save(path, png(rearrange(pictures, "n h w c -> h (n w) c")))
+
+
+def load_strips(folder, shape):
+    """Step -> pictures uint8 (n, H, W, 3) that save_strip wrote, for maps of this shape (n, H, W)."""
+    from PIL import Image
+
+    num, height, width = shape
+    strips = {}
+    for path in sorted(folder.glob("step_[0-9]*.png")):
+        strip = np.asarray(Image.open(path))
+        # a resumed run may measure more or fewer maps than it did before
+        if strip.shape == (height, num * width, 3):
+            strips[int(path.stem[5:])] = rearrange(strip, "h (n w) c -> n h w c", n=num)
+    return strips
 
 
 def draw_strips(strips):

@@ -1,6 +1,7 @@
 """One training run: the wiring of model, data and callbacks into Lightning's Trainer."""
 
 import logging
+import pickle
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,9 @@ from cldm.data import TrainingData
 from cldm.logger import ImageLogger
 from cldm.model import load_model
 from cldm.options import TrainOptions
+
+# what last.ckpt restores along with the optimizer, whatever the options say
+RESTORED = "sd_locked", "learning_rate", "zero_conv_factor", "warmup_steps"
 
 
 def resolve_precision(precision: str) -> str:
@@ -66,13 +70,16 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     """
     run = Path(options.run)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
-    done = torch.load(last, weights_only=True, mmap=True)["global_step"] if last else 0
+    done = _steps_done(last, options) if last else 0
     if done >= options.max_steps:
         print(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
     print(f"resuming {run} at step {done}" if last else f"starting {run}")
     run.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(options), run / "options.yaml")
+    log = run / "log" / "metrics.csv"
+    if log.exists():  # a logger that starts anew deletes it
+        log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
     pl.seed_everything(options.seed, verbose=False)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
@@ -88,6 +95,24 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         callbacks.append(ControlMetric(run, held_out, encoder, judge, options))
     data = TrainingData(dataset, options.batch_size, options.seed, options.accumulate, options.num_workers)
     lightning_trainer(options, callbacks).fit(model, data, ckpt_path=last, weights_only=True)
+
+
+def _steps_done(last: Path, options: TrainOptions) -> int:
+    """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
+    try:
+        done = torch.load(last, weights_only=True, mmap=True)["global_step"]
+    except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
+    if (last.parent / "options.yaml").exists():
+        before = OmegaConf.load(last.parent / "options.yaml")
+        for name in RESTORED:
+            value = getattr(options, name)
+            if before.get(name, value) != value:
+                raise ValueError(
+                    f"{last.parent} was started with {name}={before[name]}, got {value}: "
+                    "resume with the former, or give another run=FOLDER"
+                )
+    return done
 
 
 def lightning_trainer(options: TrainOptions, callbacks):

@@ -13,13 +13,14 @@ from annotator.imaterialist import REGIONS_FILE
 from cldm.data import SeededBatches
 from cldm.hint import HintEncoder
 from cldm.model import create_model
-from cldm.options import TrainOptions, parse_options
+from cldm.options import TrainOptions
 from cldm.train import train
 from ldm.checkpoint import read_metadata, read_state_dict, write_state_dict
 from small import small_config
 from tutorial_dataset import MyDataset
 
 ENCODER = HintEncoder.from_file(REGIONS_FILE)
+LOGS = {"metrics_until_000003.csv", "metrics.csv"}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,10 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(base, data, tmp_pa
     whole = trained(options(base, data, tmp_path / "whole"), data)
     trained(options(base, data, tmp_path / "halves", max_steps=3), data)
     halves = trained(options(base, data, tmp_path / "halves"), data)
+    assert {p.name for p in (tmp_path / "halves" / "log").iterdir()} >= {
+        "metrics_until_000003.csv",
+        "metrics.csv",
+    }
     assert whole.keys() == halves.keys()
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
@@ -122,6 +127,51 @@ def test_the_resumable_checkpoint_holds_no_locked_weights(base, data, tmp_path):
     assert saved["global_step"] == 2
 
 
+def test_a_run_is_resumed_with_other_held_out_maps_and_keeps_its_curve(base, data, tmp_path):
+    def judge(pictures):
+        return np.ones(pictures.shape[:3], np.uint8)
+
+    settings = dict(measure_every=1, warmup_steps=0)
+    trained(options(base, data, tmp_path, max_steps=1, measure_maps=1, **settings), data, judge)
+    text = (tmp_path / "control_miou.csv").read_text().replace(",bottom", ",bottom,head", 1)
+    (tmp_path / "control_miou.csv").write_text(text.rstrip("\n") + ",0.5\n")
+    trained(options(base, data, tmp_path, max_steps=2, measure_maps=2, **settings), data, judge)
+    with open(tmp_path / "control_miou.csv") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_a_damaged_checkpoint_or_another_learning_rate_is_refused(base, data, tmp_path):
+    trained(options(base, data, tmp_path, max_steps=1), data)
+    with pytest.raises(ValueError, match="was started with learning_rate=0.001, got 0.0001"):
+        trained(options(base, data, tmp_path, learning_rate=1e-4), data)
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    for damaged in (b"", b"hello", whole[: len(whole) // 2]):
+        (tmp_path / "last.ckpt").write_bytes(damaged)
+        with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
+            trained(options(base, data, tmp_path), data)
+
+
+def test_weights_that_are_no_numbers_replace_no_good_ones(base, data, tmp_path):
+    good = trained(options(base, data, tmp_path, max_steps=1), data)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    next(iter(saved["state_dict"].values())).fill_(torch.nan)
+    torch.save(saved, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="no numbers any more at step 3"):
+        trained(options(base, data, tmp_path), data)
+    kept = read_state_dict(tmp_path / "control.safetensors")
+    assert all(torch.equal(good[name], kept[name]) for name in good)
+
+
+def test_a_run_killed_between_its_files_is_not_taken_for_finished(base, data, tmp_path, monkeypatch):
+    def killed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cldm.callbacks.write_state_dict", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(options(base, data, tmp_path, max_steps=1), MyDataset(data, "train"))
+    assert not (tmp_path / "last.ckpt").exists()
+
+
 def test_an_epoch_shows_every_picture_once_and_only_whole_steps():
     batches = SeededBatches(23, batch_size=2, seed=1, accumulate=2)
     seen = [i for batch in batches for i in batch]
@@ -140,45 +190,3 @@ def test_ranks_share_an_epoch_without_overlap():
 def test_too_few_pictures_for_one_step_are_refused_with_the_remedy():
     with pytest.raises(ValueError, match="lower batch_size or accumulate"):
         SeededBatches(7, batch_size=4, accumulate=2)
-
-
-def test_an_unknown_option_names_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'learning_rate'"):
-        parse_options([], ["learning_rat=1e-4"])
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("max_steps=many", "max_steps"),
-        ("max_steps", "key=value"),
-        ("batch_size=0", "batch_size must be at least 1"),
-        ("prompt_dropout=1.5", "between 0 and 1"),
-        ("learning_rate=nan", "learning_rate must be between 0 and 1, got nan"),
-        ("zero_conv_factor=nan", "zero_conv_factor must be between"),
-        ("warmup_steps=-3", "warmup_steps must be at least 0"),
-        ("measure_maps=0", "measure_maps must be at least 1"),
-        ("seed=-1", "seed must be between"),
-        ("run=", "run must not be empty"),
-        ("run=[", "is no yaml"),
-    ],
-)
-def test_a_wrong_option_is_refused_by_name(override, message):
-    with pytest.raises(ValueError, match=message):
-        parse_options([], [override])
-
-
-@pytest.mark.parametrize("content", ["run: [\n", "- a\n", "hello\n", "1: 2\n", "run: a\nrun: b\n"])
-def test_a_preset_that_holds_no_options_is_refused(tmp_path, content):
-    (tmp_path / "preset.yaml").write_text(content)
-    with pytest.raises(ValueError, match="preset.yaml|unknown option"):
-        parse_options([tmp_path / "preset.yaml"], [])
-
-
-def test_nothing_behind_the_equals_sign_is_the_empty_text():
-    assert parse_options(["models/train_tiny.yaml"], ["segmenter="]).segmenter == ""
-
-
-def test_presets_hold_known_options_only():
-    assert parse_options(["models/train_tiny.yaml"], []).model == "models/cldm_tiny.yaml"
-    assert parse_options(["models/train_sd15.yaml"], ["accumulate=8"]).accumulate == 8
