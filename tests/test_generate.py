@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from small import small_model
 
 from cldm.evaluate import control_score, region_iou, score
 from cldm.generate import Settings, control_scales, generate, sample
 from cldm.hint import HintEncoder
+from small import small_model
 
 ENCODER = HintEncoder(("background", "top", "bottom"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)))
 
