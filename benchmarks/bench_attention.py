@@ -1,4 +1,4 @@
-"""PyTorch's CPU attention, forward and backward, in bfloat16 and in float32: why `attend` computes in float32 there.
+"""PyTorch's CPU attention, forward and backward, in float32 and bfloat16: why `attend` takes float32 there.
 
 python benchmarks/bench_attention.py
 """
