@@ -40,7 +40,7 @@ class Demo:
     def defaults(self) -> dict:
         """The page's starting values: the original's for Stable Diffusion, others for the tiny model."""
         if self.native_size < 256:
-            return dict(a_prompt="", n_prompt="", num_samples=3, scale=4.0)
+            return dict(a_prompt="", n_prompt="", num_samples=3, scale=3.0)
         return dict(a_prompt=A_PROMPT, n_prompt=N_PROMPT, num_samples=1, scale=9.0)
 
     def about(self) -> str:
