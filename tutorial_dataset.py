@@ -24,8 +24,7 @@ class MyDataset(Dataset):
         self.folder = Path(folder)
         if not (self.folder / "prompt.json").is_file():
             raise FileNotFoundError(f"{folder} is no training folder: it has no prompt.json")
-        lines = (self.folder / "prompt.json").read_text(encoding="utf-8").splitlines()
-        items = [json.loads(line) for line in lines if line.strip()]
+        items = list(read_items(self.folder / "prompt.json"))
         self.data = [item for item in items if split is None or item.get("split", "train") == split]
         if not self.data:
             raise ValueError(f"{folder}/prompt.json has no items" + (f" of split {split!r}" if split else ""))
@@ -53,3 +52,18 @@ class MyDataset(Dataset):
         if image is None:
             raise FileNotFoundError(f"{self.folder / name} is missing or no picture that OpenCV reads")
         return image
+
+
+def read_items(path):
+    """The JSON objects of a prompt.json, one a line."""
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
+        if line.strip():
+            try:
+                item = json.loads(line)
+                wrong = not all(isinstance(item[key], str) for key in ("source", "target", "prompt"))
+            except (ValueError, TypeError, KeyError):
+                wrong = True
+            if wrong:
+                wanted = '{"source": map, "target": picture, "prompt": text}'
+                raise ValueError(f"{path}, line {number}: wanted {wanted}, got {line[:60]!r}")
+            yield item

@@ -12,9 +12,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from cldm.data import check_sizes
 from cldm.evaluate import control_score, score
 from cldm.generate import Settings
-from cldm.report import load_strips, save, save_strip, write_report
+from cldm.report import load_strips, read_rows, save, save_strip, write_report
 from ldm.checkpoint import write_state_dict
 
 LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal
@@ -128,7 +129,8 @@ class ControlMetric(pl.Callback):
     def __init__(self, run, held_out, encoder, judge, options):
         self.run, self.encoder, self.judge, self.options = Path(run), encoder, judge, options
         items = [held_out[i] for i in range(min(options.measure_maps, len(held_out)))]
-        self.maps = np.stack([encoder.to_ids((item["hint"] * 255).round()) for item in items])
+        check_sizes(items)
+        self.maps = np.stack([region_ids(encoder, item, i) for i, item in enumerate(items)])
         self.real = np.stack([((item["jpg"] + 1) * 127.5).round() for item in items]).astype(np.uint8)
         self.prompts = [item["txt"] for item in items]
         self.settings = Settings(
@@ -183,13 +185,12 @@ class ControlMetric(pl.Callback):
         )
 
 
+def region_ids(encoder, item, index):
+    try:
+        return encoder.to_ids((item["hint"] * 255).round())
+    except ValueError as error:
+        raise ValueError(f"the map of held-out item {index}: {error}") from error
+
+
 def region_text(iou: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in iou.items())
-
-
-def read_rows(path) -> list[dict]:
-    """The rows of a csv file, none if it does not exist."""
-    if not Path(path).exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, default_collate
 
 
 class SeededBatches(Sampler):
@@ -40,6 +40,20 @@ class SeededBatches(Sampler):
             yield order[start : start + self.batch_size].tolist()
 
 
+def collate(items):
+    """A batch of items dict(jpg, txt, hint)."""
+    check_sizes(items)
+    return default_collate(items)
+
+
+def check_sizes(items):
+    """Raise ValueError unless all items have one size that the model can halve often enough."""
+    sizes = sorted({item["jpg"].shape[:2] for item in items} | {item["hint"].shape[:2] for item in items})
+    if len(sizes) > 1 or any(side % 64 for side in sizes[0]):
+        listed = ", ".join(f"{height} x {width}" for height, width in sizes)
+        raise ValueError(f"all pictures must have one size, sides multiples of 64, got {listed}")
+
+
 class ResumableLoader(DataLoader):
     """A DataLoader that knows how many batches of its epoch it has handed out, and can go on from there."""
 
@@ -73,6 +87,7 @@ class TrainingData(pl.LightningDataModule):
         return ResumableLoader(
             self.dataset,
             batch_sampler=batches,
+            collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.num_workers > 0,

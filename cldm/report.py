@@ -1,6 +1,7 @@
 """The report of a run: one HTML page with the curve of control mIoU, numbers, and pictures beside masks."""
 
 import base64
+import csv
 import html
 import io
 import os
@@ -80,6 +81,14 @@ def draw_curve(rows, encoder) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()
+
+
+def read_rows(path) -> list[dict]:
+    """The rows of a csv file, none if it does not exist."""
+    if not Path(path).exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def save_strip(path, pictures):

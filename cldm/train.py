@@ -17,7 +17,7 @@ from cldm.model import load_model
 from cldm.options import TrainOptions
 
 # what last.ckpt restores along with the optimizer, whatever the options say
-RESTORED = "sd_locked", "learning_rate", "zero_conv_factor", "warmup_steps"
+RESTORED = "sd_locked", "only_mid_control", "learning_rate", "zero_conv_factor", "warmup_steps"
 
 
 def resolve_precision(precision: str) -> str:

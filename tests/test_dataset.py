@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from annotator.imaterialist import save_map
+from cldm.data import collate
 from tutorial_dataset import MyDataset
 
 
@@ -56,6 +57,26 @@ def test_a_folder_without_items_is_refused(tmp_path, folder):
         MyDataset(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no items of split 'test'"):
         MyDataset(folder, "test")
+
+
+@pytest.mark.parametrize("text", ['{"source"', "[]", "3", '{"source": "a", "target": "b"}', "\udcff"])
+def test_a_line_that_is_no_item_is_named(folder, text):
+    good = '{"source": "0_map.png", "target": "0.png", "prompt": "p"}'
+    (folder / "prompt.json").write_bytes(f"{good}\n{text}\n".encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match="prompt.json, line 2: wanted"):
+        MyDataset(folder)
+    (folder / "prompt.json").write_text(good, encoding="utf-8-sig")
+    assert len(MyDataset(folder)) == 1
+
+
+def test_a_batch_of_several_sizes_or_of_odd_ones_is_refused():
+    def item(height, width):
+        return dict(jpg=np.zeros((height, width, 3)), hint=np.zeros((height, width, 3)), txt="")
+
+    assert collate([item(64, 128)] * 2)["jpg"].shape == (2, 64, 128, 3)
+    for items, sizes in (([item(64, 64), item(64, 128)], "64 x 64, 64 x 128"), ([item(72, 64)], "72 x 64")):
+        with pytest.raises(ValueError, match=f"multiples of 64, got {sizes}"):
+            collate(items)
 
 
 def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder):
