@@ -1,6 +1,7 @@
 """The one way to make pictures: a hint and settings in, uint8 pictures out."""
 
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import numpy as np
 import torch
@@ -42,10 +43,18 @@ class Settings:
         )
         for field in fields(self):
             value, (low, high) = getattr(self, field.name), ranges.get(field.name, (None, None))
-            if field.type in ("int", int) and (isinstance(value, bool) or int(value) != value):
-                raise ValueError(f"{field.name} must be a whole number, got {value!r}")
-            if low is not None and not low <= value <= high:
+            if field.type in (str, bool) and not isinstance(value, field.type):
+                raise ValueError(f"{field.name} must be of type {field.type.__name__}, got {value!r}")
+            if low is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"{field.name} must be a number, got {value!r}")
+            if not low <= value <= high:
                 raise ValueError(f"{field.name} must be between {low} and {high}, got {value}")
+            if field.type is int:
+                if int(value) != value:
+                    raise ValueError(f"{field.name} must be a whole number, got {value!r}")
+                setattr(self, field.name, int(value))  # pages and JSON send 20.0
         if self.sampler not in SAMPLERS:
             raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
         if self.control_start > self.control_end:
@@ -63,6 +72,8 @@ def generate(model, hint, settings: Settings, size=None, callback=None):
         callback: called after each step with dict(i=, t=, x=, pred_x0=).
     """
     hints = _batched_hints(hint, settings.num_samples, model)
+    if hints is None and size is None:
+        raise ValueError("without a hint, the size (H, W) is wanted")
     height, width = hints.shape[-2:] if hints is not None else size
     _check_size(height, width)
     prompts = [settings.prompt] * settings.num_samples
@@ -144,6 +155,8 @@ def _batched_hints(hint, num, model):
     channels = model.control_model.hint_channels
     if hint.ndim not in (3, 4) or hint.shape[-1] != channels:
         raise ValueError(f"a hint must be (H, W, {channels}), got {tuple(hint.shape)}")
+    if hint.numel() and not 0 <= hint.min() <= hint.max() <= 1:
+        raise ValueError(f"a hint must lie in [0, 1], got values from {hint.min():g} to {hint.max():g}")
     hint = (
         repeat(hint, "h w c -> b c h w", b=num) if hint.ndim == 3 else rearrange(hint, "b h w c -> b c h w")
     )

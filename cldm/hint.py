@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from omegaconf import OmegaConf
+from yaml import YAMLError
+
+KEYS = "names", "colours"
 
 
 @dataclass(frozen=True)
@@ -16,17 +19,27 @@ class HintEncoder:
     @classmethod
     def from_file(cls, path) -> "HintEncoder":
         """From a yaml with the lists `names` and `colours`, such as a training folder's regions.yaml."""
-        return cls.from_metadata(OmegaConf.to_container(OmegaConf.load(path)))
+        try:
+            return cls.from_metadata(OmegaConf.to_container(OmegaConf.load(path)))
+        except (ValueError, YAMLError) as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
     @classmethod
     def from_metadata(cls, metadata: dict) -> "HintEncoder":
         """From a dict with `names` and `colours`; the inverse of `metadata`."""
-        names, colours = (tuple(metadata[key]) for key in ("names", "colours"))
+        names, colours = (metadata.get(key) if isinstance(metadata, dict) else None for key in KEYS)
+        if not isinstance(names, list) or not isinstance(colours, list):
+            raise ValueError("regions are described by the lists `names` and `colours`")
         if len(names) != len(colours):
             raise ValueError(
                 f"regions need one colour each, got {len(names)} names and {len(colours)} colours"
             )
-        return cls(names, tuple(tuple(int(v) for v in colour) for colour in colours))
+        for colour in colours:
+            if not isinstance(colour, list) or [v for v in colour if v in range(256)] != colour:
+                raise ValueError(f"a colour is three numbers from 0 to 255, got {colour}")
+            if len(colour) != 3 or colours.count(colour) > 1:
+                raise ValueError(f"a colour is three numbers and belongs to one region, got {colour}")
+        return cls(tuple(names), tuple(tuple(int(v) for v in colour) for colour in colours))
 
     def metadata(self) -> dict:
         """Names and colours as plain lists, to be written beside weights."""
@@ -34,8 +47,9 @@ class HintEncoder:
 
     def to_rgb(self, ids):
         """Region ids uint8 (h, w) -> colours uint8 (h, w, 3)."""
-        if ids.size and int(ids.max()) >= len(self.names):
-            raise ValueError(f"region ids go from 0 to {len(self.names) - 1}, got {int(ids.max())}")
+        for extreme in (ids.min(), ids.max()) if ids.size else ():
+            if extreme not in range(len(self.names)):
+                raise ValueError(f"region ids go from 0 to {len(self.names) - 1}, got {extreme}")
         return np.asarray(self.colours, np.uint8)[ids]
 
     def to_ids(self, rgb):
@@ -44,6 +58,8 @@ class HintEncoder:
         Raises:
             ValueError: pixels are off the palette; says how many, and the commonest such colour.
         """
+        if np.ndim(rgb) < 1 or np.shape(rgb)[-1] != 3:
+            raise ValueError(f"colours must be (h, w, 3), got {np.shape(rgb)}")
         code = _code(rgb)
         table = _code(np.asarray(self.colours, np.uint8))
         matches = code[..., None] == table

@@ -83,6 +83,13 @@ def test_every_step_is_reported_once(model, hint):
         (dict(strength=-1), "strength must be between"),
         (dict(control_start=0.9, control_end=0.1), "lies behind"),
         (dict(num_samples=0), "num_samples must be between"),
+        (dict(steps=None), "steps must be a number"),
+        (dict(steps=float("inf")), "steps must be between"),
+        (dict(scale="9"), "scale must be a number, got '9'"),
+        (dict(scale=float("nan")), "scale must be between"),
+        (dict(prompt=None), "prompt must be of type str"),
+        (dict(guess_mode="false"), "guess_mode must be of type bool"),
+        (dict(sampler=["ddim"]), "sampler must be of type str"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(change, message):
@@ -97,6 +104,18 @@ def test_a_hint_of_another_shape_is_refused(model):
         generate(model, np.zeros((64, 64), np.float32), settings())
     with pytest.raises(ValueError, match="2 hints for 3 pictures"):
         generate(model, np.zeros((2, 64, 64, 3), np.float32), settings(num_samples=3))
+
+
+@pytest.mark.parametrize("wrong", [255, -1, np.nan])
+def test_a_hint_out_of_range_is_refused(model, hint, wrong):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got"):
+        generate(model, np.full_like(hint, wrong), settings())
+
+
+def test_neither_hint_nor_size_is_refused_and_whole_floats_are_numbers(model):
+    with pytest.raises(ValueError, match="the size"):
+        generate(model, None, settings())
+    assert generate(model, None, settings(num_samples=2.0, seed=5.0), (64, 64)).shape == (2, 64, 64, 3)
 
 
 def test_iou_is_summed_over_pictures_and_leaves_the_background_out():

@@ -38,3 +38,34 @@ def test_an_unknown_region_id_is_refused():
 def test_every_region_needs_a_colour():
     with pytest.raises(ValueError, match="one colour each"):
         HintEncoder.from_metadata(dict(names=["a", "b"], colours=[[0, 0, 0]]))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {},
+        dict(names="ab", colours="cd"),
+        dict(names=["a"], colours=["red"]),
+        dict(names=["a"], colours=[[300, 0, 0]]),
+        dict(names=["a"], colours=[[0, 0]]),
+        dict(names=["a", "b"], colours=[[0, 0, 0], [0, 0, 0]]),
+    ],
+)
+def test_what_describes_no_regions_is_refused(metadata):
+    with pytest.raises(ValueError, match="regions are|a colour is"):
+        HintEncoder.from_metadata(metadata)
+
+
+@pytest.mark.parametrize("text", ["", "- a", "names: ["])
+def test_a_file_without_regions_is_named(tmp_path, text):
+    (tmp_path / "regions.yaml").write_text(text)
+    with pytest.raises(ValueError, match="regions.yaml: "):
+        HintEncoder.from_file(tmp_path / "regions.yaml")
+
+
+def test_negative_ids_and_pictures_without_three_channels_are_refused():
+    with pytest.raises(ValueError, match="got -1"):
+        ENCODER.to_rgb(np.full((2, 2), -1))
+    with pytest.raises(ValueError, match=r"must be \(h, w, 3\), got \(2, 2, 4\)"):
+        ENCODER.to_ids(np.zeros((2, 2, 4), np.uint8))
