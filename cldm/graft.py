@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from cldm.model import create_model
+from cldm.model import create_model, read_config
 from ldm.checkpoint import CheckpointError, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
 
@@ -49,7 +49,9 @@ class Report:
 
 def numbers(config_path):
     """(input channels, width, context width) of the U-Net in a yaml: what tells the families apart."""
-    unet = OmegaConf.load(config_path).model.params.unet_config.params
+    unet = OmegaConf.select(read_config(config_path), "params.unet_config.params")
+    if unet is None:
+        raise ValueError(f"{config_path} describes no model with a U-Net: it lacks `unet_config`")
     return unet.in_channels, unet.model_channels, unet.context_dim
 
 
@@ -60,6 +62,8 @@ def refuse_other_files(state, path, in_channels=4):
             raise CheckpointError(f"{path} {reason}")
     if STEM not in state:
         raise CheckpointError(f"{path} holds no U-Net (no tensor {STEM}): a whole base is wanted")
+    if state[STEM].ndim != 4 or (CONTEXT in state and state[CONTEXT].ndim != 2):
+        raise CheckpointError(f"{path} is no Stable Diffusion: {STEM} is {list(state[STEM].shape)}")
     channels = state[STEM].shape[1]
     if channels != in_channels:
         problem = f"its U-Net takes {channels} channels, a base with {in_channels} is wanted"
@@ -117,6 +121,12 @@ def check_complete(sources, wanted, path, config_path):
                 f"{path} does not fit {config_path}: {name} is {list(source.shape)} in the file, "
                 f"{list(wanted[name].shape)} in the yaml"
             )
+    whole = [
+        name for name, source in sources.items() if source is not None and not source.is_floating_point()
+    ]
+    if quantised := [name for name in whole if wanted[name].is_floating_point()]:
+        kind = str(sources[quantised[0]].dtype).removeprefix("torch.")
+        raise CheckpointError(f"{path} is quantised ({quantised[0]} is {kind}): one in floats is wanted")
     needed = (name for name, tensor in wanted.items() if tensor.is_meta and not name.startswith(CONTROL))
     missing = [name for name in needed if sources[name] is None]
     if missing:

@@ -1,7 +1,8 @@
 """From a yaml and a checkpoint file to a model."""
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from ldm.checkpoint import read_state_dict
 from ldm.util import instantiate_from_config
@@ -19,7 +20,18 @@ def load_state_dict(path, location="cpu"):
 
 def create_model(config_path):
     """The model that a yaml describes, on the CPU, with fresh weights."""
-    return instantiate_from_config(OmegaConf.load(config_path).model)
+    return instantiate_from_config(read_config(config_path))
+
+
+def read_config(config_path):
+    """The `model` node of a yaml."""
+    try:
+        config = OmegaConf.load(config_path)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{config_path} is no yaml: {' '.join(str(error).split())}") from error
+    if not isinstance(config, DictConfig) or "model" not in config:
+        raise ValueError(f"{config_path} describes no model: it has no key `model`")
+    return config.model
 
 
 def load_model(config_path, checkpoint_path):

@@ -40,6 +40,8 @@ def read_state_dict(path) -> dict[str, torch.Tensor]:
             f"{path} holds no state dict, that is no tensors by name: not a model's weights"
         )
     for name, value in state.items():
+        if not isinstance(name, str):
+            raise CheckpointError(f"{path}: a tensor is named {name!r}, which is no text")
         if isinstance(value, safe_pickle.Placeholder):
             raise CheckpointError(f"{path}: {name} is not a tensor but an unknown {type(value).__name__}")
     return {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}

@@ -61,6 +61,12 @@ CASES = {
     "control alone": (saves(tensors("input_hint_block.0.weight")), "holds a control branch already"),
     "diffusers": (saves(tensors("down_blocks.0.resnets.0.conv1.weight")), "in LDM's layout is wanted"),
     "a VAE": (saves(tensors("first_stage_model.encoder.conv_in.weight")), "holds no U-Net"),
+    "a stem of no channels": (saves(base() | tensors(STEM)), "is no Stable Diffusion"),
+    "a numbered tensor": (saves(base() | {3: torch.zeros(1)}), "which is no text"),
+    "quantised": (
+        saves(base() | {UNET + "time_embed.0.bias": torch.zeros(1280, dtype=torch.int8)}),
+        r"is quantised \(.* is int8\)",
+    ),
     "other sizes": (saves(base(width=128, context=512)), r"fits no known family .*\(4, 128, 512\)"),
     "SD1.5 in part": (
         saves(base()),
@@ -94,7 +100,7 @@ def test_a_bad_input_gives_one_clear_line(run, tmp_path, case):
     told = run("in.ckpt", "out.ckpt")
     assert isinstance(told, str), "sys.exit with a text: printed to stderr, exit status 1"
     assert len(told.splitlines()) == 1
-    assert told.startswith("error: in.ckpt ")
+    assert told.startswith(("error: in.ckpt ", "error: in.ckpt: "))
     assert re.search(message, told), told
     assert not (tmp_path / "out.ckpt").exists()
     assert not (tmp_path / "pwned").exists()
@@ -126,6 +132,14 @@ def test_a_full_disk_is_told_and_leaves_nothing(run, tmp_path, monkeypatch):
 def test_a_yaml_that_is_missing_is_told(run, tmp_path):
     torch.save(base(), tmp_path / "in.ckpt")
     assert "nowhere.yaml" in run("in.ckpt", "out.ckpt", "--config", "nowhere.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: 1", "model: [", "hello", "model: {target: x}"])
+def test_a_yaml_of_something_else_is_told(run, tmp_path, text):
+    torch.save(base(), tmp_path / "in.ckpt")
+    (tmp_path / "other.yaml").write_text(text)
+    told = run("in.ckpt", "out.ckpt", "--config", "other.yaml")
+    assert told.startswith("error: other.yaml ") and len(told.splitlines()) == 1
 
 
 def test_the_yaml_of_another_family_is_told(run, tmp_path):

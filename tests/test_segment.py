@@ -62,6 +62,7 @@ def test_pictures_of_other_sizes_get_maps_of_their_size(segmenter, dolls):
         np.zeros((128, 128, 4), np.uint8),
         np.zeros((128, 128, 3), np.float32),
         np.zeros((2, 128, 128, 3), np.uint8),
+        np.zeros((0, 128, 3), np.uint8),
     ],
 )
 def test_other_pictures_are_refused_in_one_line(segmenter, wrong):
@@ -69,6 +70,11 @@ def test_other_pictures_are_refused_in_one_line(segmenter, wrong):
         segmenter(wrong)
     assert str(wrong.shape) in str(error.value) or str((1, *wrong.shape)) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_mirrored_picture_is_a_picture(segmenter, dolls):
+    picture = np.zeros((128, 128, 3), np.uint8)[::-1, ::-1]
+    assert segmenter(picture).shape == (128, 128)
 
 
 def test_weights_that_are_missing_or_of_something_else_are_named(tmp_path):

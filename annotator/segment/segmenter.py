@@ -61,8 +61,8 @@ class PixelSegmenter:
     @torch.inference_mode()
     def segment(self, images):
         """The region ids, uint8 (b, h, w), of RGB pictures, uint8 (b, h, w, 3), found at 128 x 128."""
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        images = np.ascontiguousarray(images)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
             raise ValueError(f"the segmenter wants RGB pictures, uint8 (b, h, w, 3); got {_describe(images)}")
         return np.concatenate([self._segment(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
 
