@@ -46,7 +46,9 @@ def prepare(options):
         print(f"{options.base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
         add_control("models/tiny/base.safetensors", options.base)
     if not Path(options.base).exists():
-        raise FileNotFoundError(f"{options.base} does not exist: make it with python tool_add_control.py")
+        raise FileNotFoundError(
+            f"{options.base} does not exist: make it with python tool_add_control.py BASE {options.base}"
+        )
 
 
 def judge_of(options):

@@ -62,7 +62,7 @@ def _read_base(base, checkpoint):
         return read_state_dict(base)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{checkpoint} was trained on {base}, which does not exist: put it back"
+            f"{checkpoint} was trained on {base}, which is not here: start from the folder where it is"
         ) from error
 
 

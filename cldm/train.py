@@ -53,7 +53,9 @@ def trainable_table(model) -> str:
             part = [p for p in module.parameters() if p.requires_grad == trains]
             if part:
                 dtypes = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in part}))
-                rate = f"{model.learning_rate:g}" if trains else "locked"
+                new = model.learning_rate * model.zero_conv_factor
+                new = f", new layers {new:g}" if name == "control_model" else ""
+                rate = f"{model.learning_rate:g}{new}" if trains else "locked"
                 rows.append(
                     f"{name:<34}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
                 )
@@ -83,6 +85,8 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     pl.seed_everything(options.seed, verbose=False)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
+    warnings.filterwarnings("ignore", "Experiment logs directory")  # the older log has been moved aside
+    warnings.filterwarnings("ignore", ".*LeafSpec")
     model = build_model(options)
     print(trainable_table(model))
     metadata = dict(config=options.model, base=options.base, options=asdict(options))
