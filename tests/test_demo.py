@@ -103,7 +103,7 @@ def test_a_base_that_is_gone_or_does_not_fit_is_named(files, tmp_path):
     control = {"control_model.time_embed.0.weight": torch.zeros(3, 3)}
     path = tmp_path / "control.safetensors"
     write_state_dict(control, path, dict(base="gone.safetensors"))
-    with pytest.raises(FileNotFoundError, match="was trained on gone.safetensors, which does not exist"):
+    with pytest.raises(FileNotFoundError, match="was trained on gone.safetensors, which is not here"):
         load_for_demo(path, None, REGIONS, "cpu")
     facts = dict(base=str(files / "full.ckpt"), config=str(files / "small.yaml"))
     write_state_dict(control, path, facts, overwrite=True)
