@@ -190,8 +190,10 @@ def write_atomically(path, writer):
     """Call `writer(path)` with a temporary path of the same name; the file appears once it is complete."""
     path = Path(path)
     with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
+        temporary, fresh = Path(folder) / path.name, Path(folder) / "fresh"
         writer(temporary)
+        fresh.touch()
+        shutil.copymode(fresh, temporary)  # safetensors would let nobody else read it
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

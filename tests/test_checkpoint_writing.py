@@ -79,3 +79,10 @@ def test_a_writer_that_is_interrupted_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
     write_atomically(tmp_path / "a.json", lambda temporary: temporary.write_text(json.dumps([1])))
     assert json.loads((tmp_path / "a.json").read_text()) == [1]
+
+
+@pytest.mark.parametrize("name", ["out.ckpt", "out.safetensors"])
+def test_a_checkpoint_is_as_readable_for_others_as_any_file(tmp_path, name):
+    (tmp_path / "any").touch()
+    write_state_dict({"w": torch.zeros(2)}, tmp_path / name)
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "any").stat().st_mode
