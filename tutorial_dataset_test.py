@@ -17,7 +17,10 @@ def parse_arguments():
     )
     parser.add_argument("--out", default="dataset.png", help="PNG to write (default: %(default)s)")
     parser.add_argument("--items", type=int, default=8, help="how many, evenly spread (default: %(default)s)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.items < 1:
+        parser.error(f"--items must be at least 1, got {arguments.items}")
+    return arguments
 
 
 def check(item, index):
@@ -49,7 +52,7 @@ def draw(items, path):
         row[2].text(0, 0.5, item["txt"], wrap=True, va="center")
         for cell in row:
             cell.axis("off")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, format="png", dpi=100)
 
 
 def main():
@@ -58,7 +61,7 @@ def main():
 
     try:
         dataset = MyDataset(arguments.folder)
-        step = max(1, len(dataset) // max(1, arguments.items))
+        step = max(1, len(dataset) // arguments.items)
         shown = range(0, len(dataset), step)[: arguments.items]
         items = [dataset[i] for i in shown]
         for index, item in zip(shown, items, strict=True):

@@ -86,6 +86,7 @@ def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder):
 
     assert "drew 2" in run("--out", str(folder / "drawn.png")).stdout
     assert cv2.imread(str(folder / "drawn.png")) is not None
+    assert "--items must be at least 1" in run("--items", "0").stderr
     for name in ("0.png", "0_map.png"):
         cv2.imwrite(str(folder / name), np.zeros((60, 64, 3), np.uint8))
     wrong = run()
