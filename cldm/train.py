@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import signal
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cldm.callbacks import Checkpoints, ControlMetric, Progress
 from cldm.data import TrainingData
@@ -98,7 +100,11 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     if judge is not None:
         callbacks.append(ControlMetric(run, held_out, encoder, judge, options))
     data = TrainingData(dataset, options.batch_size, options.seed, options.accumulate, options.num_workers)
-    lightning_trainer(options, callbacks).fit(model, data, ckpt_path=last, weights_only=True)
+    try:
+        lightning_trainer(options, callbacks).fit(model, data, ckpt_path=last, weights_only=True)
+    except SIGTERMException as stop:
+        print(f"\nstopped by SIGTERM; the same command resumes {run} from its last checkpoint", flush=True)
+        raise SystemExit(128 + signal.SIGTERM) from stop  # Lightning would report success
 
 
 def _steps_done(last: Path, options: TrainOptions) -> int:

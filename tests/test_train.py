@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -10,7 +12,6 @@ import torch
 from omegaconf import OmegaConf
 
 from annotator.imaterialist import REGIONS_FILE
-from cldm.data import SeededBatches
 from cldm.hint import HintEncoder
 from cldm.model import create_model
 from cldm.options import TrainOptions
@@ -120,6 +121,17 @@ def test_a_finished_run_is_left_alone_and_says_so(base, data, tmp_path, capsys):
     assert (tmp_path / "control.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_run_stopped_by_a_scheduler_says_so_and_fails(base, data, tmp_path, capsys):
+    class Stopped(MyDataset):
+        def __getitem__(self, index):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().__getitem__(index)
+
+    with pytest.raises(SystemExit) as stop:
+        train(options(base, data, tmp_path), Stopped(data, "train"))
+    assert stop.value.code == 143 and "the same command resumes" in capsys.readouterr().out
+
+
 def test_the_resumable_checkpoint_holds_no_locked_weights(base, data, tmp_path):
     trained(options(base, data, tmp_path, max_steps=2), data)
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -170,23 +182,3 @@ def test_a_run_killed_between_its_files_is_not_taken_for_finished(base, data, tm
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(options(base, data, tmp_path, max_steps=1), MyDataset(data, "train"))
     assert not (tmp_path / "last.ckpt").exists()
-
-
-def test_an_epoch_shows_every_picture_once_and_only_whole_steps():
-    batches = SeededBatches(23, batch_size=2, seed=1, accumulate=2)
-    seen = [i for batch in batches for i in batch]
-    assert len(batches) == 10 and len(set(seen)) == len(seen) == 20
-    assert seen == [i for batch in batches for i in batch]
-    batches.set_epoch(1)
-    assert seen != [i for batch in batches for i in batch]
-
-
-def test_ranks_share_an_epoch_without_overlap():
-    ranks = [SeededBatches(16, 2, rank=rank, world_size=2) for rank in range(2)]
-    seen = [i for batches in ranks for batch in batches for i in batch]
-    assert sorted(seen) == list(range(16))
-
-
-def test_too_few_pictures_for_one_step_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match="lower batch_size or accumulate"):
-        SeededBatches(7, batch_size=4, accumulate=2)
