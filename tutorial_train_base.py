@@ -1,7 +1,7 @@
-"""Train the embedded tiny base on paper dolls: autoencoder, then U-Net and text encoder; resumes by itself.
+"""Train the embedded tiny base on paper dolls: autoencoder, then U-Net and text encoder. Resumes.
 
-python tutorial_train_base.py         # how models/tiny/base.safetensors was made: hours on a CPU
-python tutorial_train_base.py --dolls 300 --autoencoder-steps 20 --steps 20 --work runs/look   # minutes
+python tutorial_train_base.py                # how models/tiny/base.safetensors was made: hours on a CPU
+python tutorial_train_base.py --work runs/look --dolls 300 --autoencoder-steps 9 --decoder-steps 9 --steps 9
 """
 
 import argparse
@@ -22,8 +22,9 @@ def parse_arguments():
         "--autoencoder-steps", type=int, default=2000, help="batches of 32 (default: %(default)s)"
     )
     parser.add_argument(
-        "--steps", type=int, default=4600, help="of the base, batches of 32 (default: %(default)s)"
+        "--decoder-steps", type=int, default=1000, help="batches of 16 (default: %(default)s)"
     )
+    parser.add_argument("--steps", type=int, default=4000, help="base, batches of 32 (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=2, help="of the dolls (default: %(default)s)")
     return parser.parse_args()
 

@@ -53,7 +53,7 @@ class AutoencoderTraining(pl.LightningModule):
 
     def __init__(self, autoencoder, learning_rate, num_steps, crop, kl_weight=1e-4):
         super().__init__()
-        self.autoencoder = autoencoder
+        self.autoencoder = autoencoder.requires_grad_(True)  # inside a base it comes locked
         self.learning_rate, self.num_steps = learning_rate, num_steps
         self.crop, self.kl_weight = crop, kl_weight
 
@@ -83,9 +83,8 @@ class AutoencoderTraining(pl.LightningModule):
         self.log("val_psnr", psnr(reconstruction.float(), x).mean(), prog_bar=True, on_epoch=True)
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            self.autoencoder.parameters(), self.learning_rate, (0.9, 0.95), weight_decay=0.0
-        )
+        parameters = [p for p in self.autoencoder.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.95), weight_decay=0.0)
         return warm_up_and_cosine(optimizer, self.num_steps)
 
 
