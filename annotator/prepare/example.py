@@ -1,0 +1,75 @@
+"""What a source of photos gives: examples, their annotations, and why one can't be used."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from annotator.imaterialist.annotations import Rejection
+
+
+class Unusable(ValueError):
+    """A photo as a whole can't be prepared; the message is the reason that rejected.csv gives."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A garment's bounding box in pixels, right and bottom exclusive, and its region id."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    region: int
+
+
+class Annotation(Protocol):
+    """What is known of one upright photo, before any mask is decoded.
+
+    `height` and `width` are the photo's as annotated, None where the annotation does not say. `boxes` are the
+    bounding boxes of all that will be painted; empty where the map is a picture or has no garment.
+    `rejected` are rows that can't be used; `incomplete` says why the map lacks something, "" if it does not.
+    """
+
+    height: int | None
+    width: int | None
+    boxes: list[Box]
+    rejected: list[Rejection]
+    incomplete: str
+
+    def draw(self, crop) -> np.ndarray:
+        """The map of a geometry.Crop at the crop's size: region ids uint8 (h, w) or a picture uint8 (h, w, 3)."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One photo and its annotation's whereabouts: small, picklable, nothing decoded.
+
+    `name` is unique and becomes source/NAME.png and target/NAME.jpg; `lines` are the lines of the table that
+    annotate it.
+    """
+
+    name: str
+    photo: Path
+    captions: dict[str, str] = field(default_factory=dict)
+    lines: tuple[int, ...] = ()
+
+    def annotation(self) -> Annotation:
+        """Read and check what is annotated; Unusable says why nothing is."""
+        raise NotImplementedError
+
+
+class Source(Protocol):
+    """A raw data set: its examples in a fixed order, what was wrong already, and what its maps mean.
+
+    `colours` (r, g, b by region id) and `regions_yaml` are None where maps are pictures. `num_rows` counts the
+    table's rows, 0 where there is no table.
+    """
+
+    examples: list[Example]
+    rejected: list[Rejection]
+    names: tuple[str, ...] | None
+    colours: tuple[tuple[int, int, int], ...] | None
+    regions_yaml: bytes | None
+    num_rows: int
