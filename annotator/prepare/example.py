@@ -39,7 +39,7 @@ class Annotation(Protocol):
     incomplete: str
 
     def draw(self, crop) -> np.ndarray:
-        """The map of a geometry.Crop at the crop's size: region ids uint8 (h, w) or a picture uint8 (h, w, 3)."""
+        """The map of a geometry.Crop, in its size: region ids uint8 (h, w) or a picture uint8 (h, w, 3)."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Example:
 class Source(Protocol):
     """A raw data set: its examples in a fixed order, what was wrong already, and what its maps mean.
 
-    `colours` (r, g, b by region id) and `regions_yaml` are None where maps are pictures. `num_rows` counts the
-    table's rows, 0 where there is no table.
+    `names`, `colours` (r, g, b) by region id and `regions_yaml` are None where maps are pictures. `num_rows`
+    counts the table's rows, 0 where there is no table.
     """
 
     examples: list[Example]
