@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from .annotations import Annotations, Rejection, read_annotations, read_csv
-from .files import write_atomically
-from .parallel import run_jobs
+from annotator.files import write_atomically
+from annotator.parallel import run_jobs
 from .pictures import file_names, prepare_picture
 from .regions import REGIONS_FILE, read_regions, region_of_category
 from .words import garment_words

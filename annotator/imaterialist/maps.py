@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .files import write_atomically
+from annotator.files import write_atomically
 from .regions import read_regions
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .annotations import Row
-from .files import write_atomically
+from annotator.files import write_atomically
 from .maps import load_map, save_map
 from .regions import region_map
 

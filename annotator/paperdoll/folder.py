@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from annotator.imaterialist.files import write_atomically
-from annotator.imaterialist.parallel import run_jobs
+from annotator.files import write_atomically
+from annotator.parallel import run_jobs
 from annotator.imaterialist.rle import rle_encode
 
 from .doll import draw

@@ -7,7 +7,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from annotator.imaterialist import Row, region_map, rle_encode
-from annotator.imaterialist.files import write_atomically
+from annotator.files import write_atomically
 from annotator.paperdoll import draw
 
 from .distort import degrade, warp

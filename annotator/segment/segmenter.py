@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch.nn.functional import interpolate
 
 from annotator.imaterialist import read_regions
-from annotator.imaterialist.files import write_atomically
+from annotator.files import write_atomically
 
 from .network import SegmenterNetwork
 
