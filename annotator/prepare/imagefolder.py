@@ -3,8 +3,8 @@
     OUT/imagefolder/train/metadata.jsonl, image/NAME.jpg, conditioning_image/NAME.png
     OUT/imagefolder/validation/..., OUT/imagefolder/test/...
 
-A line of metadata.jsonl says `image_file_name`, `conditioning_image_file_name` and `text`; `datasets` >= 3.4
-reads them as the columns image, conditioning_image and text, which are the script's defaults:
+A line of metadata.jsonl says `file_name`, `conditioning_image_file_name` and `text`; `datasets` >= 3.4 reads
+them as the columns image, conditioning_image and text, which are the script's defaults:
 
     accelerate launch train_controlnet.py --pretrained_model_name_or_path SD15 --resolution 512
         --train_data_dir OUT/imagefolder --output_dir runs/diffusers
@@ -22,6 +22,7 @@ from pathlib import Path
 from annotator.files import write_atomically
 
 FOLDER = {"train": "train", "val": "validation", "test": "test"}
+COLUMNS = {"file_name": ("image", "target"), "conditioning_image_file_name": ("conditioning_image", "source")}
 
 
 def write_imagefolder(out: Path, lines: list[dict]) -> dict:
@@ -40,11 +41,11 @@ def write_imagefolder(out: Path, lines: list[dict]) -> dict:
         metadata = []
         for line in members:
             entry = {}
-            for column, key in (("image", "target"), ("conditioning_image", "source")):
-                name = f"{column}/{Path(line[key]).name}"
+            for column, (column_folder, key) in COLUMNS.items():
+                name = f"{column_folder}/{Path(line[key]).name}"
                 wanted.add(root / FOLDER[split] / name)
                 _place(out / line[key], root / FOLDER[split] / name, made)
-                entry[f"{column}_file_name"] = name
+                entry[column] = name
             metadata.append(json.dumps(entry | {"text": line["prompt"]}) + "\n")
         if members:
             path = root / FOLDER[split] / "metadata.jsonl"

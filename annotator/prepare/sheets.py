@@ -1,0 +1,62 @@
+"""Pictures for people to look at: small ones side by side, as figures of an HTML page."""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HEIGHT, OVERLAY_HEIGHT, QUALITY = 160, 240, 80
+STRENGTH = 0.55  # of the map's colours over the photo
+
+
+def evenly(items: list, most: int) -> list:
+    """At most `most` of the items, spread evenly over all, first and last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def thumbnail(path: Path, height=HEIGHT) -> bytes:
+    """The picture of a file as JPEG, `height` pixels high."""
+    return _jpeg(_small(path, height))
+
+
+def overlay(photo: Path, hint: Path, height=OVERLAY_HEIGHT) -> bytes:
+    """A photo, and beside it the photo under the colours of its map, as JPEG; black of the map is clear."""
+    picture = np.asarray(_small(photo, height), np.float32)
+    with Image.open(hint) as image:
+        size = picture.shape[1], picture.shape[0]
+        colours = np.asarray(image.convert("RGB").resize(size, Image.Resampling.NEAREST), np.float32)
+    share = STRENGTH * colours.any(axis=2, keepdims=True)
+    blended = picture * (1 - share) + colours * share
+    gap = np.full((size[1], 4, 3), 255, np.float32)
+    return _jpeg(Image.fromarray(np.concatenate([picture, gap, blended], axis=1).astype(np.uint8)))
+
+
+def contact_sheet(figures: list[tuple[bytes, str, str]]) -> str:
+    """JPEGs (bytes, the caption below, the words shown on pointing at it) -> HTML, as many in a row as fit."""
+    cells = [
+        f'<figure title="{html.escape(title)}"><img alt="{html.escape(title)}" '
+        f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for data, caption, title in figures
+    ]
+    return f"<div class=sheet>{''.join(cells)}</div>"
+
+
+def _small(path: Path, height: int) -> Image.Image:
+    """The picture of a file in RGB, `height` pixels high."""
+    with Image.open(path) as image:
+        size = max(1, round(image.width * height / image.height)), height
+        # a JPEG is decoded at a fraction of its size, as long as twice the size that is wanted remains
+        image.draft("RGB", (2 * size[0], 2 * size[1]))
+        return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    return buffer.getvalue()
