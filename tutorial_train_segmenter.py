@@ -44,7 +44,7 @@ def main():
     from torch import from_numpy
     from torch.utils.data import TensorDataset
 
-    from annotator.imaterialist import read_regions
+    from annotator.imaterialist import standard_regions
     from annotator.segment import PixelSegmenter, confusion, iou_per_region, mean_iou
     from annotator.segment.data import DistortedDolls, cached_dolls, degraded, draw_dolls
     from annotator.segment.network import SegmenterNetwork
@@ -53,7 +53,7 @@ def main():
     settings = ("steps", "batch_size", "dolls", "learning_rate", "precision", "seed")
     recipe = " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings)
     pl.seed_everything(args.seed)
-    names = read_regions()["names"]
+    names = standard_regions().names
     photos, maps = cached_dolls(args.run / f"dolls_{args.dolls}_seed_{args.seed}.npz", args.dolls, args.seed)
     train = DistortedDolls(photos, maps, args.seed, args.steps * args.batch_size)
     photos, maps = draw_dolls(args.held_out, JUDGING_SEED)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotator.imaterialist import read_annotations, region_map, rle_decode
+from annotator.imaterialist import index_annotations, read_rows, region_map, rle_decode
 from annotator.paperdoll import COLOURS, draw, make_dolls, nearest_colour
 
 DOLLS = [draw(0, index) for index in range(40)]
@@ -66,11 +66,12 @@ def test_a_picture_made_without_the_mask_hardly_overlaps_it():
 
 def test_a_folder_is_read_back_as_it_was_drawn(tmp_path):
     folder = make_dolls(tmp_path / "raw", 5, seed=0, start=10)
-    found = read_annotations(folder / "train.csv", folder / "label_descriptions.json")
-    assert not found.rejected and len(found.images) == 5
+    index = index_annotations(folder / "train.csv", folder / "label_descriptions.json")
+    assert not index.rejected and len(index.places) == 5
     captions = dict(csv.reader((folder / "captions.csv").read_text().splitlines()))
     truth = [json.loads(line) for line in (folder / "dolls.jsonl").read_text().splitlines()]
-    for doll, (image, rows), known in zip(DOLLS[10:15], found.images.items(), truth, strict=True):
+    for doll, (image, places), known in zip(DOLLS[10:15], index.places.items(), truth, strict=True):
+        rows, _ = read_rows(folder / "train.csv", places)
         assert captions[image] == doll.caption and known["image"] == image
         photo = np.asarray(Image.open(folder / "train" / image), np.float32)
         assert np.abs(photo - doll.photo).mean() < 2

@@ -5,18 +5,15 @@ import pytest
 from PIL import Image
 
 from annotator.imaterialist import (
-    REGIONS_FILE,
-    Annotations,
+    Regions,
     Row,
-    garment_words,
     load_map,
-    read_labels,
     region_map,
     rle_encode,
     save_map,
 )
 
-LABELS = REGIONS_FILE.with_name("label_descriptions.json")
+LEGACY = Regions.read(table="legacy")
 TOP, BOTTOM, WHOLE, HEAD = 1, 2, 3, 4
 
 
@@ -33,7 +30,7 @@ def row(mask, category, *attributes, image="a.jpg"):
 def test_skirt_vest_and_cape_go_where_each_table_says():
     masks = {category: row(box(0, 0, 40, 40), category) for category in range(46)}
     official = {c: int(region_map([r], 64, 96)[0, 0]) for c, r in masks.items()}
-    legacy = {c: int(region_map([r], 64, 96, "legacy")[0, 0]) for c, r in masks.items()}
+    legacy = {c: int(region_map([r], 64, 96, LEGACY)[0, 0]) for c, r in masks.items()}
     assert (official[5], official[8], official[12]) == (TOP, BOTTOM, WHOLE)
     assert (legacy[5], legacy[8], legacy[12]) == (BOTTOM, WHOLE, 0)
     assert [official[c] for c in range(16)] == [TOP] * 6 + [BOTTOM] * 3 + [WHOLE] * 4 + [HEAD] * 3
@@ -59,15 +56,15 @@ def test_parts_leave_no_trace_in_the_map():
     "categories, overlap", [((0, 6), WHOLE), ((0, 9), TOP), ((6, 9), TOP), ((0, 6, 9), TOP), ((0, 1), TOP)]
 )
 def test_legacy_overlaps_as_the_public_network_was_taught(categories, overlap):
-    ids = region_map([row(box(0, 0, 40, 40), c) for c in categories], 64, 96, "legacy")
+    ids = region_map([row(box(0, 0, 40, 40), c) for c in categories], 64, 96, LEGACY)
     assert set(np.unique(ids)) == {0, overlap}
 
 
 def test_legacy_drops_small_garments_and_calls_the_first_mask_top_if_none_is_left():
     # 20 of 768 pixels are 2.5 of 96 across: a box of 3 columns spans 2
     large, small = row(box(0, 0, 40, 40), 10), row(box(0, 50, 40, 53), 6)
-    assert set(np.unique(region_map([large, small], 64, 96, "legacy"))) == {0, WHOLE}
-    assert set(np.unique(region_map([small], 64, 96, "legacy"))) == {0, TOP}
+    assert set(np.unique(region_map([large, small], 64, 96, LEGACY))) == {0, WHOLE}
+    assert set(np.unique(region_map([small], 64, 96, LEGACY))) == {0, TOP}
     assert set(np.unique(region_map([small], 64, 96))) == {0, BOTTOM}
 
 
@@ -77,12 +74,12 @@ def test_a_portrait_photo_is_not_turned():
 
 
 def test_a_picture_without_rows_is_all_background():
-    assert not region_map([], 4, 6).any() and not region_map([], 4, 6, "legacy").any()
+    assert not region_map([], 4, 6).any() and not region_map([], 4, 6, LEGACY).any()
 
 
 def test_an_unknown_table_is_refused():
-    with pytest.raises(ValueError, match="official, legacy"):
-        region_map([], 4, 4, "mine")
+    with pytest.raises(ValueError, match=r"regions\.yaml: table must be one of official, .*'mine'"):
+        Regions.read(table="mine")
 
 
 def test_a_map_round_trips_and_shows_its_colours(tmp_path):
@@ -117,17 +114,3 @@ def test_files_that_are_no_region_maps_are_refused(tmp_path):
     other.save(tmp_path / "other.png")
     with pytest.raises(ValueError, match="another colour"):
         load_map(tmp_path / "other.png")
-
-
-def test_garment_words_keep_every_attribute_and_both_of_two_shirts():
-    labels = Annotations({}, [], *read_labels(LABELS))
-    mask = box(0, 0, 4, 4)
-    rows = [
-        row(mask, 31),
-        row(mask, 8, 8, 20, 34, 61, 88),
-        row(mask, 0, 10, 72),
-        row(mask, 0, 42),
-        row(mask, 14),
-    ]
-    assert garment_words(rows, labels) == "single breasted stripe shirt, loose shirt, maxi a-line skirt, hat"
-    assert garment_words([row(mask, 10, 90, 78, 18, 60, 91)], labels) == "snakeskin basque waistline dress"

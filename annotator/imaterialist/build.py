@@ -6,14 +6,47 @@ import io
 import json
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from .annotations import Annotations, Rejection, read_annotations, read_csv
 from annotator.files import write_atomically
 from annotator.parallel import run_jobs
+
+from .annotations import Rejection, Row
 from .pictures import file_names, prepare_picture
-from .regions import REGIONS_FILE, read_regions, region_of_category
+from .regions import REGIONS_FILE, Regions, standard_regions
+from .table import index_annotations, read_rows
 from .words import garment_words
+
+
+@dataclass
+class Annotations:
+    images: dict[str, list[Row]]
+    rejected: list[Rejection]
+
+
+def read_annotations(train_csv, label_descriptions) -> Annotations:
+    index = index_annotations(train_csv, label_descriptions)
+    found = Annotations({}, list(index.rejected))
+    for image, places in index.places.items():
+        rows, rejected = read_rows(train_csv, places)
+        found.rejected += rejected
+        if rows:
+            found.images[image] = rows
+    return found
+
+
+def read_csv(path, check_columns):
+    """(line, {column: text}) of each row of a csv file, once `check_columns(path, columns)` has passed."""
+    # spreadsheets begin the file with a byte order mark
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        try:
+            check_columns(path, reader.fieldnames or [])
+            for entry in reader:
+                yield reader.line_num, entry
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} must be a csv file in UTF-8: {error}") from error
 
 
 def read_captions(path: Path) -> dict[str, str]:
@@ -78,7 +111,7 @@ def build_training_folder(
 
 
 def _check_options(raw: Path, table: str, size: int | None, val_fraction: float) -> None:
-    region_of_category(table)
+    Regions.read(table=table)
     if size is not None and (size < 64 or size % 64):
         raise ValueError(f"size must be a multiple of 64, got {size}")
     if not 0 <= val_fraction < 1:
@@ -105,8 +138,8 @@ def _record(image: str, result, found: Annotations, captions: dict, split: str) 
     regions, size = result
     source, target = file_names(image)
     texts = {"caption": captions[image]} if image in captions else {}
-    texts["garments"] = garment_words(found.images[image], found)
-    names = read_regions()["names"]
+    texts["garments"] = garment_words(found.images[image])
+    names = standard_regions().names
     return {
         "source": source,
         "target": target,

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .annotations import Row
 from annotator.files import write_atomically
+
+from .annotations import Row
 from .maps import load_map, save_map
-from .regions import region_map
+from .paint import region_map
+from .regions import Regions
 
 MULTIPLE = 64
 ORIENTATION = 0x0112
@@ -76,7 +78,9 @@ def prepare_picture(raw: Path, out: Path, rows: list[Row], table: str, size: int
             # the photo first: its size tells whether the annotation's can be trusted with memory
             path = raw / "train" / image
             photo = open_photo(path, height, width)
-            ids = _write_pair(path, photo, source, target, region_map(rows, height, width, table), size)
+            ids = _write_pair(
+                path, photo, source, target, region_map(rows, height, width, Regions.read(table=table)), size
+            )
     except ValueError as error:
         return str(error)
     return [int(region) for region in np.unique(ids) if region], ids.shape

@@ -1,75 +1,165 @@
-"""Annotation rows become a region map: one id per pixel, as regions.yaml says."""
+"""Which garments are painted with which region: tables of a yaml, the standard ones in regions.yaml."""
 
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import yaml
 
-from .annotations import Row
-from .rle import rle_decode
+from .annotations import NUM_CATEGORIES
 
 REGIONS_FILE = Path(__file__).with_name("regions.yaml")
-LEGACY_SIZE, LEGACY_MIN_SIDE = 768, 20
+MAX_REGIONS = 256  # of a palette
+LEGACY_NAMES = "top", "bottom", "whole"
+
+
+@dataclass(frozen=True)
+class Regions:
+    """A table of regions: what the ids of a map mean, and which categories they are painted for.
+
+    Args:
+        names: of the regions by id, 0 the background.
+        colours: (r, g, b) by region id.
+        table: its name in the yaml; `legacy` has painting rules of its own.
+        region_of: region id by category id.
+        paint_order: groups of category ids, later ones painted over earlier ones.
+        split: categories that are painted as top above the waist and as bottom below it.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    table: str
+    region_of: dict[int, int]
+    paint_order: tuple[tuple[int, ...], ...]
+    split: frozenset[int]
+
+    @classmethod
+    def read(cls, path=REGIONS_FILE, table: str = "official") -> "Regions":
+        """A table of a yaml like regions.yaml; ValueError says what is wrong in it."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no yaml: {error}") from error
+        try:
+            return _regions(content, table)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def paints(self, category: int) -> bool:
+        """Whether things of this category show in a map."""
+        return category in self.region_of or category in self.split
+
+    def to_yaml(self) -> bytes:
+        """What a training folder's regions.yaml holds: this one table, for `read` and for a hint encoder."""
+        table = {
+            name: [c for c, region in self.region_of.items() if region == place]
+            for place, name in enumerate(self.names)
+            if place in self.region_of.values()
+        }
+        content = {
+            "names": list(self.names),
+            "colours": [list(colour) for colour in self.colours],
+            "tables": {self.table: table},
+            "split_at_waist": {self.table: sorted(self.split)} if self.split else {},
+            "paint_order": [list(group) for group in self.paint_order],
+        }
+        return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110).encode()
 
 
 @cache
-def read_regions() -> dict:
-    """The content of regions.yaml: names, colours, tables, paint_order."""
-    return yaml.safe_load(REGIONS_FILE.read_text(encoding="utf-8"))
+def standard_regions() -> Regions:
+    """The table `official` of our own regions.yaml."""
+    return Regions.read()
 
 
-def region_of_category(table: str) -> dict[int, int]:
-    """Region id by category id, for the categories that a table names."""
-    regions = read_regions()
-    if table not in regions["tables"]:
-        raise ValueError(f"table must be one of {', '.join(regions['tables'])}, got {table!r}")
-    names = regions["names"]
-    return {c: names.index(name) for name, ids in regions["tables"][table].items() for c in ids}
+def _regions(content, table: str) -> Regions:
+    if not isinstance(content, dict):
+        raise ValueError("it must hold names, colours, tables and paint_order, see regions.yaml")
+    tables = _get(content, "tables", dict)
+    if table not in tables:
+        raise ValueError(f"table must be one of {', '.join(map(str, tables))}, got {table!r}")
+    regions = tables[table]
+    if not isinstance(regions, dict):
+        raise ValueError(f"table {table} must give a list of category ids for each region, got {regions!r}")
+    split = _get(content, "split_at_waist", dict, {}).get(table, [])
+    names, colours = _names_and_colours(content, regions)
+    _check_categories(regions, split, table)
+    missing = [name for name in ("top", "bottom") if split and name not in names]
+    if missing:
+        raise ValueError(f"split_at_waist needs a region named {missing[0]}")
+    others = [ids for name, ids in regions.items() if ids and name not in LEGACY_NAMES]
+    if table == "legacy" and (names[1:4] != LEGACY_NAMES or split or others):
+        raise ValueError("a table named legacy paints the regions top, bottom and whole, with ids 1 to 3")
+    region_of = {c: names.index(name) for name, ids in regions.items() for c in ids}
+    order = _paint_order(content, [*region_of, *split], table)
+    return Regions(names, colours, table, region_of, order, frozenset(split))
 
 
-def region_map(rows: list[Row], height: int, width: int, table: str = "official"):
-    """The region map of one picture, uint8 (height, width), at the resolution of its annotation.
-
-    official: garments are painted in the order of regions.yaml, larger before smaller.
-    legacy: the map that the public cloth-segmentation network was trained on, wrong overlaps included.
-    """
-    regions = region_of_category(table)
-    paint = {"official": _paint_in_order, "legacy": _paint_legacy}[table]
-    return paint(rows, height, width, regions)
+def _get(content: dict, key: str, kind: type, default=None):
+    value = content.get(key, default)
+    if not isinstance(value, kind):
+        raise ValueError(f"{key} must be a {kind.__name__}, got {value!r}")
+    return value
 
 
-def _paint_in_order(rows, height, width, regions):
-    rank = {c: place for place, group in enumerate(read_regions()["paint_order"]) for c in group}
-    garments = [(row, _area(row)) for row in rows if row.category in regions]
-    ids = np.zeros((height, width), np.uint8)
-    for row, _ in sorted(garments, key=lambda garment: (rank[garment[0].category], -garment[1])):
-        ids[rle_decode(row.rle, height, width)] = regions[row.category]
-    return ids
+def _names_and_colours(content: dict, regions: dict):
+    """Names and colours of the standard regions and of those further ones that the table uses."""
+    more = _get(content, "more", dict, {})
+    used = [name for name in more if regions.get(name)]
+    names = [*_get(content, "names", list), *used]
+    colours = [*_get(content, "colours", list), *(more[name] for name in used)]
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"names must be different words, the first of them the background's, got {names}")
+    if len(names) > MAX_REGIONS:
+        raise ValueError(f"a map has {MAX_REGIONS} regions at most, got {len(names)}")
+    if len(colours) != len(names):
+        raise ValueError(f"each region needs one colour, got {len(names)} names and {len(colours)} colours")
+    for colour in colours:
+        numbers = colour if isinstance(colour, list) else []
+        whole = [v for v in numbers if type(v) is int and 0 <= v < 256]
+        if len(numbers) != 3 or whole != numbers or colours.count(colour) > 1:
+            raise ValueError(f"a colour is three numbers from 0 to 255 and one region's only, got {colour}")
+    unknown = [name for name in regions if name not in (*names, *more)]
+    if unknown:
+        known = ", ".join(dict.fromkeys([*names[1:], *more]))
+        raise ValueError(f"there is no region {unknown[0]!r}; names and more list {known}")
+    if regions.get(names[0]):
+        raise ValueError(f"{names[0]} is what no garment covers: it takes no categories")
+    return tuple(names), tuple(tuple(colour) for colour in colours)
 
 
-def _area(row: Row) -> int:
-    return sum(map(int, row.rle.split()[1::2]))
+def _check_categories(regions: dict, split, table: str) -> None:
+    lists = {f"table {table}, region {name}": ids for name, ids in regions.items()}
+    lists[f"split_at_waist, table {table}"] = split
+    seen = {}
+    for place, ids in lists.items():
+        _check_ids(ids, place)
+        for category in ids:
+            if category in seen:
+                raise ValueError(f"category {category} is listed twice: {seen[category]}; {place}")
+            seen[category] = place
 
 
-def _paint_legacy(rows, height, width, regions):
-    masks = [rle_decode(row.rle, height, width) for row in rows]
-    large = [(row.category, mask) for row, mask in zip(rows, masks, strict=True) if _is_large(mask)]
-    channels = np.zeros((3, height, width), bool)
-    if rows and not large:
-        channels[0] = masks[0]
-    for category, mask in large:
-        if category in regions:
-            channels[regions[category] - 1] |= mask
-    top, bottom, whole = channels.astype(np.uint8)
-    code = top + 2 * bottom + 3 * whole
-    return np.where(code > 3, 1, code).astype(np.uint8)
+def _check_ids(ids, place: str) -> None:
+    wrong = [ids]
+    if isinstance(ids, list):
+        wrong = [c for c in ids if type(c) is not int or not 0 <= c < NUM_CATEGORIES]
+    if wrong:
+        raise ValueError(
+            f"{place}: wanted a list of category ids 0 to {NUM_CATEGORIES - 1}, got {wrong[0]!r}"
+        )
 
 
-def _is_large(mask) -> bool:
-    """Whether the mask's box spans at least 20 pixels each way once the picture is squeezed to 768 x 768."""
-    sides = []
-    for axis in (0, 1):
-        places = np.flatnonzero(mask.any(axis=axis))
-        sides.append((places[-1] - places[0]) * LEGACY_SIZE / mask.shape[1 - axis])
-    return min(sides) >= LEGACY_MIN_SIDE
+def _paint_order(content: dict, painted: list[int], table: str):
+    order = _get(content, "paint_order", list)
+    for group in order:
+        _check_ids(group, "paint_order")
+    ranked = list(chain(*order))
+    twice = [c for c in ranked if ranked.count(c) > 1]
+    if twice:
+        raise ValueError(f"paint_order lists category {twice[0]} twice")
+    unranked = [c for c in painted if c not in ranked]
+    if unranked:
+        raise ValueError(f"paint_order lacks category {unranked[0]}, which table {table} paints")
+    return tuple(map(tuple, order))

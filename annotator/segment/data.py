@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from annotator.imaterialist import Row, region_map, rle_encode
 from annotator.files import write_atomically
+from annotator.imaterialist import Row, region_map, rle_encode
 from annotator.paperdoll import draw
 
 from .distort import degrade, warp

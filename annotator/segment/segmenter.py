@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch.nn.functional import interpolate
 
-from annotator.imaterialist import read_regions
 from annotator.files import write_atomically
+from annotator.imaterialist import standard_regions
 
 from .network import SegmenterNetwork
 
@@ -35,7 +35,7 @@ class PixelSegmenter:
             raise FileNotFoundError(
                 f"no segmenter weights at {path}: train them with tutorial_train_segmenter.py"
             )
-        network = SegmenterNetwork(len(read_regions()["names"]))
+        network = SegmenterNetwork(len(standard_regions().names))
         try:
             network.load_state_dict(load_file(path))
         except (SafetensorError, RuntimeError) as error:
