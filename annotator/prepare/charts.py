@@ -11,8 +11,8 @@ WIDTH, HEIGHT, BARS = 640, 110, 60
 def histogram(values: list[float], threshold: float | None, at_least: bool) -> str:
     """How often which value was measured, as SVG, with what the threshold leaves out in another colour.
 
-    The outermost values are drawn into the first and last bars. Positive values that span more than two powers
-    of ten get a logarithmic axis.
+    The outermost values are drawn into the first and last bars. Positive values that span more than two
+    powers of ten get a logarithmic axis.
     """
     values = np.asarray(values, float)
     low, high = np.percentile(values, [0.5, 99.5])

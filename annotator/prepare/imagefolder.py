@@ -78,10 +78,12 @@ def _place(original: Path, path: Path, made: dict) -> None:
 
 def _remove_others(root: Path, wanted: set[Path]) -> None:
     """Remove the files that are not wanted, what a killed run left behind among them, then empty folders."""
-    folders = [root / split for split in FOLDER.values()]
-    for folder in [folder / column for folder in folders for column in ("image", "conditioning_image", ".")]:
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_file() and path not in wanted:
-                path.unlink()
+    tops = [root / split for split in FOLDER.values()]
+    # metadata.jsonl of a split without pictures goes before the pictures that it names
+    folders = [top / column for column in (".", "image", "conditioning_image") for top in tops]
+    for path in [path for folder in folders if folder.is_dir() for path in folder.iterdir()]:
+        if path.is_file() and path not in wanted:
+            path.unlink()
+    for folder in reversed(folders):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -37,7 +37,7 @@ def overlay(photo: Path, hint: Path, height=OVERLAY_HEIGHT) -> bytes:
 
 
 def contact_sheet(figures: list[tuple[bytes, str, str]]) -> str:
-    """JPEGs (bytes, the caption below, the words shown on pointing at it) -> HTML, as many in a row as fit."""
+    """(JPEG bytes, caption below it, words shown on pointing at it) -> HTML, as many in a row as fit."""
     cells = [
         f'<figure title="{html.escape(title)}"><img alt="{html.escape(title)}" '
         f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
