@@ -30,6 +30,7 @@ class Annotation(Protocol):
     `height` and `width` are the photo's as annotated, None where the annotation does not say. `boxes` are the
     bounding boxes of all that will be painted; empty where the map is a picture or has no garment.
     `rejected` are rows that can't be used; `incomplete` says why the map lacks something, "" if it does not.
+    `captions` join the example's, {} where the annotation tells nothing.
     """
 
     height: int | None
@@ -37,6 +38,7 @@ class Annotation(Protocol):
     boxes: list[Box]
     rejected: list[Rejection]
     incomplete: str
+    captions: dict[str, str]
 
     def draw(self, crop) -> np.ndarray:
         """The map of a geometry.Crop, in its size: region ids uint8 (h, w) or a picture uint8 (h, w, 3)."""
@@ -54,6 +56,10 @@ class Example:
     photo: Path
     captions: dict[str, str] = field(default_factory=dict)
     lines: tuple[int, ...] = ()
+
+    def files(self) -> list[Path]:
+        """The files that are this example's alone: where one changes, what was rejected is tried again."""
+        return [self.photo]
 
     def annotation(self) -> Annotation:
         """Read and check what is annotated; Unusable says why nothing is."""
