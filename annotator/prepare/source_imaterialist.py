@@ -51,6 +51,14 @@ class GarmentAnnotation:
         words = garment_words(self.rows)
         return {GARMENTS: words} if words else {}
 
+    @property
+    def num_painted(self) -> int:
+        return sum(self.regions.paints(row.category) for row in self.rows)
+
+    @property
+    def num_unpainted(self) -> int:
+        return len(self.rows) - self.num_painted
+
     def draw(self, crop) -> np.ndarray:
         """The region ids of a crop, uint8 (h, w)."""
         return region_map_at(self.rows, crop, self.regions)

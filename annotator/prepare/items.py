@@ -1,0 +1,94 @@
+"""Pairs of a map and a picture, as lines of a table or as two folders."""
+
+import json
+from pathlib import Path
+
+KEYS = {
+    "source": ("source", "conditioning_image", "conditioning_image_file_name", "mask", "hint"),
+    "target": ("target", "image", "image_file_name", "file_name"),
+    "prompt": ("prompt", "text", "caption"),
+}
+TABLES = ("prompt.json", "metadata.jsonl")
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+WANTED = '{"source": map, "target": picture, "prompt": text}'
+
+
+def read_items(path) -> tuple[Path, list[dict]]:
+    """The folder that file names start from, and items dict(source, target, prompt, ...) of file names.
+
+    `path` is a folder with prompt.json (fill50k as published, or a training folder) or metadata.jsonl, a
+    .jsonl file, whose lines may also say conditioning_image, image, text and the like, or a folder of images/
+    and masks/ with a file of one name in each. ValueError names a line that is no item, or a lonely file.
+    """
+    path = Path(path)
+    table = find_table(path)
+    if table:
+        items = []
+        for number, item in parse_lines(table):
+            if isinstance(item, str):
+                raise ValueError(f"{table}, line {number}: {item}")
+            items.append(item)
+        return table.parent, items
+    if (path / "images").is_dir() and (path / "masks").is_dir():
+        pairs, alone = match_pairs(path)
+        if alone:
+            more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+            raise ValueError(
+                f"{path}: {alone[0][0]}: {alone[0][1]}{more}. tool_prepare_data.py leaves such out"
+            )
+        return path, pairs
+    raise FileNotFoundError(
+        f"{path} is no training folder: it has no prompt.json, is no .jsonl file, and has no images/ and masks/"
+    )
+
+
+def find_table(path: Path) -> Path | None:
+    """The file whose lines are items: a .jsonl file itself, or a folder's."""
+    tables = [path] if path.suffix in (".jsonl", ".json") else [path / name for name in TABLES]
+    return next((table for table in tables if table.is_file()), None)
+
+
+def parse_lines(table: Path):
+    """(number, item) of each line of a table; where a line is no item, the reason (str) instead."""
+    for number, line in enumerate(table.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
+        if line.strip():
+            yield number, _parse_line(line)
+
+
+def _parse_line(line: str) -> dict | str:
+    try:
+        fields = json.loads(line)
+        item = {key: next(fields[name] for name in names if name in fields) for key, names in KEYS.items()}
+        wrong = not all(isinstance(text, str) for text in item.values())
+    except (ValueError, TypeError, StopIteration):
+        wrong = True
+    return f"wanted {WANTED}, got {line[:60]!r}" if wrong else {**fields, **item}
+
+
+def match_pairs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:
+    """Items of images/ and masks/ with equal names, and (file, reason) of those that have no partner.
+
+    The prompt is in a .txt file of the same name beside the picture, or empty.
+    """
+    images, masks = (_by_stem(folder / name) for name in ("images", "masks"))
+    pairs, alone = [], []
+    for side, files, others in (("images", images, masks), ("masks", masks, images)):
+        other = "masks" if side == "images" else "images"
+        for stem, names in files.items():
+            alone += [(f"{side}/{name}", f"{side}/{names[0]} has the same name") for name in names[1:]]
+            if stem not in others:
+                alone.append((f"{side}/{names[0]}", f"{other}/ has no file {stem}"))
+    for stem in images.keys() & masks.keys():
+        target = f"images/{images[stem][0]}"
+        text = (folder / target).with_suffix(".txt")
+        prompt = text.read_text(encoding="utf-8-sig", errors="replace").strip() if text.is_file() else ""
+        pairs.append({"source": f"masks/{masks[stem][0]}", "target": target, "prompt": prompt})
+    return sorted(pairs, key=lambda pair: pair["target"]), sorted(alone)
+
+
+def _by_stem(folder: Path) -> dict[str, list[str]]:
+    files: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PICTURES and not path.name.startswith("."):
+            files.setdefault(path.stem, []).append(path.name)
+    return files

@@ -1,0 +1,85 @@
+"""OUT/.prepare: what is done already, a file for every chunk of photos, so that any stop can be resumed."""
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+
+from annotator.files import remove_temporary, write_atomically
+from annotator.imaterialist import Rejection
+
+from .example import Example
+
+CHUNK = 32
+FOLDERS = ("source", "target", ".prepare")
+
+
+def open_folder(out: Path, settings: dict) -> None:
+    """Make the folder, or check that it was made with these settings; ValueError names one that differs."""
+    path = out / "settings.json"
+    found = json.loads(path.read_text()) if path.exists() else None
+    if found is None and out.exists() and any((out / name).exists() for name in (*FOLDERS, "prompt.json")):
+        raise ValueError(f"{out} holds a folder that tool_prepare_data.py has not made: give another folder")
+    for key in dict.fromkeys([*settings, *(found or {})]):
+        if found is not None and found.get(key) != settings.get(key):
+            raise ValueError(
+                f"{out} was made with {key} {found.get(key)}, not {settings.get(key)}: give another folder, "
+                "or delete that one"
+            )
+    for name in FOLDERS:
+        (out / name).mkdir(parents=True, exist_ok=True)
+    for folder in (out, *(out / name for name in FOLDERS)):
+        remove_temporary(folder)
+    if found is None:
+        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
+
+
+class Journal:
+    """Records and rejections by chunks of CHUNK examples, in the examples' order."""
+
+    def __init__(self, out: Path, examples: list[Example]):
+        self.folder = out / ".prepare"
+        self.chunks = [examples[i : i + CHUNK] for i in range(0, len(examples), CHUNK)]
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"records_{index:06d}.jsonl"
+
+    def missing(self) -> list[int]:
+        """Chunks to do: those that were not, or a rejected photo of which has changed since."""
+        return [index for index in range(len(self.chunks)) if not self._is_done(index)]
+
+    def _is_done(self, index: int) -> bool:
+        if not self._path(index).exists():
+            return False
+        examples = {example.name: example for example in self.chunks[index]}
+        failed = (line["failed"] for line in self._lines(index) if "failed" in line)
+        return all(file_sizes(examples[name]) == sizes for name, sizes in failed)
+
+    def write(self, index: int, results: list[tuple[list[dict], list[Rejection]]]) -> None:
+        """Note a chunk's photos as done, once their files are there."""
+        lines = []
+        for example, (records, rejected) in zip(self.chunks[index], results, strict=True):
+            lines += records
+            lines += [{"rejected": astuple(rejection)} for rejection in rejected]
+            if not records:
+                lines.append({"failed": [example.name, file_sizes(example)]})
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomically(self._path(index), content.encode())
+
+    def _lines(self, index: int) -> list[dict]:
+        return [json.loads(line) for line in self._path(index).read_text().splitlines()]
+
+    def read(self) -> tuple[list[dict], list[Rejection]]:
+        """All records and rejections."""
+        records, rejected = [], []
+        for index in range(len(self.chunks)):
+            for line in self._lines(index):
+                if "rejected" in line:
+                    rejected.append(Rejection(*line["rejected"]))
+                elif "failed" not in line:
+                    records.append(line)
+        return records, rejected
+
+
+def file_sizes(example: Example) -> list[int | None]:
+    """Bytes of an example's files, None where one is missing."""
+    return [path.stat().st_size if path.is_file() else None for path in example.files()]

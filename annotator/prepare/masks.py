@@ -1,0 +1,105 @@
+"""Masks of data that is not iMaterialist's: region maps in any exact coding, or pictures."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from annotator.imaterialist import Rejection
+
+from .example import Box, Example, Unusable
+
+DAMAGE = OSError, SyntaxError, Image.DecompressionBombError  # what Pillow raises for files
+SPECK = 0.001  # share of a mask's pixels
+
+
+@dataclass(frozen=True)
+class MaskedExample(Example):
+    """A photo with a mask in a file; `colours` are those of region maps by id, None for pictures."""
+
+    mask: Path = Path()
+    colours: tuple[tuple[int, int, int], ...] | None = None
+
+    def files(self) -> list[Path]:
+        return [self.photo, self.mask]
+
+    def annotation(self) -> "Mask":
+        image = open_mask(self.mask)
+        if self.colours is None:
+            return Mask(np.asarray(image.convert("RGB")), [])
+        ids = region_ids(image, self.colours)
+        return Mask(ids, region_boxes(ids))
+
+
+@dataclass
+class Mask:
+    """Region ids uint8 (h, w) or a picture uint8 (h, w, 3), and the regions' boxes."""
+
+    pixels: np.ndarray
+    boxes: list[Box]
+    rejected: list[Rejection] = field(default_factory=list)
+    incomplete: str = ""
+    captions: dict[str, str] = field(default_factory=dict)
+    num_painted: int = 1
+    num_unpainted: int = 0
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    def draw(self, crop) -> np.ndarray:
+        return self.pixels[np.ix_(*crop.sample_points())]
+
+
+def open_mask(path: Path) -> Image.Image:
+    """The decoded file; Unusable says why there is none."""
+    if not path.is_file():
+        raise Unusable(f"the mask {path.name} is missing")
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except DAMAGE as error:
+        raise Unusable(f"the mask {path.name} can't be read: {error}") from error
+
+
+def region_ids(image: Image.Image, colours) -> np.ndarray:
+    """Region ids uint8 (h, w) of a mask in exactly these colours, or of one channel that holds ids."""
+    if image.mode in ("1", "L", "I", "I;16"):
+        ids = np.asarray(image)
+        if ids.min() < 0 or ids.max() >= len(colours):
+            raise Unusable(f"the mask has values up to {ids.max()}, region ids go to {len(colours) - 1}")
+        return ids.astype(np.uint8)
+    codes = _codes(np.asarray(image.convert("RGB")))
+    wanted = _codes(np.array(colours, np.uint8))
+    order = np.argsort(wanted)
+    places = order[np.searchsorted(wanted, codes, sorter=order).clip(max=len(wanted) - 1)]
+    wrong = codes[wanted[places] != codes]
+    if wrong.size:
+        found = ", ".join(str(int(wrong[0]) >> shift & 255) for shift in (16, 8, 0))
+        raise Unusable(f"the mask has {wrong.size} pixels off the regions' colours, such as ({found})")
+    return places.astype(np.uint8)
+
+
+def _codes(rgb) -> np.ndarray:
+    """0xrrggbb (...) of uint8 (..., 3)."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def region_boxes(ids) -> list[Box]:
+    """The box of each connected part of each region; specks count only where a region has nothing else."""
+    boxes = []
+    for region in np.unique(ids[ids > 0]):
+        _, _, parts, _ = cv2.connectedComponentsWithStats((ids == region).astype(np.uint8), connectivity=8)
+        parts = parts[1:].tolist()
+        large = [part for part in parts if part[4] >= SPECK * ids.size]
+        for left, top, width, height, _ in large or [max(parts, key=lambda part: part[4])]:
+            boxes.append(Box(left, top, left + width, top + height, int(region)))
+    return boxes

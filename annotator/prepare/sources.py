@@ -1,0 +1,152 @@
+"""Which kind of raw data a path holds, and its examples."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from annotator.imaterialist import Regions, Rejection
+
+from .example import Example, Source, Unusable
+from .items import find_table, match_pairs, parse_lines
+from .masks import MaskedExample, open_mask, region_ids
+from .options import PrepareOptions
+from .source_imaterialist import IMaterialist, read_captions
+
+KINDS = """\
+- iMaterialist (Fashion) 2019: train.csv, label_descriptions.json, train/
+- a folder with prompt.json, as fill50k or a training folder has it, or with metadata.jsonl
+- a .jsonl file of lines such as {"source": map, "target": picture, "prompt": text}
+- a folder of photos and one of masks: images/ and masks/, with a file of the same name in each"""
+
+
+@dataclass
+class Pairs:
+    """Photos with masks in files: a Source whose maps are regions, or pictures where `names` is None."""
+
+    examples: list[Example]
+    rejected: list[Rejection]
+    num_rows: int
+    names: tuple[str, ...] | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
+    regions_yaml: bytes | None = None
+
+
+def open_source(raw: Path, options: PrepareOptions) -> Source:
+    """The examples of whatever `raw` is; ValueError or FileNotFoundError where it is none of KINDS."""
+    if (raw / "train.csv").is_file():
+        return IMaterialist(raw, _regions(options))
+    if find_table(raw):
+        examples, rejected, num_rows = _read_table(find_table(raw))
+    elif (raw / "images").is_dir() and (raw / "masks").is_dir():
+        examples, rejected, num_rows = _read_folders(raw)
+    else:
+        problem = "is none of these" if raw.exists() else "does not exist; give one of these"
+        raise FileNotFoundError(f"{raw} {problem}:\n{KINDS}")
+    if not examples:
+        reason = f": {rejected[0].image}: {rejected[0].reason}" if rejected else ""
+        raise ValueError(f"{raw} holds no pair of a photo and a mask{reason}")
+    return _with_hints(raw, options, Pairs(examples, rejected, num_rows))
+
+
+def identity(raw: Path, source: Source) -> dict:
+    """What tells a raw folder from another one: its examples' number and names, its table's size."""
+    names = "\n".join(f"{example.name} {example.photo.name}" for example in source.examples)
+    table = raw / "train.csv" if (raw / "train.csv").is_file() else find_table(raw)
+    return {
+        "examples": len(source.examples),
+        "names": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "table_bytes": table.stat().st_size if table else 0,
+    }
+
+
+def _regions(options: PrepareOptions) -> Regions:
+    place = {"path": Path(options.regions)} if options.regions else {}
+    return Regions.read(table=options.table, **place)
+
+
+def _read_table(table: Path):
+    """(examples, rejected, number of lines) of a prompt.json or its like."""
+    entries, rejected, num_rows = [], [], 0
+    for number, item in parse_lines(table):
+        num_rows += 1
+        if isinstance(item, str):
+            rejected.append(Rejection("", number, item))
+        else:
+            entries.append((number, item))
+    names = _unique_names([item["target"] for _, item in entries])
+    examples, seen = [], set()
+    for name, (number, item) in zip(names, entries, strict=True):
+        if name in seen:
+            rejected.append(Rejection(item["target"], number, "an earlier line has a picture of that name"))
+            continue
+        seen.add(name)
+        given = item.get("captions")
+        captions = given if isinstance(given, dict) and given else {"caption": item["prompt"]}
+        captions = {str(key): text for key, text in captions.items() if isinstance(text, str) and text}
+        paths = {"photo": table.parent / item["target"], "mask": table.parent / item["source"]}
+        examples.append(MaskedExample(name=name, captions=captions, lines=(number,), **paths))
+    return examples, rejected, num_rows
+
+
+def _read_folders(raw: Path):
+    """(examples, rejected, 0) of images/ and masks/; captions in captions.csv or beside the images."""
+    pairs, alone = match_pairs(raw)
+    captions = read_captions(raw / "captions.csv")
+    examples = []
+    for pair in pairs:
+        photo = raw / pair["target"]
+        beside = {"caption": pair["prompt"]} if pair["prompt"] else {}
+        known = captions.get(photo.name, {}) | beside
+        mask = raw / pair["source"]
+        examples.append(MaskedExample(name=photo.stem, photo=photo, mask=mask, captions=known))
+    return examples, [Rejection(name, 0, reason) for name, reason in alone], 0
+
+
+def _unique_names(targets: list[str]) -> list[str]:
+    """A name for each picture: its file's, with its folders where several files are called alike."""
+    stems = Counter(Path(target).stem for target in dict.fromkeys(targets))
+    names = []
+    for target in map(Path, targets):
+        folders = [part for part in target.parent.parts if part not in (target.anchor, "..")]
+        names.append("_".join([*folders, target.stem]) if stems[target.stem] > 1 else target.stem)
+    return names
+
+
+def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
+    """The pairs, once it is known what their masks are."""
+    own = raw / "regions.yaml"
+    if own.is_file() and options.regions is None:
+        content = yaml.safe_load(own.read_text(encoding="utf-8"))
+        pairs.names, pairs.regions_yaml = tuple(content["names"]), own.read_bytes()
+        pairs.colours = tuple(map(tuple, content["colours"]))
+    else:
+        regions = _regions(options)
+        pairs.names, pairs.colours = regions.names, regions.colours
+        pairs.regions_yaml = regions.to_yaml()
+    hints = options.hints
+    if hints == "auto":
+        hints, why = _recognise(pairs)
+        print(f"{raw}: {why}, so masks are taken for {hints}; --hints {hints} says so at once", flush=True)
+    if hints == "picture":
+        pairs.names = pairs.colours = pairs.regions_yaml = None
+    pairs.examples = [replace(example, colours=pairs.colours) for example in pairs.examples]
+    return pairs
+
+
+def _recognise(pairs: Pairs) -> tuple[str, str]:
+    """regions or picture, and why: by the first readable mask that is not empty."""
+    for example in pairs.examples:
+        try:
+            image = open_mask(example.mask)
+        except Unusable:
+            continue
+        try:
+            ids = region_ids(image, pairs.colours)
+        except Unusable as error:
+            return "picture", f"{example.mask.name}: {error}"
+        if ids.any():
+            return "regions", f"{example.mask.name} holds region ids or the regions' colours only"
+    return "regions", "no mask holds anything"
