@@ -3,12 +3,11 @@
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from einops import rearrange
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from ldm.models.diffusion.encoded import context_of, emptied, posterior_of
 from ldm.models.diffusion.schedule import NoiseSchedule
-from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from ldm.modules.diffusionmodules.util import make_beta_schedule
 from ldm.util import instantiate_from_config, refuse_unless
 
@@ -130,14 +129,11 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
     def get_input(self, batch, k, bs=None, generator=None):
         """A batch -> (scaled latents (b, c, h, w), condition dict). `k` names the images, `bs` cuts it.
 
-        A batch that brings "moments" (b, 2 c, h, w), encoded before, needs no images.
+        A batch that brings "moments" (b, 2 c, h, w), encoded before, needs no images; with "context"
+        (b, n, context_dim) its prompts are not encoded either.
         """
-        if "moments" in batch:
-            posterior = DiagonalGaussianDistribution(batch["moments"][:bs].to(self.device))
-        else:
-            x = rearrange(batch[k][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
-            posterior = self.encode_first_stage(x)
-        context = self.get_learned_conditioning(batch[self.cond_stage_key][:bs])
+        posterior = posterior_of(self, batch, k, bs)
+        context = context_of(self, batch, self.cond_stage_key, bs)
         return self.get_first_stage_encoding(posterior, generator), dict(c_crossattn=[context])
 
     def apply_model(self, x_noisy, t, cond):
@@ -184,12 +180,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         return torch.Generator(self.device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
     def drop_prompts(self, batch, generator=None):
-        """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3)."""
-        prompts = batch[self.cond_stage_key]
+        """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3).
+
+        With a "context", this becomes "empty_context" for the same items.
+        """
         if not self.prompt_dropout:
             return batch
-        kept = torch.rand(len(prompts), generator=generator, device=self.device) >= self.prompt_dropout
-        return {
-            **batch,
-            self.cond_stage_key: [p if k else "" for p, k in zip(prompts, kept.tolist(), strict=True)],
-        }
+        num = len(batch[self.cond_stage_key])
+        kept = torch.rand(num, generator=generator, device=self.device) >= self.prompt_dropout
+        return emptied(batch, self.cond_stage_key, kept)

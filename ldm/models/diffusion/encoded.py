@@ -1,0 +1,33 @@
+"""Batches whose pictures and prompts may have been encoded before: a cache's moments and contexts."""
+
+import torch
+from einops import rearrange
+
+from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
+
+
+def posterior_of(model, batch, key, num=None):
+    """The posterior over the unscaled latents of a batch's first `num` items.
+
+    From its "moments" (b, 2 c, h, w) where it brings them, else of its images (b, H, W, 3) under `key`.
+    """
+    if "moments" in batch:
+        return DiagonalGaussianDistribution(batch["moments"][:num].to(model.device))
+    images = rearrange(batch[key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
+    return model.encode_first_stage(images)
+
+
+def context_of(model, batch, key, num=None):
+    """The context (b, n, d) of its first `num` items: its "context", else that of the prompts under `key`."""
+    if "context" in batch:
+        return batch["context"][:num].to(model.device)
+    return model.get_learned_conditioning(batch[key][:num])
+
+
+def emptied(batch, key, kept):
+    """The batch with the empty prompt, and its context, wherever `kept` (b,) is False."""
+    prompts = [prompt if keep else "" for prompt, keep in zip(batch[key], kept.tolist(), strict=True)]
+    if "context" not in batch:
+        return {**batch, key: prompts}
+    kept = kept.to(batch["context"].device)[:, None, None]
+    return {**batch, key: prompts, "context": torch.where(kept, batch["context"], batch["empty_context"])}
