@@ -1,20 +1,12 @@
 """iMaterialist's files: what the format says, and what may be wrong with it."""
 
 import json
+import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
-from pycocotools import mask as coco
 
-from annotator.imaterialist import (
-    REGIONS_FILE,
-    index_annotations,
-    read_labels,
-    read_rows,
-    rle_decode,
-    rle_encode,
-)
+from annotator.imaterialist import REGIONS_FILE, index_annotations, read_labels, read_rows
 
 LABELS = REGIONS_FILE.with_name("label_descriptions.json")
 REAL = Path(__file__).parent / "data" / "imaterialist" / "train.csv"
@@ -32,52 +24,6 @@ def read_all(path):
     found = {image: read_rows(path, places) for image, places in index.places.items()}
     rejected = [*index.rejected, *(r for _, wrong in found.values() for r in wrong)]
     return {image: rows for image, (rows, _) in found.items()}, rejected
-
-
-def test_rle_counts_from_one_down_the_columns():
-    mask = rle_decode("2 2 7 1", 3, 4)
-    assert mask.shape == (3, 4) and mask.dtype == bool
-    assert (np.argwhere(mask) == [(0, 2), (1, 0), (2, 0)]).all()
-
-
-def test_rle_round_trips_also_at_the_borders():
-    generator = np.random.default_rng(0)
-    for mask in [np.ones((5, 7), bool), *(generator.random((20, 5, 7)) < 0.4)]:
-        assert (rle_decode(rle_encode(mask), 5, 7) == mask).all()
-    assert rle_encode(np.zeros((5, 7), bool)) == ""
-
-
-def test_the_real_masks_decode_as_pycocotools_decodes_them():
-    [rows] = read_all(REAL)[0].values()
-    for found in rows[:3]:
-        numbers = np.array(found.rle.split(), np.int64).reshape(-1, 2)
-        ends = numbers.sum(axis=1) - 1
-        gaps = numbers[:, 0] - 1 - np.concatenate([[0], ends[:-1]])
-        counts = [*np.stack([gaps, numbers[:, 1]], 1).ravel(), found.height * found.width - ends[-1]]
-        size = [found.height, found.width]
-        wanted = coco.decode(coco.frPyObjects({"size": size, "counts": list(map(int, counts))}, *size))
-        assert (rle_decode(found.rle, *size) == wanted).all()
-
-
-@pytest.mark.parametrize(
-    "text, reason",
-    [
-        ("", "empty mask"),
-        ("1 2 3", "pairs"),
-        ("1 x", "whole number"),
-        ("1.5 2", "whole number"),
-        ("0 2", "count from 1"),
-        ("1 0", "at least 1"),
-        ("11 3", "reaches to pixel 13"),
-        ("4 2 5 1", "overlap or are not sorted"),
-        ("7 1 2 1", "overlap or are not sorted"),
-        ("99999999999999999999 1", "reaches to pixel"),
-        ("9223372036854775807 9223372036854775807", "reaches to pixel"),
-    ],
-)
-def test_a_wrong_rle_is_refused_with_its_reason(text, reason):
-    with pytest.raises(ValueError, match=reason):
-        rle_decode(text, 3, 4)
 
 
 def test_the_real_annotation_is_read_whole():
@@ -122,10 +68,15 @@ def test_missing_columns_are_named(tmp_path):
         ("a.jpg,1 1,3,4,46", "no category 46"),
         ("a.jpg,1 1,3,4,6_92", "no attribute 92"),
         ("a.jpg,1 1,3,4,pants", "must look like"),
-        ("a.jpg,1 1,3,5,6", "does not match"),
         ("a.jpg,1 1,,4,6", "Height"),
         ("a.jpg,1 1,3", "fields"),
         ("../a.jpg,1 1,3,4,6", "ImageId"),
+        (".jpg,1 1,3,4,6", "ImageId"),
+        ("a.jpg,,3,4,6", "empty mask"),
+        ("a.jpg,3,4,6,1 1", "ClassId must look like"),
+        ("a.jpg,1 1,3,65536,6", "Width"),
+        ('a.jpg,"1 1,3,4,6', "fields"),
+        ("a.jpg,1 1,3,4,6,7", "5 fields, it has 6"),
     ],
 )
 def test_a_bad_row_is_collected_with_line_and_reason(tmp_path, line, reason):
@@ -140,3 +91,45 @@ def test_a_damaged_label_file_is_named(tmp_path, content):
     (tmp_path / "labels.json").write_bytes(content)
     with pytest.raises(ValueError, match="labels.json"):
         read_labels(tmp_path / "labels.json")
+
+
+def test_the_rows_of_another_size_than_most_of_their_image_are_rejected_wherever_they_stand(tmp_path):
+    images, rejected = read_all(
+        write_csv(tmp_path, "a.jpg,1 1,4,3,31", "a.jpg,1 1,3,4,6", "a.jpg,1 1,3,4,1", "b.jpg,1 1,4,3,6")
+    )
+    assert [(r.line, r.category, "4 x 3 does not match 3 x 4" in r.reason) for r in rejected] == [
+        (2, 31, True)
+    ]
+    assert [r.category for r in images["a.jpg"]] == [6, 1] and len(images["b.jpg"]) == 1
+
+
+def test_places_find_their_rows_whatever_wrote_the_file(tmp_path):
+    lines = ["ClassId,ImageId,note,Height,Width,EncodedPixels", "", '6_8,"a.jpg","x, ""y""",3,4,"2 3"', "  "]
+    lines += ["1,b.jpg,\u00e9,3,4,5 1", "31,a.jpg,,3,4,7 2"]
+    (tmp_path / "train.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    index = index_annotations(tmp_path / "train.csv", LABELS)
+    assert {image: [p.line for p in places] for image, places in index.places.items()} == {
+        "a.jpg": [3, 6],
+        "b.jpg": [5],
+    }
+    assert index.total_rows == 3 and not index.rejected
+    rows, rejected = read_rows(tmp_path / "train.csv", index.places["a.jpg"])
+    assert [(r.image, r.rle, r.category) for r in rows] == [("a.jpg", "2 3", 6), ("a.jpg", "7 2", 31)]
+    assert not rejected
+
+
+def test_what_is_not_utf8_costs_its_row_alone(tmp_path):
+    path = write_csv(tmp_path, "a.jpg,1 1,3,4,6", "b.jpg,1 1,3,4,6")
+    with open(path, "ab") as file:
+        file.write(b"\xff.jpg,1 1,3,4,6\nb.jpg,1 \xff,3,4,6\nb.jpg,1 1,3,4,\xff\nb.jpg,2 2,3,4,7\n")
+    images, rejected = read_all(path)
+    assert sorted(r.line for r in rejected) == [4, 5, 6]
+    assert [len(rows) for rows in images.values()] == [1, 2]
+    path.write_bytes(HEADER.encode("utf-16"))
+    with pytest.raises(ValueError, match="UTF-8"):
+        index_annotations(path, LABELS)
+
+
+def test_the_index_holds_no_masks():
+    index = index_annotations(REAL, LABELS)
+    assert len(pickle.dumps(index.places)) < 1000 < REAL.stat().st_size / 100

@@ -15,7 +15,7 @@ def rle_runs(text: str, height: int, width: int):
     if wrong:
         raise ValueError(f"RLE must hold whole numbers and blanks, got {text[wrong.start() :][:20]!r}")
     # several times faster than splitting the text
-    numbers = np.fromstring(text, np.int64, sep=" ")
+    numbers = np.fromstring(text.strip(), np.int64, sep=" ")
     if not len(numbers):
         raise ValueError("RLE is empty: an empty mask")
     if len(numbers) % 2:

@@ -1,5 +1,6 @@
 """What a source of photos gives: examples, their annotations, and why one can't be used."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,14 @@ from annotator.imaterialist.annotations import Rejection
 
 
 class Unusable(ValueError):
-    """A photo as a whole can't be prepared; the message is the reason that rejected.csv gives."""
+    """A photo as a whole can't be prepared; the message is the reason that rejected.csv gives.
+
+    `rejected` are the rows whose own reasons lead to it.
+    """
+
+    def __init__(self, reason: str, rejected: Iterable[Rejection] = ()):
+        super().__init__(reason)
+        self.rejected = list(rejected)
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class Annotation(Protocol):
     `height` and `width` are the photo's as annotated, None where the annotation does not say. `boxes` are the
     bounding boxes of all that will be painted; empty where the map is a picture or has no garment.
     `rejected` are rows that can't be used; `incomplete` says why the map lacks something, "" if it does not.
-    `captions` join the example's, {} where the annotation tells nothing. `num_painted` good rows have a region in
-    the map, `num_unpainted` have none and only captions speak of them.
+    `captions` join the example's, {} where the annotation tells nothing. `num_painted` good rows have a region
+    in the map, `num_unpainted` have none and only captions speak of them.
     """
 
     height: int | None

@@ -78,7 +78,7 @@ class GarmentExample(Example):
         rows, rejected = read_rows(self.train_csv, self.places)
         faults = sorted([*self.wrong, *rejected], key=lambda rejection: rejection.line)
         if not rows:
-            raise Unusable(f"none of its rows can be used: {_lines(faults)}")
+            raise Unusable(f"none of its rows can be used: {_lines(faults)}", rejected)
         # a map that lacks one of its garments would teach that garments may be ignored
         missing = [r for r in faults if r.category is None or self.regions.paints(r.category)]
         return GarmentAnnotation(rows, self.regions, rejected, _lines(missing))
