@@ -38,8 +38,8 @@ class Annotation(Protocol):
     `height` and `width` are the photo's as annotated, None where the annotation does not say. `boxes` are the
     bounding boxes of all that will be painted; empty where the map is a picture or has no garment.
     `rejected` are rows that can't be used; `incomplete` says why the map lacks something, "" if it does not.
-    `captions` join the example's, {} where the annotation tells nothing. `num_painted` good rows have a region
-    in the map, `num_unpainted` have none and only captions speak of them.
+    `captions` join the example's, {} where the annotation tells nothing. `num_painted` good rows have a
+    region in the map, `num_unpainted` have none and only captions speak of them.
     """
 
     height: int | None
