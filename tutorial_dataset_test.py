@@ -2,10 +2,13 @@
 
 python tutorial_dataset_test.py                              # training/dolls -> dataset.png
 python tutorial_dataset_test.py training/fill50k --out fill50k.png --items 16
+python tutorial_dataset_test.py pairs.jsonl                  # or a folder with images/ and masks/
 """
 
 import argparse
 import sys
+from collections import Counter
+from pathlib import Path
 
 
 def parse_arguments():
@@ -13,7 +16,7 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "folder", nargs="?", default="training/dolls", help="training folder (default: %(default)s)"
+        "path", nargs="?", default="training/dolls", help="training folder (default: %(default)s)"
     )
     parser.add_argument("--out", default="dataset.png", help="PNG to write (default: %(default)s)")
     parser.add_argument("--items", type=int, default=8, help="how many, evenly spread (default: %(default)s)")
@@ -21,6 +24,11 @@ def parse_arguments():
     if arguments.items < 1:
         parser.error(f"--items must be at least 1, got {arguments.items}")
     return arguments
+
+
+def sizes_of(dataset):
+    """How many items the lines say to have which size, the most frequent first: {(H, W): number}."""
+    return dict(Counter(size for size in dataset.sizes if size).most_common())
 
 
 def check(item, index):
@@ -34,7 +42,8 @@ def check(item, index):
             )
     if jpg.shape[:2] != hint.shape[:2] or any(side % 64 for side in jpg.shape[:2]):
         raise ValueError(
-            f"item {index}: sides must be equal multiples of 64, got {jpg.shape} and {hint.shape}"
+            f"item {index}: sides must be equal multiples of 64, got {jpg.shape} and {hint.shape}; "
+            "tool_prepare_data.py makes them so"
         )
     if not isinstance(item["txt"], str):
         raise ValueError(f"item {index}: txt must be text, got {item['txt']!r}")
@@ -60,7 +69,10 @@ def main():
     from tutorial_dataset import MyDataset
 
     try:
-        dataset = MyDataset(arguments.folder)
+        if Path(arguments.path, "train.csv").exists():
+            remedy = f"python tool_prepare_data.py {arguments.path} training/{Path(arguments.path).name}"
+            raise ValueError(f"{arguments.path} is raw iMaterialist data; prepare it first: {remedy}")
+        dataset = MyDataset(arguments.path)
         step = max(1, len(dataset) // arguments.items)
         shown = range(0, len(dataset), step)[: arguments.items]
         items = [dataset[i] for i in shown]
@@ -69,6 +81,12 @@ def main():
         draw(items, arguments.out)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
+    sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in sizes_of(dataset).items())
+    print(f"sizes (height x width): {sizes or 'the lines do not say'}")
+    if max(item["hint"].max() for item in items) < 0.1:
+        print(
+            "the maps are nearly black: do they hold region ids? tool_prepare_data.py gives them colours"
+        )
     print(f"{len(dataset)} items; drew {len(items)} to {arguments.out}")
     print(f"the first: jpg {items[0]['jpg'].shape}, hint {items[0]['hint'].shape}, txt {items[0]['txt']!r}")
 

@@ -38,7 +38,7 @@ def read_items(path) -> tuple[Path, list[dict]]:
             )
         return path, pairs
     raise FileNotFoundError(
-        f"{path} is no training folder: it has no prompt.json, is no .jsonl file, and has no images/ and masks/"
+        f"{path} is no training folder: it has no prompt.json, no images/ and masks/, and is no .jsonl"
     )
 
 

@@ -80,7 +80,9 @@ def _read_table(table: Path):
     examples, seen = [], set()
     for name, (number, item) in zip(names, entries, strict=True):
         if name in seen:
-            rejected.append(Rejection(item["target"], number, "an earlier line has a picture of that name"))
+            rejected.append(
+                Rejection(Path(item["target"]).name, number, "an earlier line has a picture of that name")
+            )
             continue
         seen.add(name)
         given = item.get("captions")

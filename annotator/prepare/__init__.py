@@ -1,0 +1,1 @@
+"""Raw photos and annotations become a training folder: `prepare_folder`."""
