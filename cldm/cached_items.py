@@ -1,0 +1,119 @@
+"""The items of a training folder with pictures and prompts from its cache, which must be up to date."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch.utils.data import Dataset
+
+from cldm.cache_plan import first
+from cldm.encoders import load_encoders
+
+
+class CachedItems(Dataset):
+    """Items dict(moments (2 c, h, w), context (n, d), empty_context (n, d), txt, hint), all float32 but txt.
+
+    `sizes` are (height, width) of the pictures. Files are opened where they are read, in each process.
+
+    Args:
+        dataset: of a training folder, with its `folder`, its lines `data`, and `read` for the maps.
+        checkpoint, config: the model that will be trained; the cache must be of its encoders.
+
+    Raises:
+        ValueError: the cache is of other weights, of older data, or of other items than the dataset gives.
+    """
+
+    def __init__(self, dataset, checkpoint, config=None):
+        self.dataset, self.cache = dataset, Path(dataset.folder) / "cache"
+        self.remedy = (
+            f"python tool_prepare_data.py RAW {dataset.folder} --cache {checkpoint} computes it anew, "
+            "cached=false trains without"
+        )
+        index = self._read_index()
+        if index["weights"] != load_encoders(checkpoint, config)[1]:
+            self._refuse(f"is of {index['checkpoint']}, whose encoders are not those of {checkpoint}")
+        shards = index["shards"]
+        self.files = [shard["file"] for shard in shards]
+        if gone := [file for file in self.files if not (self.cache / file).exists()]:
+            self._refuse(f"lacks {len(gone)} of its files, {first(gone)}")
+        self.places = {kind: self._find(kind, shards) for kind in ("text", "moments", "mirrored")}
+        self.sizes = [tuple(shards[shard]["size"]) for shard, _ in self.places["moments"]]
+        self._open = {}
+        self._check_files([shards[shard]["lengths"][row] for shard, row in self.places["moments"]])
+        self._check_first()
+
+    @property
+    def has_mirrored(self) -> bool:
+        return self.places["mirrored"] is not None
+
+    def __len__(self):
+        return len(self.dataset.data)
+
+    def __getitem__(self, index):
+        line = self.dataset.data[index]
+        hint = self.dataset.read(line["source"]).astype(np.float32) / 255.0
+        if hint.shape[:2] != self.sizes[index]:
+            raise ValueError(f"{line['source']} is {hint.shape[:2]}, {line['target']} is {self.sizes[index]}")
+        context, empty = (self._value(self.places["text"][i]) for i in (index, -1))
+        moments = self.moments(index)
+        return dict(moments=moments, context=context, empty_context=empty, txt=line["prompt"], hint=hint)
+
+    def moments(self, index, mirrored=False):
+        """(2 c, h, w) of a picture, or of its mirror image."""
+        return self._value(self.places["mirrored" if mirrored else "moments"][index])
+
+    def _value(self, place):
+        shard, row = place
+        file = self.files[shard]
+        if (os.getpid(), file) not in self._open:
+            self._open[os.getpid(), file] = safe_open(self.cache / file, "pt")
+        return self._open[os.getpid(), file].get_slice("values")[int(row)].to(torch.float32, copy=True)
+
+    def __getstate__(self):
+        return self.__dict__ | dict(_open={})
+
+    def _read_index(self):
+        try:
+            return json.loads((self.cache / "index.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.cache}/index.json cannot be read ({error}): {self.remedy}") from error
+
+    def _find(self, kind, shards):
+        """(shard, row) int (n, 2) of each item, the empty prompt's last; None where none are mirrored."""
+        places = {}
+        for i, shard in enumerate(shards):
+            if shard["kind"] == kind:
+                places |= {name: (i, row) for row, name in enumerate(shard["names"])}
+        if not places and kind == "mirrored":
+            return None
+        key = "prompt" if kind == "text" else "target"
+        names = [line[key] for line in self.dataset.data] + [""] * (kind == "text")
+        if lacking := [name for name in dict.fromkeys(names) if name not in places]:
+            self._refuse(f"lacks the {kind} of {len(lacking)} items, {first(lacking)}")
+        return np.array([places[name] for name in names])
+
+    def _check_files(self, lengths):
+        changed = []
+        for line, length in zip(self.dataset.data, lengths, strict=True):
+            path = Path(self.dataset.folder) / line["target"]
+            if not path.is_file() or path.stat().st_size != length:
+                changed.append(line["target"])
+        if changed:
+            self._refuse(f"is older than {len(changed)} pictures, {first(changed)}")
+
+    def _check_first(self):
+        """Whoever has edited the dataset gets told that the cache would pass his edits over."""
+        line, item, ours = self.dataset.data[0], self.dataset[0], self[0]
+        picture = self.dataset.read(line["target"]).astype(np.float32) / 127.5 - 1.0
+        same = np.array_equal(item["jpg"], picture) and np.array_equal(item["hint"], ours["hint"])
+        if not same or item["txt"] != ours["txt"]:
+            raise ValueError(
+                f"{self.cache} is of pictures, maps and prompts as they lie in the folder, but the dataset "
+                f"changes them ({line['target']} for one): train with cached=false"
+            )
+
+    def _refuse(self, problem: str):
+        raise ValueError(f"{self.cache} {problem}: {self.remedy}")
