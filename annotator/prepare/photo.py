@@ -1,0 +1,180 @@
+"""A photo's file becomes the upright RGB pixels of a crop, and a JPEG of them."""
+
+import io
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .example import Unusable
+from .geometry import Crop
+
+# an EPS, for one, would be handed to another program
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+DAMAGE = OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError  # what Pillow raises
+OVERSAMPLING = (
+    1.5  # with less, a reduced decode differs from a full one by more than a JPEG of quality 95 does
+)
+REDUCTIONS = (8, 4, 2)
+END_OF_JPEG = b"\xff\xd9"
+ORIENTATION = 0x0112  # of EXIF
+# of ITU-T T.81, annex K.1, which most encoders scale by their quality
+LUMA_TABLE = np.fromstring(
+    """
+    16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
+    18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99
+    """,
+    dtype=np.int64,
+    sep=" ",
+)
+
+
+class Turn(NamedTuple):
+    """How the stored picture lies: x and y swapped after counting x from the right, y from the bottom."""
+
+    swapped: bool = False
+    from_right: bool = False
+    from_bottom: bool = False
+
+
+TURNS = {
+    2: Turn(from_right=True),
+    3: Turn(from_right=True, from_bottom=True),
+    4: Turn(from_bottom=True),
+    5: Turn(swapped=True),
+    6: Turn(swapped=True, from_bottom=True),
+    7: Turn(swapped=True, from_right=True, from_bottom=True),
+    8: Turn(swapped=True, from_right=True),
+}
+
+
+@dataclass
+class Photo:
+    """A photo that was opened; nothing of it is decoded before a crop is cut.
+
+    Args:
+        data: the file.
+        height, width: of the upright photo.
+        turn: how the stored picture lies.
+        is_plain: an RGB JPEG that every reader shows the same way up.
+        jpeg_quality: 1 to 100 on the scale of IJG's cjpeg, None for other formats.
+        decoded_scale: by how much the photo was reduced when it was decoded for the last crop: 1, 2, 4 or 8.
+    """
+
+    data: bytes
+    height: int
+    width: int
+    turn: Turn
+    is_plain: bool
+    jpeg_quality: float | None
+    decoded_scale: int = 1
+    _decoded: dict[int, tuple[Image.Image, int]] = field(default_factory=dict, repr=False)
+
+    def cut(self, crop: Crop) -> np.ndarray:
+        """The crop's pixels, RGB uint8 (h, w, 3); Unusable if the file is damaged.
+
+        A JPEG is decoded in 1/2, 1/4 or 1/8 of its size if that is still 1.5 times the crop's resolution.
+        """
+        reduction = next((r for r in REDUCTIONS if r * OVERSAMPLING <= crop.scale), 1)
+        if reduction not in self._decoded:
+            self._decoded = {reduction: _decode(self.data, reduction)}
+        image, self.decoded_scale = self._decoded[reduction]
+        left, top, right, bottom = crop.to_list()
+        height, width, size = self.height, self.width, (crop.width, crop.height)
+        if self.turn.swapped:
+            left, top, right, bottom = top, left, bottom, right
+            height, width, size = width, height, size[::-1]
+        if self.turn.from_right:
+            left, right = width - right, width - left
+        if self.turn.from_bottom:
+            top, bottom = height - bottom, height - top
+        box = tuple(side / self.decoded_scale for side in (left, top, right, bottom))
+        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0))
+        pixels = pixels[:: -1 if self.turn.from_bottom else 1, :: -1 if self.turn.from_right else 1]
+        return np.ascontiguousarray(pixels.swapaxes(0, 1) if self.turn.swapped else pixels)
+
+    def encode(self, crop: Crop, pixels) -> bytes:
+        """A JPEG of the crop's pixels; the file itself where that is a JPEG of exactly the crop."""
+        whole = Crop(0.0, 0.0, float(self.width), float(self.height), self.height, self.width)
+        if self.is_plain and crop == whole:
+            return self.data
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "JPEG", quality=95, subsampling=0)
+        return data.getvalue()
+
+
+def open_photo(path: Path, height: int | None = None, width: int | None = None) -> Photo:
+    """Read a photo's file and check it as far as its header tells.
+
+    Some tools store a photo turned, with a note in EXIF. A photo is turned upright as the note says, unless
+    only the stored picture has the annotation's (height, width): then it was annotated as it is stored, and
+    the same goes for where turning keeps the size. Without an annotation's size it is turned.
+
+    Raises:
+        Unusable: with the reason, for a photo that is missing, damaged, has over 8 bits a channel or another
+            size than its annotation. Damage behind the header shows in `Photo.cut`.
+    """
+    if not path.is_file():
+        raise Unusable("the photo is missing")
+    data = path.read_bytes()
+    image = _open(data)
+    orientation = _orientation(image)
+    stored = (image.height, image.width)
+    turn = Turn() if stored == (height, width) else TURNS.get(orientation, Turn())
+    upright = stored[::-1] if turn.swapped else stored
+    if height is not None and upright != (height, width):
+        raise Unusable(f"the photo is {stored[0]} x {stored[1]}, the table says {height} x {width}")
+    if image.mode[0] in "IF":
+        raise Unusable(f"the photo has mode {image.mode}: 8 bits a channel are wanted")
+    is_plain = (image.format, image.mode, orientation) == ("JPEG", "RGB", 1)
+    return Photo(data, *upright, turn, is_plain, jpeg_quality(getattr(image, "quantization", None)))
+
+
+def jpeg_quality(tables: dict[int, list[int]] | None) -> float | None:
+    """Quantization tables of a JPEG -> the quality whose luma table in cjpeg is as coarse; None without."""
+    if not tables:
+        return None
+    qualities = np.arange(1, 101)
+    percents = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    coarseness = ((percents[:, None] * LUMA_TABLE + 50) // 100).clip(1, 255).sum(axis=1)
+    return float(qualities[np.abs(coarseness - sum(tables[min(tables)])).argmin()])
+
+
+def _open(data: bytes) -> Image.Image:
+    """The picture of which only the header is read."""
+    stream = io.BytesIO(data)
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except Image.UnidentifiedImageError as error:
+        raise Unusable(f"the photo is no {', '.join(FORMATS)} file, or its header is damaged") from error
+    except DAMAGE as error:
+        raise Unusable(f"the photo can't be read: {error}") from error
+    # where a download left zeros, a decoder goes on with grey and says nothing
+    if image.format == "JPEG" and data.rfind(END_OF_JPEG, stream.tell()) < 0:
+        raise Unusable("the photo can't be read: it is truncated, the mark of its end is missing")
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except DAMAGE:  # a note that can't be read says nothing; a damaged photo shows when it is decoded
+        return 1
+
+
+def _decode(data: bytes, reduction: int) -> tuple[Image.Image, int]:
+    """The picture as stored, in RGB, and by how much it was reduced, as far as its format allows."""
+    image = _open(data)
+    try:
+        reducible = image.draft(None, (image.width // reduction, image.height // reduction))
+        image.load()
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            white.alpha_composite(image.convert("RGBA"))
+            image = white
+        return image.convert("RGB"), reduction if reducible else 1
+    except DAMAGE as error:
+        raise Unusable(f"the photo can't be read: {error}") from error
