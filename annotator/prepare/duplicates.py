@@ -1,0 +1,164 @@
+"""Pictures that show the same: copies re-encoded, resized, cropped a little, made grey, or mirrored."""
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+
+# bits of 64 in which the hashes of copies may differ, where nothing else is asked for
+DISTANCE = 4
+# mean and largest absolute difference of two copies' thumbnails, in [0, 255]; how each was found:
+# annotator.prepare.cleaning
+MEAN_LUMA, MAX_LUMA, MAX_CHROMA = 8, 64, 24
+GREY = 4.0
+BLOCK = 1024
+PAIRS_AT_ONCE = 1 << 14
+
+
+@dataclass
+class Fingerprints:
+    """What tells pictures apart, for n records: hashes uint64 (n,), thumbnails int16, colourful bool (n,).
+
+    Index 1 of `hashes` and of the thumbnails is the mirror image's: (2, n), (2, n, 256), (2, n, 128).
+    """
+
+    hashes: np.ndarray
+    luma: np.ndarray
+    chroma: np.ndarray
+    colourful: np.ndarray
+
+    @classmethod
+    def of(cls, records: list[dict]):
+        measures = [record["measures"] for record in records]
+        hashes = [[int(m[key], 16) for m in measures] for key in ("phash", "phash_mirrored")]
+        luma = _decode([m["thumbnail"] for m in measures], (16, 16, 1))
+        chroma = _decode([m["thumbnail_chroma"] for m in measures], (8, 8, 2))
+        colourful = np.array([m["colour"] > GREY for m in measures])
+        return cls(np.array(hashes, np.uint64), luma, chroma, colourful)
+
+    def same(self, first, second, distance: int):
+        """Which pictures show the same, directly or mirrored: bool (n,), for two arrays of indices (n,)."""
+        # mirroring the one or the other can differ in a bit: always the later one, so that order is no matter
+        first, second = np.minimum(first, second), np.maximum(first, second)
+        return self._same(first, second, 0, distance) | self._same(first, second, 1, distance)
+
+    def _same(self, first, second, side: int, distance: int):
+        same = np.bitwise_count(self.hashes[0, first] ^ self.hashes[side, second]) <= distance
+        luma = np.abs(self.luma[0, first] - self.luma[side, second])
+        same &= (luma.mean(axis=-1) <= MEAN_LUMA) & (luma.max(axis=-1) <= MAX_LUMA)
+        chroma = np.abs(self.chroma[0, first] - self.chroma[side, second]).max(axis=-1)
+        # a grey copy has lost the colours that would tell it apart
+        return same & ((chroma <= MAX_CHROMA) | ~(self.colourful[first] & self.colourful[second]))
+
+
+def _decode(texts: list[str], shape) -> np.ndarray:
+    """Thumbnails in base64 => int16 (2, n, values), as they are and mirrored."""
+    pixels = np.frombuffer(b"".join(map(base64.b64decode, texts)), np.uint8).astype(np.int16)
+    pixels = pixels.reshape(len(texts), *shape)
+    return np.stack([pixels, pixels[:, :, ::-1]]).reshape(2, len(texts), -1)
+
+
+class Clusters:
+    """Which of n things hang together, as pairs of them are joined."""
+
+    def __init__(self, n: int):
+        self._parents = np.arange(n)
+
+    def roots(self):
+        """The first member of everything's cluster: int64 (n,)."""
+        while True:
+            grandparents = self._parents[self._parents]
+            if np.array_equal(grandparents, self._parents):
+                return self._parents
+            self._parents = grandparents
+
+    def join(self, first, second) -> None:
+        """Join the clusters of each pair of things, given as two arrays of indices."""
+        while True:
+            one, other = self.roots()[first], self.roots()[second]
+            if np.array_equal(one, other):
+                return
+            np.minimum.at(self._parents, np.maximum(one, other), np.minimum(one, other))
+
+
+def groups(records: list[dict], distance: float | None = None) -> list[int]:
+    """The number of each record's group: pictures of one photo, and of photos that show the same.
+
+    A group must not be split between training and validation. `distance` is the number of the hashes' 64 bits
+    in which copies may differ. Groups are numbered by their first name, whatever the order of the records.
+    """
+    order = sorted(range(len(records)), key=lambda index: records[index]["name"])
+    ordered = [records[index] for index in order]
+    clusters = _look_alike(Fingerprints.of(ordered), distance)
+    first_of: dict[str, int] = {}
+    photos = [first_of.setdefault(record["photo"], index) for index, record in enumerate(ordered)]
+    clusters.join(np.arange(len(ordered)), np.array(photos, np.int64))
+    numbers = np.unique(clusters.roots(), return_inverse=True)[1]
+    found = np.empty(len(records), np.int64)
+    found[order] = numbers
+    return found.tolist()
+
+
+def find_duplicates(records: list[dict], worth: list, distance: float | None = None) -> dict[int, int]:
+    """Index of each record that shows the same as a better one => index of the better one, which stays.
+
+    The record of the smallest `worth` stays, and all that look like it go; then the next that is left. So
+    nothing goes because it looks like something that went. Pictures of one photo are never duplicates.
+    """
+    order = sorted(range(len(records)), key=lambda index: records[index]["name"])
+    prints = Fingerprints.of([records[index] for index in order])
+    roots = _look_alike(prints, distance).roots()
+    members: dict[int, list[int]] = {}
+    for index, root in enumerate(roots.tolist()):
+        members.setdefault(root, []).append(index)
+    kept_for = {}
+    for cluster in members.values():
+        left = np.array(sorted(cluster, key=lambda index: worth[order[index]]))
+        while len(left) > 1:
+            kept, rest = order[left[0]], left[1:]
+            same = prints.same(np.full_like(rest, left[0]), rest, _or_default(distance))
+            same &= [records[order[index]]["photo"] != records[kept]["photo"] for index in rest]
+            kept_for |= {order[index]: kept for index in rest[same]}
+            left = rest[~same]
+    return kept_for
+
+
+def _or_default(distance: float | None) -> float:
+    return DISTANCE if distance is None else distance
+
+
+def _look_alike(prints: Fingerprints, distance: float | None) -> Clusters:
+    """Clusters of pictures that show the same, found by comparing the hashes of all pairs block by block."""
+    distance = _or_default(distance)
+    num = prints.hashes.shape[1]
+    clusters = Clusters(num)
+    for top in range(0, num, BLOCK):
+        rows = prints.hashes[0, top : top + BLOCK, None]
+        for left in range(top, num, BLOCK):
+            columns = prints.hashes[:, None, left : left + BLOCK]
+            near = np.bitwise_count(rows ^ columns[0]) <= distance
+            near |= np.bitwise_count(rows ^ columns[1]) <= distance
+            first, second = np.nonzero(near)
+            _join_confirmed(clusters, prints, first + top, second + left, distance)
+    return clusters
+
+
+def _join_confirmed(clusters: Clusters, prints: Fingerprints, first, second, distance: float) -> None:
+    """Join those pairs that do look the same, a bounded number at once, skipping what is joined already."""
+    first, second = first[first < second], second[first < second]
+    while len(first):
+        roots = clusters.roots()
+        apart = roots[first] != roots[second]
+        first, second = first[apart], second[apart]
+        one, other = first[:PAIRS_AT_ONCE], second[:PAIRS_AT_ONCE]
+        same = prints.same(one, other, distance)
+        clusters.join(one[same], other[same])
+        first, second = first[PAIRS_AT_ONCE:], second[PAIRS_AT_ONCE:]
+
+
+def distance_between(one: dict, other: dict) -> tuple[int, bool]:
+    """In how many bits the hashes of two records differ, and whether that is so of mirror images."""
+    first, second = sorted((one, other), key=lambda record: record["name"])
+    hashes = [int(second["measures"][key], 16) for key in ("phash", "phash_mirrored")]
+    direct, mirrored = ((int(first["measures"]["phash"], 16) ^ h).bit_count() for h in hashes)
+    return min(direct, mirrored), mirrored < direct
