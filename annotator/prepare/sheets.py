@@ -37,12 +37,12 @@ def overlay(photo: Path, hint: Path, height=OVERLAY_HEIGHT) -> bytes:
 
 
 def contact_sheet(figures: list[tuple[bytes, str, str]]) -> str:
-    """(JPEG bytes, caption below it, words shown on pointing at it) -> HTML, as many in a row as fit."""
+    """(JPEG bytes, caption, name of the picture) -> HTML, as many in a row as fit."""
     cells = [
-        f'<figure title="{html.escape(title)}"><img alt="{html.escape(title)}" '
+        f'<figure title="{html.escape(name)}"><img alt="{html.escape(name)}" '
         f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for data, caption, title in figures
+        f"<figcaption>{html.escape(caption)}<small>{html.escape(name)}</small></figcaption></figure>"
+        for data, caption, name in figures
     ]
     return f"<div class=sheet>{''.join(cells)}</div>"
 
