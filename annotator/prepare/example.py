@@ -68,6 +68,11 @@ class Example:
     captions: dict[str, str] = field(default_factory=dict)
     lines: tuple[int, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What tables call the photo."""
+        return self.photo.name
+
     def files(self) -> list[Path]:
         """The files that are this example's alone: where one changes, what was rejected is tried again."""
         return [self.photo]

@@ -25,12 +25,14 @@ def open_folder(out: Path, settings: dict) -> None:
                 f"{out} was made with {key} {found.get(key)}, not {settings.get(key)}: give another folder, "
                 "or delete that one"
             )
+    out.mkdir(parents=True, exist_ok=True)
+    if found is None:
+        # before all else: a folder that has nothing but this may be gone on with
+        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
     for name in FOLDERS:
-        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name).mkdir(exist_ok=True)
     for folder in (out, *(out / name for name in FOLDERS)):
         remove_temporary(folder)
-    if found is None:
-        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
 
 
 class Journal:

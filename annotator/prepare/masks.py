@@ -17,10 +17,18 @@ SPECK = 0.001  # share of a mask's pixels
 
 @dataclass(frozen=True)
 class MaskedExample(Example):
-    """A photo with a mask in a file; `colours` are those of region maps by id, None for pictures."""
+    """A photo with a mask in a file.
 
+    `target` is how the table names the photo, `colours` are those of region maps by id, None for pictures.
+    """
+
+    target: str = ""
     mask: Path = Path()
     colours: tuple[tuple[int, int, int], ...] | None = None
+
+    @property
+    def title(self) -> str:
+        return self.target
 
     def files(self) -> list[Path]:
         return [self.photo, self.mask]

@@ -33,10 +33,10 @@ class PrepareOptions:
     size: int = option(512, "square root of the pictures' area in pixels, a multiple of 64")
     square: bool = option(False, "square pictures only, instead of aspect buckets of equal area")
     margin: float = option(0.1, "room around the garments, as a share of their box")
-    max_upscale: float = option(1.0, "how far crops may be blown up; smaller photos are rejected as tiny")
+    max_upscale: float = option(1.5, "how far crops may be blown up; smaller photos are rejected")
     second_crop: bool = option(False, "a second picture of photos that show several people")
     thresholds: tuple[str, ...] = option(
-        (), "threshold of a check below; repeatable", flag="--threshold", metavar="NAME=VALUE|off"
+        (), "threshold of a check; repeatable", flag="--threshold", metavar="NAME=VALUE|off"
     )
     person_detector: str | None = option(
         None, "folder of a detector that finds people nobody annotated", metavar="FOLDER"

@@ -53,7 +53,7 @@ def open_source(raw: Path, options: PrepareOptions) -> Source:
 
 def identity(raw: Path, source: Source) -> dict:
     """What tells a raw folder from another one: its examples' number and names, its table's size."""
-    names = "\n".join(f"{example.name} {example.photo.name}" for example in source.examples)
+    names = "\n".join(f"{example.name} {example.title}" for example in source.examples)
     table = raw / "train.csv" if (raw / "train.csv").is_file() else find_table(raw)
     return {
         "examples": len(source.examples),
@@ -80,16 +80,14 @@ def _read_table(table: Path):
     examples, seen = [], set()
     for name, (number, item) in zip(names, entries, strict=True):
         if name in seen:
-            rejected.append(
-                Rejection(Path(item["target"]).name, number, "an earlier line has a picture of that name")
-            )
+            rejected.append(Rejection(item["target"], number, "an earlier line has a picture of that name"))
             continue
         seen.add(name)
         given = item.get("captions")
         captions = given if isinstance(given, dict) and given else {"caption": item["prompt"]}
         captions = {str(key): text for key, text in captions.items() if isinstance(text, str) and text}
-        paths = {"photo": table.parent / item["target"], "mask": table.parent / item["source"]}
-        examples.append(MaskedExample(name=name, captions=captions, lines=(number,), **paths))
+        photo, mask = table.parent / item["target"], table.parent / item["source"]
+        examples.append(MaskedExample(name, photo, captions, (number,), item["target"], mask))
     return examples, rejected, num_rows
 
 
@@ -103,7 +101,7 @@ def _read_folders(raw: Path):
         beside = {"caption": pair["prompt"]} if pair["prompt"] else {}
         known = captions.get(photo.name, {}) | beside
         mask = raw / pair["source"]
-        examples.append(MaskedExample(name=photo.stem, photo=photo, mask=mask, captions=known))
+        examples.append(MaskedExample(photo.stem, photo, known, target=pair["target"], mask=mask))
     return examples, [Rejection(name, 0, reason) for name, reason in alone], 0
 
 

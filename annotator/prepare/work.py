@@ -45,7 +45,7 @@ class Job:
         except Unusable as error:
             known = {rejection.line for rejection in rejected}
             lines = [line for line in example.lines or (0,) if line not in known]
-            return [], rejected + [Rejection(example.photo.name, line, str(error)) for line in lines]
+            return [], rejected + [Rejection(example.title, line, str(error)) for line in lines]
         except OSError:
             raise
         except Exception as error:
@@ -82,7 +82,7 @@ class Job:
         return {
             "name": name,
             "example": example.name,
-            "photo": example.photo.name,
+            "photo": example.title,
             "photo_size": [photo.height, photo.width],
             "crop": [round(side, 3) for side in (crop.left, crop.top, crop.right, crop.bottom)],
             "source": source,

@@ -1,0 +1,120 @@
+"""From raw photos and annotations to a training folder: everything that tool_prepare_data.py does."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from annotator.files import write_atomically
+from annotator.imaterialist import Rejection
+from annotator.parallel import run_jobs
+from annotator.progress import Progress
+
+from . import tables
+from .cleaning import judge, thresholds
+from .duplicates import groups
+from .example import Example, Source
+from .imagefolder import write_imagefolder
+from .journal import CHUNK, Journal, open_folder
+from .options import PrepareOptions
+from .people import detect_unlabelled
+from .report import write_report
+from .shards import write_shards
+from .sources import identity, open_source
+from .verify import find_lost, read_corrections
+from .work import Job
+
+
+def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
+    """Turn raw data (sources.KINDS) into the training folder `out`; returns the summary that is also printed.
+
+    Run it again to go on after an interruption, with other checks, splits, prompts or exports, or after
+    correcting maps by hand: what is there stays. Other data or another geometry need another folder.
+    """
+    raw, out, options = Path(raw), Path(out), options or PrepareOptions()
+    options.check()
+    chosen = thresholds(options.thresholds)
+    print(f"{raw}: reading", flush=True)
+    source = open_source(raw, options)
+    open_folder(out, _settings(source, options, identity(raw, source)))
+    job = Job(out, options, source.names, source.colours)
+    noted, rejected = _do_chunks(job, source)
+    records, spoilt = read_corrections(job, noted)
+    rejected = [*source.rejected, *rejected, *spoilt]
+    _add_what_may_change(out, source, records, options)
+    tables.check_prompt(options.prompt, records)
+    reasons = judge(records, chosen)
+    lines = tables.make_lines(records, groups(records, chosen["near_duplicate"]), options)
+    kept = [line for line, faults in zip(lines, reasons, strict=True) if not faults]
+    left_out = [line | {"out": faults} for line, faults in zip(lines, reasons, strict=True) if faults]
+    summary = {
+        "photos": tables.count_photos(source, records),
+        "rows": tables.count_rows(source.num_rows, noted, rejected),
+        **tables.count_pictures(kept, left_out),
+    }
+    _write_tables(raw, out, source, kept, left_out, rejected, summary)
+    if options.imagefolder:
+        write_imagefolder(out, kept)
+    if options.shards:
+        write_shards(out, kept, options.shards)
+    write_report(out, kept, left_out, {r["name"]: r for r in records}, rejected, summary, chosen)
+    tables.print_summary(out, summary)
+    return summary
+
+
+def _settings(source: Source, options: PrepareOptions, identity: dict) -> dict:
+    """What the files depend on, as settings.json holds it."""
+    regions = sha256(source.regions_yaml).hexdigest()[:16] if source.regions_yaml else "none, pictures"
+    return {**options.of_files(), "regions": regions, **identity}
+
+
+def _do_chunks(job: Job, source: Source) -> tuple[list[dict], list[Rejection]]:
+    """Do what is not done yet, and again what has been lost since; records and rejections of all photos."""
+    journal = Journal(job.out, source.examples)
+    missing = journal.missing()
+    done = len(source.examples) - sum(len(journal.chunks[index]) for index in missing)
+    results = _run(job, [journal.chunks[index] for index in missing], len(source.examples), done)
+    for index, result in zip(missing, results, strict=True):
+        journal.write(index, result)
+    records, rejected = journal.read()
+    lost = {record["example"] for record in find_lost(job.out, records)}
+    if lost:
+        print(f"{job.out}: files of {len(lost)} photos are missing or damaged; making them again", flush=True)
+        examples = [example for example in source.examples if example.name in lost]
+        chunks = [examples[i : i + CHUNK] for i in range(0, len(examples), CHUNK)]
+        for _ in _run(job, chunks, len(examples), 0):
+            pass
+    return records, rejected
+
+
+def _run(job: Job, chunks: list[list[Example]], total: int, done: int):
+    """The results of each chunk of examples, in order, while progress is shown."""
+    progress = Progress(str(job.out), total, "photos", done)
+    workers = max(1, min(job.options.workers, len(chunks)))
+    results = run_jobs(job.prepare_all, ((chunk,) for chunk in chunks), workers)
+    for chunk, result in zip(chunks, results, strict=True):
+        yield result
+        progress.add(len(chunk))
+
+
+def _add_what_may_change(out: Path, source: Source, records: list[dict], options: PrepareOptions) -> None:
+    """Give the records the captions of the raw folder as it is now, and what a detector finds."""
+    captions = {example.name: example.captions for example in source.examples}
+    for record in records:
+        record["captions"] = captions[record["example"]] | record["captions"]
+    if options.person_detector:
+        found = detect_unlabelled(out, records, options.person_detector, options.device)
+        for record in records:
+            record["measures"]["unlabelled"] = found[record["name"]]
+
+
+def _write_tables(raw: Path, out: Path, source: Source, kept, left_out, rejected, summary: dict) -> None:
+    """All tables; prompt.json, which says that the folder can be trained on, is the last."""
+    write_atomically(out / "rejected.csv", tables.rejected_csv(rejected))
+    write_atomically(out / "left_out.jsonl", tables.json_lines(left_out))
+    write_atomically(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    if source.regions_yaml:
+        write_atomically(out / "regions.yaml", source.regions_yaml)
+    if (raw / "dolls.jsonl").exists():
+        # what paper dolls wear in which colour: to measure whether pictures follow their prompts
+        write_atomically(out / "dolls.jsonl", (raw / "dolls.jsonl").read_bytes())
+    write_atomically(out / "prompt.json", tables.json_lines(kept))

@@ -1,0 +1,86 @@
+"""A training folder's files compared with what was noted of them: lost ones, and ones corrected by hand."""
+
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+from annotator.imaterialist import Rejection, load_map
+
+from .masks import DAMAGE
+from .work import Job, describe
+
+
+def find_lost(out: Path, records: list[dict]) -> list[dict]:
+    """Records of which a file is missing, empty, or no longer a picture; such a file is removed."""
+    return [record for record in records if not _has_files(out, record)]
+
+
+def _has_files(out: Path, record: dict) -> bool:
+    sizes = {}
+    for key in ("source", "target"):
+        path = out / record[key]
+        sizes[key] = path.stat().st_size if path.is_file() else 0
+    target = out / record["target"]
+    # a photo retouched by hand is kept, one cut short by a power cut is not
+    if sizes["target"] not in (0, record["target_bytes"]) and not _is_picture(target):
+        sizes["target"] = 0
+    for key, size in sizes.items():
+        if not size:
+            (out / record[key]).unlink(missing_ok=True)
+    return all(sizes.values())
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except DAMAGE:
+        return False
+    return True
+
+
+def read_corrections(job: Job, records: list[dict]) -> tuple[list[dict], list[Rejection]]:
+    """The records as their files are now, and what can't be used after somebody has corrected it.
+
+    Maps are read anew where their bytes have changed; regions and areas follow them.
+    """
+    current, rejected = [], []
+    for record in records:
+        try:
+            current.append(_as_it_is(job, record))
+        except (ValueError, *DAMAGE) as error:
+            rejected.append(Rejection(record["photo"], 0, f"{record['source']}: {error}"))
+    return current, rejected
+
+
+def _as_it_is(job: Job, record: dict) -> dict:
+    source, target = job.out / record["source"], job.out / record["target"]
+    if not source.is_file() or not target.is_file():
+        raise ValueError("it or its photo is missing and can't be made again, as the raw photo has changed")
+    changes = {}
+    if target.stat().st_size != record["target_bytes"]:
+        with Image.open(target) as photo:
+            _check_size(record, "the photo", photo.height, photo.width)
+        changes |= {"target_bytes": target.stat().st_size, "target_crc": zlib.crc32(target.read_bytes())}
+    crc = zlib.crc32(source.read_bytes())
+    if crc != record["map_crc"]:
+        changes |= {"map_crc": crc, **_read_map(job, record, source)}
+    return record | changes
+
+
+def _read_map(job: Job, record: dict, source: Path) -> dict:
+    if job.names is None:
+        with Image.open(source) as image:
+            image.load()
+            _check_size(record, "the map", image.height, image.width)
+        return {}
+    ids = load_map(source, job.colours)
+    _check_size(record, "the map", *ids.shape)
+    return describe(ids, job.names)
+
+
+def _check_size(record: dict, what: str, *size: int) -> None:
+    if list(size) != record["size"]:
+        wanted = " x ".join(map(str, record["size"]))
+        raise ValueError(f"{what} is {size[0]} x {size[1]} now, {wanted} is wanted")

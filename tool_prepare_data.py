@@ -1,0 +1,76 @@
+"""Make a training folder from raw photos and annotations; run the same command again to resume.
+
+python tool_prepare_data.py data/dolls training/dolls --size 128     # a minute on a CPU
+python tool_prepare_data.py data/imaterialist training/fashion       # Kaggle's iMaterialist (Fashion) 2019
+python tool_prepare_data.py data/imaterialist training/fashion --threshold grey=off --cache CHECKPOINT
+
+RAW is one of these:
+{kinds}
+
+OUT gets source/ (maps), target/ (photos), prompt.json, and report.html: look at that first. What can't be
+used is listed in rejected.csv, what the checks below leave out in left_out.jsonl, with the reasons.
+Thresholds, prompts, splits and exports may change when the command runs again; so may maps, by hand.
+
+Checks, with their thresholds (--threshold NAME=VALUE, or NAME=off):
+{checks}
+"""
+
+import argparse
+import signal
+import sys
+
+
+def parse_arguments():
+    from annotator.prepare.checks import CHECKS
+    from annotator.prepare.options import add_arguments
+    from annotator.prepare.sources import KINDS
+
+    checks = "\n".join(f"  {c.name + '=' + format(c.default, 'g'):<30}{c.meaning}" for c in CHECKS.values())
+    parser = argparse.ArgumentParser(
+        description=__doc__.format(kinds=KINDS, checks=checks),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("raw", metavar="RAW", help="raw data")
+    parser.add_argument("out", metavar="OUT", help="training folder to make or to go on with")
+    add_arguments(parser)
+    cache = parser.add_argument_group("latents and prompts computed once, for faster training")
+    cache.add_argument("--cache", metavar="MODEL", help="checkpoint that will be trained")
+    cache.add_argument("--cache-config", metavar="YAML", help="its model yaml (default: by the checkpoint)")
+    cache.add_argument("--cache-dtype", default="float16", help="of the latents (default: %(default)s)")
+    cache.add_argument("--cache-flips", action="store_true", help="mirrored pictures, too")
+    cache.add_argument("--cache-batch-size", type=int, default=8, help="(default: %(default)s)")
+    return parser.parse_args()
+
+
+def stop(number, _):
+    """Leave on Ctrl-C or SIGTERM with the exit code that says so."""
+    print("\nstopped; the same command resumes", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
+
+
+def main():
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    arguments = parse_arguments()
+    from annotator.prepare import prepare_folder
+    from annotator.prepare.options import from_arguments
+
+    try:
+        prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
+        if arguments.cache:
+            from cldm.cache import build_cache
+
+            build_cache(
+                arguments.out,
+                arguments.cache,
+                config=arguments.cache_config,
+                dtype=arguments.cache_dtype,
+                flips=arguments.cache_flips,
+                batch_size=arguments.cache_batch_size,
+            )
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
