@@ -21,16 +21,17 @@ class CachedItems(Dataset):
     Args:
         dataset: of a training folder, with its `folder`, its lines `data`, and `read` for the maps.
         checkpoint, config: the model that will be trained; the cache must be of its encoders.
+        mirrored: whether the mirror images' moments are wanted as well.
 
     Raises:
         ValueError: the cache is of other weights, of older data, or of other items than the dataset gives.
     """
 
-    def __init__(self, dataset, checkpoint, config=None):
+    def __init__(self, dataset, checkpoint, config=None, mirrored=False):
         self.dataset, self.cache = dataset, Path(dataset.folder) / "cache"
         self.remedy = (
-            f"python tool_prepare_data.py RAW {dataset.folder} --cache {checkpoint} computes it anew, "
-            "cached=false trains without"
+            f"python tool_prepare_data.py RAW {dataset.folder} --cache {checkpoint}"
+            f"{' --cache-flips' * mirrored} computes it anew, cached=false trains without"
         )
         index = self._read_index()
         if index["weights"] != load_encoders(checkpoint, config)[1]:
@@ -39,15 +40,12 @@ class CachedItems(Dataset):
         self.files = [shard["file"] for shard in shards]
         if gone := [file for file in self.files if not (self.cache / file).exists()]:
             self._refuse(f"lacks {len(gone)} of its files, {first(gone)}")
-        self.places = {kind: self._find(kind, shards) for kind in ("text", "moments", "mirrored")}
+        kinds = ("text", "moments", "mirrored")[: 2 + mirrored]
+        self.places = {kind: self._find(kind, shards) for kind in kinds}
         self.sizes = [tuple(shards[shard]["size"]) for shard, _ in self.places["moments"]]
         self._open = {}
         self._check_files([shards[shard]["lengths"][row] for shard, row in self.places["moments"]])
         self._check_first()
-
-    @property
-    def has_mirrored(self) -> bool:
-        return self.places["mirrored"] is not None
 
     def __len__(self):
         return len(self.dataset.data)
@@ -82,17 +80,16 @@ class CachedItems(Dataset):
             raise ValueError(f"{self.cache}/index.json cannot be read ({error}): {self.remedy}") from error
 
     def _find(self, kind, shards):
-        """(shard, row) int (n, 2) of each item, the empty prompt's last; None where none are mirrored."""
+        """(shard, row) int (n, 2) of each item; among texts, the empty prompt's last."""
         places = {}
         for i, shard in enumerate(shards):
             if shard["kind"] == kind:
                 places |= {name: (i, row) for row, name in enumerate(shard["names"])}
-        if not places and kind == "mirrored":
-            return None
         key = "prompt" if kind == "text" else "target"
         names = [line[key] for line in self.dataset.data] + [""] * (kind == "text")
         if lacking := [name for name in dict.fromkeys(names) if name not in places]:
-            self._refuse(f"lacks the {kind} of {len(lacking)} items, {first(lacking)}")
+            what = {"text": "prompts", "moments": "pictures", "mirrored": "mirror images of pictures"}[kind]
+            self._refuse(f"lacks {len(lacking)} {what}, {first(lacking)}")
         return np.array([places[name] for name in names])
 
     def _check_files(self, lengths):

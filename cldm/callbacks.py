@@ -3,8 +3,6 @@
 import csv
 import io
 import os
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +14,8 @@ from cldm.data import check_sizes
 from cldm.evaluate import control_score, score
 from cldm.generate import Settings
 from cldm.report import load_strips, read_rows, save, save_strip, write_report
+from cldm.status import StatusLine, duration
 from ldm.checkpoint import write_state_dict
-
-LINE_EVERY = 10.0  # seconds between progress lines where there is no terminal
 
 
 class Progress(pl.Callback):
@@ -26,45 +23,30 @@ class Progress(pl.Callback):
 
     def __init__(self, options):
         self.options = options
-        self.loss = self.last_line = None
+        self.loss = None
 
     def on_train_start(self, trainer, pl_module):
         self.pictures_per_step = self.options.batch_size * self.options.accumulate * trainer.world_size
-        self.first_step, self.start, self.last_line = trainer.global_step, time.monotonic(), 0.0
+        self.first_step, self.line = trainer.global_step, StatusLine()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step, total = trainer.global_step, self.options.max_steps
-        now = time.monotonic()
-        patience = 0.5 if sys.stdout.isatty() else LINE_EVERY
         done = step - self.first_step
-        if not trainer.is_global_zero or not done or (now - self.last_line < patience and step < total):
+        if not trainer.is_global_zero or not done or not (self.line.due() or step == total):
             return
-        self.last_line = now
         loss = float(trainer.callback_metrics["train/loss_simple"])
         self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
-        rate = done / (now - self.start)
-        line = (
+        rate = done / self.line.seconds
+        self.line.show(
             f"step {step}/{total}  {step * self.pictures_per_step:,} pictures  "
             f"{rate * self.pictures_per_step:.1f} pictures/s  loss {self.loss:.4f}  "
             f"{duration((total - step) / rate)} left"
         )
-        print(
-            f"\r{line:<100}" if sys.stdout.isatty() else line,
-            end="" if sys.stdout.isatty() else "\n",
-            flush=True,
-        )
 
     def on_train_end(self, trainer, pl_module):
         if trainer.is_global_zero:
-            took = duration(time.monotonic() - self.start)
+            took = duration(self.line.seconds)
             print(f"\ntrained to step {trainer.global_step} in {took}: {self.options.run}", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class Checkpoints(pl.Callback):

@@ -4,24 +4,37 @@ import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, default_collate
 
+from cldm.flips import FlippedItems
+
 
 class SeededBatches(Sampler):
     """Lists of indices: this rank's batches of one epoch, in an order drawn from (seed, epoch).
 
-    Every rank gets the same number of batches, all of them full; the remainder of an epoch, different in
-    each, is left out. `skip` batches are passed over at the start of the next iteration only.
+    Every rank gets the same number of batches, all of them full and of one size, which is the same on all
+    ranks; the remainder of an epoch, different in each, is left out. `skip` batches are passed over at the
+    start of the next iteration only.
+
+    Args:
+        sizes: of the items, None where unknown; or how many items there are.
+        flip: give (index, mirrored) instead of indices, mirrored for half of them, drawn from (seed, epoch).
     """
 
-    def __init__(self, num_items, batch_size, seed=0, rank=0, world_size=1, accumulate=1):
-        self.num_items, self.batch_size, self.seed = num_items, batch_size, seed
-        self.rank, self.world_size = rank, world_size
+    def __init__(self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False):
+        sizes = [None] * sizes if isinstance(sizes, int) else sizes
+        self.num_items, self.batch_size, self.seed, self.flip = len(sizes), batch_size, seed, flip
+        self.rank, self.row = rank, batch_size * world_size  # a row is what all ranks see at once
+        self.buckets = list(dict.fromkeys(sizes))
+        numbers = {size: number for number, size in enumerate(self.buckets)}
+        self.bucket_of = np.array([numbers[size] for size in sizes], int)
+        counts = np.bincount(self.bucket_of, minlength=1)
+        self.unseen = {size: int(n) for size, n in zip(self.buckets, counts, strict=False) if n < self.row}
         # whole accumulation windows only: a shorter last one would make a step of fewer pictures
-        window = batch_size * world_size * accumulate
-        self.num_batches = num_items // window * accumulate
+        self.num_batches = int((counts // self.row).sum()) // accumulate * accumulate
         if not self.num_batches:
+            buckets = f" in {len(self.buckets)} sizes" if len(self.buckets) > 1 else ""
             raise ValueError(
-                f"one optimizer step takes {window} pictures (batch size x accumulation x devices), "
-                f"the data has {num_items}: lower batch_size or accumulate"
+                f"one optimizer step takes {self.row * accumulate} pictures (batch size x accumulation x "
+                f"devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate"
             )
         self.epoch = self.skip = 0
         self.sampler = self  # where Lightning looks for set_epoch
@@ -34,21 +47,28 @@ class SeededBatches(Sampler):
 
     def __iter__(self):
         first, self.skip = self.skip, 0
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_items)
-        for i in range(first, self.num_batches):
-            start = (i * self.world_size + self.rank) * self.batch_size
-            yield order[start : start + self.batch_size].tolist()
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order, rows = rng.permutation(self.num_items), []
+        for number in range(len(self.buckets)):
+            items = order[self.bucket_of[order] == number]
+            rows += [items[i : i + self.row] for i in range(0, len(items) - self.row + 1, self.row)]
+        if len(self.buckets) > 1:
+            rng.shuffle(rows)
+        mirrored = rng.random(self.num_items) < 0.5
+        for row in rows[first : self.num_batches]:
+            batch = row[self.rank * self.batch_size :][: self.batch_size].tolist()
+            yield [(i, bool(mirrored[i])) for i in batch] if self.flip else batch
 
 
 def collate(items):
-    """A batch of items dict(jpg, txt, hint)."""
+    """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg."""
     check_sizes(items)
     return default_collate(items)
 
 
 def check_sizes(items):
     """Raise ValueError unless all items have one size that the model can halve often enough."""
-    sizes = sorted({item["jpg"].shape[:2] for item in items} | {item["hint"].shape[:2] for item in items})
+    sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in ("jpg", "hint") if key in item})
     if len(sizes) > 1 or any(side % 64 for side in sizes[0]):
         listed = ", ".join(f"{height} x {width}" for height, width in sizes)
         raise ValueError(f"all pictures must have one size, sides multiples of 64, got {listed}")
@@ -74,21 +94,42 @@ class ResumableLoader(DataLoader):
 
 
 class TrainingData(pl.LightningDataModule):
-    """Training batches of any dataset whose items are dict(jpg, txt, hint)."""
+    """Training batches of any dataset whose items are dict(jpg, txt, hint).
 
-    def __init__(self, dataset, batch_size, seed=0, accumulate=1, num_workers=0):
+    Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
+    `flip` mirrors half of the items.
+    """
+
+    def __init__(self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False):
         super().__init__()
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.accumulate, self.num_workers = accumulate, num_workers
+        self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
 
     def train_dataloader(self):
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        batches = SeededBatches(len(self.dataset), self.batch_size, self.seed, rank, world, self.accumulate)
+        sizes = sizes_of(self.dataset)
+        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, self.flip)
+        if batches.unseen and rank == 0:
+            print(
+                f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
+                + bucket_text(batches.unseen)
+            )
         return ResumableLoader(
-            self.dataset,
+            FlippedItems(self.dataset) if self.flip else self.dataset,
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.num_workers > 0,
         )
+
+
+def sizes_of(dataset) -> list:
+    """(height, width) of each item of a dataset that knows it, None for others."""
+    return getattr(dataset, "sizes", None) or [None] * len(dataset)
+
+
+def bucket_text(counts: dict) -> str:
+    """'3,200 of 768x512, 14 of unknown size' from (height, width) or None -> count, the largest first."""
+    names = {size: "x".join(map(str, size)) if size else "unknown size" for size in counts}
+    return ", ".join(f"{n:,} of {names[size]}" for size, n in sorted(counts.items(), key=lambda c: -c[1]))

@@ -49,7 +49,9 @@ class TrainOptions:
         "auto", "Lightning's precision; auto: bf16-mixed where the device computes it, else 32-true"
     )
     num_workers: int = option(4, "processes that load pictures")
-    seed: int = option(0, "of order, noise, timesteps and prompt dropout")
+    cached: bool = option(True, "take latents and prompts from the data's cache, where it has one")
+    flip: bool = option(False, "mirror half of the pictures and maps, unless a prompt says left or right")
+    seed: int = option(0, "of order, flips, noise, timesteps and prompt dropout")
     image_log_every: int = option(1000, "steps between image grids in image_log/; 0: none")
     checkpoint_every: int = option(1000, "steps between checkpoints")
     full_checkpoints: bool = option(False, "also write the whole model, not only what was trained")

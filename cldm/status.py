@@ -1,5 +1,6 @@
 """One line of the terminal that says how far a long job is."""
 
+import math
 import sys
 import time
 
@@ -10,7 +11,7 @@ class StatusLine:
     """Writes a line over the one before on a terminal, elsewhere a new one every ten seconds."""
 
     def __init__(self):
-        self.start = self.last = time.monotonic()
+        self.start, self.last = time.monotonic(), -math.inf
         self.in_place = sys.stdout.isatty()
 
     @property

@@ -4,6 +4,7 @@ import logging
 import pickle
 import signal
 import warnings
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from cldm.cached_items import CachedItems
 from cldm.callbacks import Checkpoints, ControlMetric, Progress
-from cldm.data import TrainingData
+from cldm.data import TrainingData, bucket_text, sizes_of
 from cldm.logger import ImageLogger
 from cldm.model import load_model
 from cldm.options import TrainOptions
@@ -64,11 +66,24 @@ def trainable_table(model) -> str:
     return "\n".join(rows)
 
 
+def training_items(options: TrainOptions, dataset, held_out=None):
+    """The dataset, or its items from its folder's cache; prints what there is to train on."""
+    folder = getattr(dataset, "folder", None)
+    cached = options.cached and folder and Path(folder, "cache", "index.json").exists()
+    if cached:
+        dataset = CachedItems(dataset, options.base, options.model, mirrored=options.flip)
+    held = f", {len(held_out):,} held out" if held_out else ""
+    source = f"taken from {folder}/cache" if cached else "encoded in every step"
+    print(f"{folder or 'the data'}: {len(dataset):,} items to train on{held}; latents and prompts {source}")
+    print(f"buckets, height x width: {bucket_text(Counter(sizes_of(dataset)))}")
+    return dataset
+
+
 def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=None):
     """Train, or go on training, and leave checkpoints, image log, curve and options in the run folder.
 
     Args:
-        dataset: items dict(jpg, txt, hint).
+        dataset: items dict(jpg, txt, hint); `sizes` and `folder`, if it has them, give buckets and cache.
         held_out: the same, not trained on, for control mIoU; with `encoder`, the HintEncoder of the data, and
             `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
     """
@@ -79,32 +94,36 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         print(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
     print(f"resuming {run} at step {done}" if last else f"starting {run}")
+    dataset = training_items(options, dataset, held_out)
     run.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.structured(options), run / "options.yaml")
     log = run / "log" / "metrics.csv"
     if log.exists():  # a logger that starts anew deletes it
         log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
     pl.seed_everything(options.seed, verbose=False)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
-    warnings.filterwarnings("ignore", "Experiment logs directory")  # the older log has been moved aside
-    warnings.filterwarnings("ignore", ".*LeafSpec")
     model = build_model(options)
     print(trainable_table(model))
-    metadata = dict(config=options.model, base=options.base, options=asdict(options))
-    metadata |= dict(hint=encoder.metadata()) if encoder else {}
-    callbacks = [Checkpoints(run, options, metadata), Progress(options)]
-    if options.image_log_every:
-        sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
-        callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
-    if judge is not None:
-        callbacks.append(ControlMetric(run, held_out, encoder, judge, options))
-    data = TrainingData(dataset, options.batch_size, options.seed, options.accumulate, options.num_workers)
+    callbacks = _callbacks(options, held_out, encoder, judge)
+    loading = options.batch_size, options.seed, options.accumulate, options.num_workers, options.flip
+    data = TrainingData(dataset, *loading)
     try:
         lightning_trainer(options, callbacks).fit(model, data, ckpt_path=last, weights_only=True)
     except SIGTERMException as stop:
         print(f"\nstopped by SIGTERM; the same command resumes {run} from its last checkpoint", flush=True)
         raise SystemExit(128 + signal.SIGTERM) from stop  # Lightning would report success
+
+
+def _callbacks(options: TrainOptions, held_out, encoder, judge) -> list[pl.Callback]:
+    """Checkpoints and progress, and the image log and the measurement if they are wanted."""
+    metadata = dict(config=options.model, base=options.base, options=asdict(options))
+    metadata |= dict(hint=encoder.metadata()) if encoder else {}
+    callbacks = [Checkpoints(options.run, options, metadata), Progress(options)]
+    if options.image_log_every:
+        sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
+        callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
+    if judge is not None:
+        callbacks.append(ControlMetric(options.run, held_out, encoder, judge, options))
+    return callbacks
 
 
 def _steps_done(last: Path, options: TrainOptions) -> int:
@@ -127,6 +146,10 @@ def _steps_done(last: Path, options: TrainOptions) -> int:
 
 def lightning_trainer(options: TrainOptions, callbacks):
     """Lightning's Trainer without its own bar, checkpoints and sampler: callbacks and data bring theirs."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
+    warnings.filterwarnings("ignore", "Experiment logs directory")  # the older log has been moved aside
+    warnings.filterwarnings("ignore", ".*LeafSpec")
     return pl.Trainer(
         default_root_dir=options.run,
         max_steps=options.max_steps,
