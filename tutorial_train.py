@@ -33,13 +33,20 @@ def parse_arguments():
 
 def prepare(options):
     """Make what the embedded default still lacks: paper dolls and the grafted tiny base."""
-    from annotator.imaterialist import build_training_folder
     from annotator.paperdoll import make_dolls
+    from annotator.prepare import PrepareOptions, prepare_folder
+    from annotator.prepare.cleaning import CHECKS
 
     if options.data == "training/dolls" and not Path(options.data, "prompt.json").exists():
         print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
         make_dolls("data/dolls", NUM_DOLLS, seed=DOLL_SEED, workers=2)
-        build_training_folder("data/dolls", options.data, workers=2)
+        # drawn, and so without a fault that photos have: the checks would find alike ones at most
+        unchecked = tuple(f"{name}=off" for name in CHECKS)
+        prepare_folder(
+            "data/dolls",
+            options.data,
+            PrepareOptions(size=128, square=True, thresholds=unchecked, test=0, workers=2),
+        )
     if options.base == "models/control_tiny_ini.ckpt" and not Path(options.base).exists():
         from cldm.graft import add_control
 
