@@ -83,8 +83,8 @@ def choose_crops(
     The garments' common box is grown by margin * its longer side, twice that upwards. In every bucket's
     aspect the smallest box around it is taken that lies inside the photo and is not blown up; a photo too
     small for that is blown up by max_upscale at most. Of these crops the one is chosen that keeps most of the
-    garments, then most of the grown box, then shows the garments largest. Without boxes it is the largest,
-    central one. Unusable is raised for a photo too small for every bucket.
+    garments, then most of the grown box, then is blown up least, then shows the garments largest. Without
+    boxes it is the largest, central one. Unusable is raised for a photo too small for every bucket.
 
     Args:
         boxes: what is painted, in pixels of the photo.
@@ -124,7 +124,13 @@ def _best_crop(height: int, width: int, spans: list[Span], fitting, margin: floa
     def merit(crop: Crop):
         box = Span(*crop.to_list())
         kept = sum(span.shared(box) for span in spans) / area
-        return round(kept, 2), round(grown.shared(box) / grown.area, 2), person.shared(box) / box.area
+        sharpness = round(min(crop.scale, 1), 2)
+        return (
+            round(kept, 2),
+            round(grown.shared(box) / grown.area, 2),
+            sharpness,
+            person.shared(box) / box.area,
+        )
 
     return max(crops, key=merit)
 

@@ -1,26 +1,21 @@
 """A photo's file becomes the upright RGB pixels of a crop, and a JPEG of them."""
 
 import io
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from .example import Unusable
 from .geometry import Crop
+from .orientation import DAMAGE, TURNS, Turn, orientation_of
 
-# an EPS, for one, would be handed to another program
+# not all that Pillow reads: an EPS, for one, would be handed to another program
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-DAMAGE = OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError  # what Pillow raises
-OVERSAMPLING = (
-    1.5  # with less, a reduced decode differs from a full one by more than a JPEG of quality 95 does
-)
+OVERSAMPLING = 1.5  # less of it shows: more than what a JPEG of quality 95 loses
 REDUCTIONS = (8, 4, 2)
 END_OF_JPEG = b"\xff\xd9"
-ORIENTATION = 0x0112  # of EXIF
 # of ITU-T T.81, annex K.1, which most encoders scale by their quality
 LUMA_TABLE = np.fromstring(
     """
@@ -30,25 +25,6 @@ LUMA_TABLE = np.fromstring(
     dtype=np.int64,
     sep=" ",
 )
-
-
-class Turn(NamedTuple):
-    """How the stored picture lies: x and y swapped after counting x from the right, y from the bottom."""
-
-    swapped: bool = False
-    from_right: bool = False
-    from_bottom: bool = False
-
-
-TURNS = {
-    2: Turn(from_right=True),
-    3: Turn(from_right=True, from_bottom=True),
-    4: Turn(from_bottom=True),
-    5: Turn(swapped=True),
-    6: Turn(swapped=True, from_bottom=True),
-    7: Turn(swapped=True, from_right=True, from_bottom=True),
-    8: Turn(swapped=True, from_right=True),
-}
 
 
 @dataclass
@@ -82,19 +58,13 @@ class Photo:
         if reduction not in self._decoded:
             self._decoded = {reduction: _decode(self.data, reduction)}
         image, self.decoded_scale = self._decoded[reduction]
-        left, top, right, bottom = crop.to_list()
-        height, width, size = self.height, self.width, (crop.width, crop.height)
+        (height, width), size = (self.height, self.width), (crop.width, crop.height)
         if self.turn.swapped:
-            left, top, right, bottom = top, left, bottom, right
             height, width, size = width, height, size[::-1]
-        if self.turn.from_right:
-            left, right = width - right, width - left
-        if self.turn.from_bottom:
-            top, bottom = height - bottom, height - top
-        box = tuple(side / self.decoded_scale for side in (left, top, right, bottom))
-        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0))
-        pixels = pixels[:: -1 if self.turn.from_bottom else 1, :: -1 if self.turn.from_right else 1]
-        return np.ascontiguousarray(pixels.swapaxes(0, 1) if self.turn.swapped else pixels)
+        box = self.turn.stored_box(crop.to_list(), height, width)
+        box = tuple(side / self.decoded_scale for side in box)
+        pixels = image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0)
+        return self.turn.upright(np.asarray(pixels))
 
     def encode(self, crop: Crop, pixels) -> bytes:
         """A JPEG of the crop's pixels; the file itself where that is a JPEG of exactly the crop."""
@@ -109,9 +79,8 @@ class Photo:
 def open_photo(path: Path, height: int | None = None, width: int | None = None) -> Photo:
     """Read a photo's file and check it as far as its header tells.
 
-    Some tools store a photo turned, with a note in EXIF. A photo is turned upright as the note says, unless
-    only the stored picture has the annotation's (height, width): then it was annotated as it is stored, and
-    the same goes for where turning keeps the size. Without an annotation's size it is turned.
+    Some tools store a photo turned, with a note in EXIF. It is turned upright as the note says, unless the
+    stored picture already has the annotation's (height, width): then it was annotated as it is stored.
 
     Raises:
         Unusable: with the reason, for a photo that is missing, damaged, has over 8 bits a channel or another
@@ -121,7 +90,7 @@ def open_photo(path: Path, height: int | None = None, width: int | None = None) 
         raise Unusable("the photo is missing")
     data = path.read_bytes()
     image = _open(data)
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     stored = (image.height, image.width)
     turn = Turn() if stored == (height, width) else TURNS.get(orientation, Turn())
     upright = stored[::-1] if turn.swapped else stored
@@ -156,13 +125,6 @@ def _open(data: bytes) -> Image.Image:
     if image.format == "JPEG" and data.rfind(END_OF_JPEG, stream.tell()) < 0:
         raise Unusable("the photo can't be read: it is truncated, the mark of its end is missing")
     return image
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ORIENTATION, 1)
-    except DAMAGE:  # a note that can't be read says nothing; a damaged photo shows when it is decoded
-        return 1
 
 
 def _decode(data: bytes, reduction: int) -> tuple[Image.Image, int]:
