@@ -81,7 +81,8 @@ class Canvas:
             background: RGB (size, size, 3) in [0, 255].
             pattern: bool at supersampled resolution: where pattern colours show.
         Returns:
-            photo uint8 (size, size, 3); garment ids and part ids uint8, both at supersampled resolution.
+            photo uint8 (size, size, 3); how much of each pixel the body covers, uint8 (size, size), 255 all of
+            it; garment ids and part ids uint8, both at supersampled resolution.
         """
         indices = np.asarray(self.image)
         colours = np.array([[p.colour, p.pattern_colour] for p in self.paints], np.uint8)
@@ -96,7 +97,8 @@ class Canvas:
         photo = figure + (1 - alpha) * background * (1 - 0.28 * shadow)
         garments = np.array([p.garment for p in self.paints], np.uint8)
         parts = np.array([p.part for p in self.paints], np.uint8)
-        return np.clip(photo.round(), 0, 255).astype(np.uint8), garments[indices], parts[indices]
+        photo = np.clip(photo.round(), 0, 255).astype(np.uint8)
+        return photo, np.asarray(covered), garments[indices], parts[indices]
 
 
 def majority(ids, instance: int):

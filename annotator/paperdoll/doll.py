@@ -25,9 +25,13 @@ class Instance:
 
 @dataclass(frozen=True)
 class Doll:
-    """A photo uint8 (size, size, 3) in RGB, its instances, and its caption."""
+    """A photo uint8 (size, size, 3) in RGB, the person in it, its instances, and its caption.
+
+    `figure` uint8 (size, size) is how much of each pixel the person covers, 255 all of it.
+    """
 
     photo: np.ndarray
+    figure: np.ndarray
     instances: list[Instance]
     caption: str
 
@@ -109,11 +113,11 @@ def draw(seed: int, index: int, size: int = 128) -> Doll:
     kind = max((g.pattern for g in outfit), key=lambda p: p != PLAIN)
     pattern = _pattern(rng, kind, size)
     background = _background(rng, size, floor_y)
-    photo, garments, part_ids = canvas.finish(background, pattern)
+    photo, figure, garments, part_ids = canvas.finish(background, pattern)
     masks = [majority(garments, number) for number in range(1, len(outfit) + 1)]
     # a bag may hang outside the frame: what can't be seen is neither annotated nor named
     seen = [(g, m) for g, m in zip(outfit, masks, strict=True) if m.sum() >= (size / 32) ** 2]
     instances = [Instance(g.category, g.attributes, m, g.colour, g.region) for g, m in seen]
     for number, (class_id, parent) in enumerate(parts, 1):
         instances.append(Instance(class_id, (), majority(part_ids, number), outfit[parent - 1].colour, None))
-    return Doll(photo, [i for i in instances if i.mask.any()], caption([g for g, _ in seen]))
+    return Doll(photo, figure, [i for i in instances if i.mask.any()], caption([g for g, _ in seen]))
