@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from cldm.data import check_sizes
-from cldm.evaluate import control_score, score
+from cldm.evaluate import control_score, score, stacked
 from cldm.generate import Settings
 from cldm.report import load_strips, read_rows, save, save_strip, write_report
 from cldm.status import StatusLine, duration
@@ -111,16 +111,17 @@ class ControlMetric(pl.Callback):
     def __init__(self, run, held_out, encoder, judge, options):
         self.run, self.encoder, self.judge, self.options = Path(run), encoder, judge, options
         items = [held_out[i] for i in range(min(options.measure_maps, len(held_out)))]
-        check_sizes(items)
-        self.maps = np.stack([region_ids(encoder, item, i) for i, item in enumerate(items)])
-        self.real = np.stack([((item["jpg"] + 1) * 127.5).round() for item in items]).astype(np.uint8)
+        for item in items:
+            check_sizes([item])
+        self.maps = stacked(region_ids(encoder, item, i) for i, item in enumerate(items))
+        self.real = stacked(((item["jpg"] + 1) * 127.5).round().astype(np.uint8) for item in items)
         self.prompts = [item["txt"] for item in items]
         self.settings = Settings(
             steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
         )
         self.ceiling = self.floor = None
         self.folder = self.run / "samples"
-        self.strips = load_strips(self.folder, self.maps.shape)
+        self.strips = load_strips(self.folder, [ids.shape for ids in self.maps])
 
     def on_train_start(self, trainer, pl_module):
         if trainer.is_global_zero:

@@ -81,9 +81,10 @@ def generate(model, hint, settings: Settings, size=None, callback=None):
 
 
 @torch.no_grad()
-def sample(model, hints, prompts: list[str], settings: Settings, size, callback=None):
-    """As `generate`, for a prompt and a hint (b, 3, H, W) per picture: for batches of different pictures."""
-    generators = [torch.Generator().manual_seed(settings.seed + i) for i in range(len(prompts))]
+def sample(model, hints, prompts: list[str], settings: Settings, size, callback=None, seeds=None):
+    """As `generate`, for a prompt, a hint (b, 3, H, W) and, if given, a seed per picture."""
+    seeds = seeds or [settings.seed + i for i in range(len(prompts))]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def randn(shape):
         return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(model.device)

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-from einops import rearrange
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
 img{max-width:100%} table{border-collapse:collapse;margin:1em 0}
@@ -21,14 +20,14 @@ def write_report(run, rows, encoder, maps, prompts, real, floor, strips):
 
     Args:
         rows: one dict per measurement, as in control_miou.csv.
-        maps, real: region ids (n, H, W) and photos (n, H, W, 3) of the held-out items; `prompts` theirs.
-        floor: ControlScore without control; `strips`: step -> pictures (n, H, W, 3).
+        maps, real: region ids (H, W) and photos (H, W, 3) of the n held-out items; `prompts` theirs.
+        floor: ControlScore without control; `strips`: step -> n pictures (H, W, 3).
     """
-    run = Path(run)
+    run, masks = Path(run), [encoder.to_rgb(ids) for ids in maps]
     curve = draw_curve(rows, encoder)
     save(run / "control_miou.png", curve)
     last = max(strips)
-    sheet = [("mask", encoder.to_rgb(maps)), (f"with control, step {last}", strips[last])]
+    sheet = [("mask", masks), (f"with control, step {last}", strips[last])]
     sheet += [("same prompt and seed, no control", floor.pictures), ("the photo behind the mask", real)]
     steps = [(f"step {step}", strips[step]) for step in thinned(sorted(strips))]
     page = [
@@ -40,7 +39,7 @@ def write_report(run, rows, encoder, maps, prompts, real, floor, strips):
         image(png(draw_strips(sheet))),
         "<ol class=n>" + "".join(f"<li>{html.escape(p)}</li>" for p in prompts[:SHOWN]) + "</ol>",
         "<h2>On the way</h2>",
-        image(png(draw_strips([("mask", encoder.to_rgb(maps)), *steps]))),
+        image(png(draw_strips([("mask", masks), *steps]))),
         table(rows),
     ]
     save(run / "report.html", "\n".join(page).encode())
@@ -92,35 +91,45 @@ def read_rows(path) -> list[dict]:
 
 
 def save_strip(path, pictures):
-    """Write pictures uint8 (n, H, W, 3) side by side as a PNG."""
+    """Write pictures uint8 (H, W, 3) side by side as a PNG."""
     path.parent.mkdir(exist_ok=True)
-    save(path, png(rearrange(pictures, "n h w c -> h (n w) c")))
+    save(path, png(side_by_side(pictures)))
 
 
-def load_strips(folder, shape):
-    """Step -> pictures uint8 (n, H, W, 3) that save_strip wrote, for maps of this shape (n, H, W)."""
+def side_by_side(pictures):
+    """Pictures uint8 (H, W, 3) -> one, as high as the highest, white below the others."""
+    height = max(len(picture) for picture in pictures)
+    padding = [((0, height - len(picture)), (0, 0), (0, 0)) for picture in pictures]
+    return np.concatenate(
+        [np.pad(p, below, constant_values=255) for p, below in zip(pictures, padding, strict=True)], axis=1
+    )
+
+
+def load_strips(folder, sizes):
+    """Step -> pictures uint8 (H, W, 3) that save_strip wrote, for maps of these sizes (H, W)."""
     from PIL import Image
 
-    num, height, width = shape
+    heights, widths = zip(*sizes, strict=True)
+    ends = np.cumsum(widths)
     strips = {}
     for path in sorted(folder.glob("step_[0-9]*.png")):
         strip = np.asarray(Image.open(path))
         # a resumed run may measure more or fewer maps than it did before
-        if strip.shape == (height, num * width, 3):
-            strips[int(path.stem[5:])] = rearrange(strip, "h (n w) c -> n h w c", n=num)
+        if strip.shape == (max(heights), ends[-1], 3):
+            pictures = np.split(strip, ends[:-1], axis=1)
+            strips[int(path.stem[5:])] = [p[:h] for p, h in zip(pictures, heights, strict=True)]
     return strips
 
 
 def draw_strips(strips):
-    """[(title, pictures (n, H, W, 3))] -> one picture, a titled row each."""
+    """[(title, pictures (H, W, 3))] -> one picture, a titled row each."""
     from PIL import Image, ImageDraw, ImageFont
 
-    side = strips[0][1].shape[2]
-    scale = max(1, 120 // side)
+    scale = max(1, 120 // min(picture.shape[1] for picture in strips[0][1]))
     font, bar = ImageFont.load_default(14), 22
     rows = []
     for title, pictures in strips:
-        row = np.concatenate(list(pictures[:SHOWN]), axis=1).repeat(scale, 0).repeat(scale, 1)
+        row = side_by_side(pictures[:SHOWN]).repeat(scale, 0).repeat(scale, 1)
         head = Image.new("RGB", (row.shape[1], bar), "white")
         ImageDraw.Draw(head).text((2, 3), title, fill="black", font=font)
         rows += [np.asarray(head), row]
