@@ -137,6 +137,6 @@ def _decode(data: bytes, reduction: int) -> tuple[Image.Image, int]:
             white = Image.new("RGBA", image.size, "white")
             white.alpha_composite(image.convert("RGBA"))
             image = white
-        return image.convert("RGB"), reduction if reducible else 1
+        return image if image.mode == "RGB" else image.convert("RGB"), reduction if reducible else 1
     except DAMAGE as error:
         raise Unusable(f"the photo can't be read: {error}") from error
