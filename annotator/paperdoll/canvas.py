@@ -81,8 +81,8 @@ class Canvas:
             background: RGB (size, size, 3) in [0, 255].
             pattern: bool at supersampled resolution: where pattern colours show.
         Returns:
-            photo uint8 (size, size, 3); how much of each pixel the body covers, uint8 (size, size), 255 all of
-            it; garment ids and part ids uint8, both at supersampled resolution.
+            photo uint8 (size, size, 3); how much of each pixel the body covers, uint8 (size, size), 255 for
+            all of it; garment ids and part ids uint8, both at supersampled resolution.
         """
         indices = np.asarray(self.image)
         colours = np.array([[p.colour, p.pattern_colour] for p in self.paints], np.uint8)
