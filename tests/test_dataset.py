@@ -1,13 +1,13 @@
 """The dataset that users copy reads the original's folders, and names what is wrong with others."""
 
 import json
-import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
 
+import tutorial_dataset_test
 from annotator.imaterialist import save_map
 from cldm.data import collate
 from tutorial_dataset import MyDataset
@@ -43,9 +43,23 @@ def test_fill50k_lines_without_our_extras_are_read(folder):
     assert MyDataset(folder, "train")[0]["txt"] == "p"
 
 
+def test_tables_and_folders_of_pairs_are_read_as_they_are(folder):
+    line = '{"conditioning_image": "0_map.png", "image": "0.png", "text": "t", "size": [64, 128]}'
+    (folder / "pairs.jsonl").write_text(line + "\n")
+    table = MyDataset(folder / "pairs.jsonl", "train")
+    assert table[0]["txt"] == "t" and table.sizes == [(64, 128)] and table.folder == folder
+    for name, file in (("images", "0.png"), ("masks", "0_map.png")):
+        (folder / "pairs" / name).mkdir(parents=True)
+        (folder / "pairs" / name / "0.png").write_bytes((folder / file).read_bytes())
+    (folder / "pairs" / "images" / "0.txt").write_text("red\n")
+    pairs = MyDataset(folder / "pairs")
+    assert (pairs[0]["hint"] == table[0]["hint"]).all() and pairs[0]["txt"] == "red"
+    assert pairs.sizes == [None]
+
+
 def test_a_missing_picture_and_unequal_sizes_are_named(folder):
     cv2.imwrite(str(folder / "0.png"), np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"0_map.png is \(64, 128\), 0.png is \(64, 64\)"):
+    with pytest.raises(ValueError, match=r"0_map.png is \(64, 128\), 0.png is \(64, 64\): tool_prepare_data"):
         MyDataset(folder)[0]
     (folder / "0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"0.png is missing"):
@@ -79,16 +93,22 @@ def test_a_batch_of_several_sizes_or_of_odd_ones_is_refused():
             collate(items)
 
 
-def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder):
+def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder, monkeypatch, capsys):
     def run(*arguments):
-        command = [sys.executable, "tutorial_dataset_test.py", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        monkeypatch.setattr(sys, "argv", ["tutorial_dataset_test.py", str(folder), *arguments])
+        try:
+            tutorial_dataset_test.main()
+        except SystemExit as exit:
+            return f"{exit.code} {capsys.readouterr().err}"
+        return capsys.readouterr().out
 
-    assert "drew 2" in run("--out", str(folder / "drawn.png")).stdout
+    drawn = run("--out", str(folder / "drawn.png"))
+    assert "drew 2" in drawn and "the lines do not say" in drawn
     assert cv2.imread(str(folder / "drawn.png")) is not None
-    assert "--items must be at least 1" in run("--items", "0").stderr
+    assert "--items must be at least 1" in run("--items", "0")
     for name in ("0.png", "0_map.png"):
         cv2.imwrite(str(folder / name), np.zeros((60, 64, 3), np.uint8))
-    wrong = run()
-    assert wrong.returncode == 1 and "item 0: sides must be equal multiples of 64" in wrong.stderr
-    assert len(wrong.stderr.strip().splitlines()) == 1
+    assert run().startswith("error: item 0: sides must be equal multiples of 64")
+    assert len(run().strip().splitlines()) == 1
+    (folder / "train.csv").touch()
+    assert "raw iMaterialist data; prepare it first: python tool_prepare_data.py" in run()

@@ -1,7 +1,6 @@
 """iMaterialist (Fashion) 2019: annotations become region maps and captions."""
 
 from .annotations import Index, Place, Rejection, Row, read_labels
-from .build import build_training_folder
 from .maps import encode_map, load_map, save_map
 from .paint import region_boxes, region_map, region_map_at
 from .regions import REGIONS_FILE, Regions, standard_regions
@@ -16,7 +15,6 @@ __all__ = [
     "Regions",
     "Rejection",
     "Row",
-    "build_training_folder",
     "encode_map",
     "garment_words",
     "index_annotations",

@@ -10,8 +10,8 @@ from PIL import Image
 from annotator.imaterialist import Rejection
 
 from .example import Box, Example, Unusable
+from .orientation import DAMAGE
 
-DAMAGE = OSError, SyntaxError, Image.DecompressionBombError  # what Pillow raises for files
 SPECK = 0.001  # share of a mask's pixels
 
 

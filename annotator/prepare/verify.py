@@ -7,7 +7,7 @@ from PIL import Image
 
 from annotator.imaterialist import Rejection, load_map
 
-from .masks import DAMAGE
+from .orientation import DAMAGE
 from .work import Job, describe
 
 
@@ -49,7 +49,7 @@ def read_corrections(job: Job, records: list[dict]) -> tuple[list[dict], list[Re
     for record in records:
         try:
             current.append(_as_it_is(job, record))
-        except (ValueError, *DAMAGE) as error:
+        except DAMAGE as error:
             rejected.append(Rejection(record["photo"], 0, f"{record['source']}: {error}"))
     return current, rejected
 
