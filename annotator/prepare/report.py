@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 from annotator.files import write_atomically
 from annotator.imaterialist import Rejection
 
@@ -90,9 +92,20 @@ def _sample(out: Path, lines: list[dict]) -> str:
     if not figures:
         return "<h2>What training sees</h2><p>Nothing: every picture was left out or rejected.</p>"
     return (
-        f"<h2>What training sees</h2><p class=n>{len(figures)} of {len(lines):,} pictures, evenly spread; "
-        f"beside each the colours of its map, below it its prompt.</p>{contact_sheet(figures)}"
+        f"<h2>What training sees</h2><p class=n>{len(figures)} of {len(lines):,} pictures, evenly spread, with "
+        f"the colours of their maps and their prompts.</p>{_legend(out)}{contact_sheet(figures, 'pairs')}"
     )
+
+
+def _legend(out: Path) -> str:
+    """Names and colours of the regions, nothing where maps are pictures."""
+    path = out / "regions.yaml"
+    regions = yaml.safe_load(path.read_bytes()) if path.exists() else dict(names=[], colours=[])
+    chips = "".join(
+        f"<i style='background:rgb({red},{green},{blue})'></i>{html.escape(name)}"
+        for name, (red, green, blue) in list(zip(regions["names"], regions["colours"], strict=True))[1:]
+    )
+    return f"<p class='n key'>{chips}</p>"
 
 
 def _rejections(rejected: list[Rejection]) -> str:
@@ -103,16 +116,26 @@ def _rejections(rejected: list[Rejection]) -> str:
         kinds.setdefault(kind_of(rejection.reason), []).append(rejection)
     rows = []
     for kind, members in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        shown = "<br>".join(
-            html.escape(r.image + (f", line {r.line}" if r.line else "") + f": {r.reason}")
-            for r in members[:EXAMPLES]
+        # the first of each photo: a missing photo rejects all of its rows alike
+        photos = {rejection.image: rejection for rejection in reversed(members)}
+        first = [photos[image] for image in sorted(photos)[:EXAMPLES]]
+        shown = "<br>".join(html.escape(_example(rejection, kind)) for rejection in first)
+        rows.append(
+            f"<tr><td class=r>{len(members):,}<td class=r>{len(photos):,}<td>{html.escape(kind)}"
+            f"<td class=n>{shown}"
         )
-        rows.append(f"<tr><td class=r>{len(members):,}<td>{html.escape(kind)}<td class=n>{shown}")
     return (
         "<h2 id=rejected>What could not be used</h2><p class=n>Rows of masks and whole photos, all listed in "
         "rejected.csv. A picture that lost a garment to a rejected row is left out as incomplete.</p>"
-        f"<table class=wide><tr><th class=r>count<th>reason<th>first examples</tr>{''.join(rows)}</table>"
+        "<div class=scroll><table class=wide><tr><th class=r>entries<th class=r>photos<th>reason"
+        f"<th>first examples</tr>{''.join(rows)}</table></div>"
     )
+
+
+def _example(rejection: Rejection, kind: str) -> str:
+    """Where a rejection is found, and its reason if it says more than its kind."""
+    place = rejection.image + (f", line {rejection.line}" if rejection.line else "")
+    return place if rejection.reason == kind else f"{place}: {rejection.reason}"
 
 
 def kind_of(reason: str) -> str:

@@ -9,23 +9,29 @@ from .checks import AT_LEAST, CHECKS, Check
 from .sheets import contact_sheet, evenly, thumbnail
 
 SHOWN, NEAREST, GROUPS, COPIES = 24, 6, 10, 3
-FACTORS = (0.5, 0.7, 0.85, 1, 1.2, 1.5, 2)
-SAME_AS = re.compile(r"shows the same as (?:the mirror image of )?(.*), which is better$", re.DOTALL)
+FACTORS = (1, 0.85, 1.2, 0.7, 1.5, 0.5, 2)  # the nearest to the threshold first
+SAME_AS = re.compile(r"near_duplicate: like (the mirror image of )?(.*), which stays: ", re.DOTALL)
 
 
 def checks_part(out: Path, lines: list[dict], left_out: list[dict], records: dict, thresholds: dict) -> str:
-    """A table of all checks, then a section for each that measured or left out something."""
-    found = {name: [line for line in left_out if reason_of(name, line)] for name in CHECKS}
-    rows = "".join(_row(check, thresholds[name], found[name]) for name, check in CHECKS.items())
-    sections = "".join(
-        _section(out, check, thresholds[name], found[name], lines, records) for name, check in CHECKS.items()
-    )
+    """A table of all checks, then a section for each with what it measured and left out."""
+    rows, sections = [], []
+    for name, check in CHECKS.items():
+        found = [line for line in left_out if reason_of(name, line)]
+        measured = {key: record["measures"].get(check.measure) for key, record in records.items()}
+        values = {key: value for key, value in measured.items() if value is not None}
+        threshold = thresholds[name]
+        if not found and any(check.finds(value, threshold) for value in values.values()):
+            # cleaning.judge had no use for it, as for a guess where a detector has looked
+            threshold = None
+        rows.append(_row(check, threshold, found))
+        sections.append(_section(out, check, threshold, found, lines, records, values))
     return (
         "<h2 id=checks>What the checks left out</h2><p class=n>Nothing is deleted: these pictures stay in "
         "target/ and are listed with their reasons in left_out.jsonl; training does not read them. To move a "
         "threshold, run the same command again with its option: no picture is made anew for it.</p>"
         "<div class=scroll><table class=wide><tr><th>check<th class=r>left out<th class=r>by this alone"
-        f"<th>a good picture has<th>option{rows}</table></div>{sections}"
+        f"<th>a good picture has<th>option now{''.join(rows)}</table></div>{''.join(sections)}"
     )
 
 
@@ -57,39 +63,33 @@ def _option(check: Check, threshold: float | None) -> str:
     return f"--threshold {check.name}={'off' if threshold is None else format(threshold, 'g')}"
 
 
-def _section(out: Path, check: Check, threshold, found: list[dict], lines: list[dict], records: dict) -> str:
+def _section(out: Path, check: Check, threshold, found: list[dict], lines, records, values: dict) -> str:
     """A check in words, its histogram, the pictures that it left out and those that it only just kept."""
-    values = {name: record["measures"].get(check.measure) for name, record in records.items()}
-    values = {name: value for name, value in values.items() if value is not None}
-    off = " This check is off." if threshold is None else ""
+    off = " It is off." if threshold is None else ""
     meaning = html.escape(check.meaning[0].upper() + check.meaning[1:])
-    part = f"<section id='{check.name}'><h3>{html.escape(check.label)}: {len(found):,} left out</h3>"
-    part += f"<p>{meaning}.{off}</p>"
+    parts = [f"<h3>{html.escape(check.label)}: {len(found):,} left out</h3><p>{meaning}.{off}</p>"]
     if values:
-        part += histogram(list(values.values()), threshold, check.direction == AT_LEAST)
-        part += _alternatives(check, threshold, values)
-    elif not found:
-        return (
-            part + "<p class=n>Nothing was measured for it.</p></section>"
-            if check.measure
-            else part + "</section>"
-        )
+        parts.append(histogram(list(values.values()), threshold, check.direction == AT_LEAST))
+        parts.append(_alternatives(check, threshold, values))
+    elif check.measure:
+        parts.append("<p class=n>It was not measured.</p>")
     if check.name == "near_duplicate":
-        return part + _duplicates(out, found, records) + "</section>"
-    part += _left_out(out, check, found, values)
-    if found and values and threshold is not None:
-        part += _only_just_kept(out, check, threshold, lines, values)
-    return part + "</section>"
+        parts.append(_duplicates(out, found, records))
+    elif found:
+        parts.append(_left_out(out, check, found, values))
+        parts.append(_only_just_kept(out, check, threshold, lines, values) if values else "")
+    return f"<section id='{check.name}'>{''.join(parts)}</section>"
 
 
 def _alternatives(check: Check, threshold: float | None, values: dict[str, float]) -> str:
-    """How many pictures would lie beyond other thresholds."""
-    told = []
+    """How many pictures would lie beyond other thresholds; of those that make no difference, the nearest."""
+    counts: dict[int, float] = {}
     for factor in FACTORS if threshold else ():
         other = float(f"{threshold * factor:.2g}") if factor != 1 else threshold
-        text = f"{sum(check.finds(value, other) for value in values.values()):,} at {other:g}"
-        told.append(f"<b>{text}</b>" if factor == 1 else text)
-    beyond = f" Left out would be {', '.join(told)}." if told else ""
+        counts.setdefault(sum(check.finds(value, other) for value in values.values()), other)
+    told = [f"{count:,} at {other:g}" for count, other in sorted(counts.items(), key=lambda item: item[1])]
+    told = [f"<b>{text}</b>" if text.endswith(f" at {threshold:g}") else text for text in told]
+    beyond = f" Left out would be {', '.join(told)}." if len(told) > 1 else ""
     return f"<p class=n>Measured on {len(values):,} pictures.{beyond}</p>"
 
 
@@ -117,25 +117,22 @@ def _only_just_kept(out: Path, check: Check, threshold: float, lines: list[dict]
 
 
 def _duplicates(out: Path, found: list[dict], records: dict[str, dict]) -> str:
-    """Each better picture, followed by those that show the same."""
-    groups: dict[str, list[dict]] = {}
+    """Each picture that stays, followed by those that show the same."""
+    groups: dict[str, list[tuple[str, dict]]] = {}
     for line in found:
-        better = SAME_AS.search(reason_of("near_duplicate", line))
-        groups.setdefault(better[1], []).append(line)
+        mirrored, better = SAME_AS.match(reason_of("near_duplicate", line)).groups()
+        groups.setdefault(better, []).append(("mirrored, left out" if mirrored else "left out", line))
     sheets = []
     for better in evenly(sorted(groups), GROUPS):
         copies = groups[better]
-        more = f" and {len(copies) - COPIES} more" if len(copies) > COPIES else ""
-        figures = [
-            (thumbnail(out / records[better]["target"]), f"the better one of {len(copies) + 1}", better)
-        ]
-        for line in copies[:COPIES]:
-            mirrored = "mirrored copy" if "mirror image" in reason_of("near_duplicate", line) else "copy"
-            figures.append((thumbnail(out / line["target"]), f"{mirrored}, left out", name_of(line)))
-        sheets.append(contact_sheet(figures) + (f"<p class=n>{more}</p>" if more else ""))
+        more = f", first {COPIES} of {len(copies)}" if len(copies) > COPIES else ""
+        figures = [(thumbnail(out / records[better]["target"]), "stays", better)]
+        for caption, line in copies[:COPIES]:
+            figures.append((thumbnail(out / line["target"]), caption + more, name_of(line)))
+        sheets.append(contact_sheet(figures))
     of_all = f": {len(sheets)} of {len(groups):,} groups" if len(sheets) < len(groups) else ""
     return (
-        f"<h4>Better picture and copies{of_all}</h4><div class=groups>{''.join(sheets)}</div>"
+        f"<h4>What stays, and its copies{of_all}</h4><div class=groups>{''.join(sheets)}</div>"
         if sheets
         else ""
     )

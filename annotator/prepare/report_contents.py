@@ -19,7 +19,7 @@ def contents_part(lines: list[dict], summary: dict) -> str:
     areas = {name: np.mean([line["areas"].get(name, 0) for line in lines]) for name in summary["regions"]}
     covers = ", ".join(f"{html.escape(name)} {area:.1%}" for name, area in areas.items())
     groups = Counter(split for split, _ in {(line["split"], line["group"]) for line in lines})
-    told = ", ".join(f"{number:,} in {split}" for split, number in sorted(groups.items()))
+    told = ", ".join(f"{groups[split]:,} in {split}" for split in summary["splits"])
     regions = (
         f"<h3>Regions: share of the pictures that show them</h3>{bars(summary['regions'], total)}"
         f"<p class=n>Mean share of a picture's area: {covers}.</p>"
@@ -38,9 +38,8 @@ def captions_part(lines: list[dict], summary: dict) -> str:
     """Where captions come from, how long they are, and some of them."""
     sources = sorted({source for line in lines for source in line["captions"]})
     texts = {source: [t for line in lines if (t := line["captions"].get(source))] for source in sources}
-    texts = {"prompt": [line["prompt"] for line in lines if line["prompt"]], **texts}
-    rows = []
-    for source, found in texts.items():
+    rows, prompts = [], [line["prompt"] for line in lines if line["prompt"]]
+    for source, found in [("prompt", prompts), *texts.items()]:
         words = [len(text.split()) for text in found] or [0]
         shown = "<br>".join(html.escape(text) for text in evenly(found, EXAMPLES))
         rows.append(
@@ -50,7 +49,7 @@ def captions_part(lines: list[dict], summary: dict) -> str:
     without = summary["pictures"]["without_prompt"]
     warning = f"<p>{without:,} pictures have no prompt.</p>" if without else ""
     return (
-        f"<h2>Captions</h2>{warning}<p class=n>The prompt is what trains: one of the sources below it.</p>"
+        f"<h2>Captions</h2>{warning}<p class=n>What trains is the prompt: one of each picture's captions.</p>"
         "<div class=scroll><table class=wide><tr><th>source<th class=r>pictures<th class=r>words, median"
         f"<th class=r>longest<th>examples{''.join(rows)}</table></div>"
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-HEIGHT, OVERLAY_HEIGHT, QUALITY = 160, 240, 80
+HEIGHT, QUALITY = 160, 75
+PAIR = 324, 270  # the largest width and height of two pictures together
+GAP = 4
 STRENGTH = 0.55  # of the map's colours over the photo
 
 
@@ -24,27 +26,32 @@ def thumbnail(path: Path, height=HEIGHT) -> bytes:
     return _jpeg(_small(path, height))
 
 
-def overlay(photo: Path, hint: Path, height=OVERLAY_HEIGHT) -> bytes:
-    """A photo, and beside it the photo under the colours of its map, as JPEG; black of the map is clear."""
-    picture = np.asarray(_small(photo, height), np.float32)
+def overlay(photo: Path, hint: Path) -> bytes:
+    """A photo, and beside or below it the photo under the colours of its map, as JPEG; black is clear."""
     with Image.open(hint) as image:
+        width, height = image.size
+        # whichever way the two are larger
+        beside = min((PAIR[0] - GAP) / (2 * width), PAIR[1] / height)
+        below = min(PAIR[0] / width, (PAIR[1] - GAP) / (2 * height))
+        axis, scale = (1, beside) if beside >= below else (0, below)
+        picture = np.asarray(_small(photo, max(1, round(height * scale))), np.float32)
         size = picture.shape[1], picture.shape[0]
         colours = np.asarray(image.convert("RGB").resize(size, Image.Resampling.NEAREST), np.float32)
     share = STRENGTH * colours.any(axis=2, keepdims=True)
     blended = picture * (1 - share) + colours * share
-    gap = np.full((size[1], 4, 3), 255, np.float32)
-    return _jpeg(Image.fromarray(np.concatenate([picture, gap, blended], axis=1).astype(np.uint8)))
+    gap = np.full((GAP, size[0], 3) if axis == 0 else (size[1], GAP, 3), 255, np.float32)
+    return _jpeg(Image.fromarray(np.concatenate([picture, gap, blended], axis=axis).astype(np.uint8)))
 
 
-def contact_sheet(figures: list[tuple[bytes, str, str]]) -> str:
-    """(JPEG bytes, caption, name of the picture) -> HTML, as many in a row as fit."""
+def contact_sheet(figures: list[tuple[bytes, str, str]], kind="small") -> str:
+    """(JPEG bytes, caption, name of the picture) -> HTML, as many in a row as fit; `kind`: a CSS class."""
     cells = [
         f'<figure title="{html.escape(name)}"><img alt="{html.escape(name)}" '
         f'src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
         f"<figcaption>{html.escape(caption)}<small>{html.escape(name)}</small></figcaption></figure>"
         for data, caption, name in figures
     ]
-    return f"<div class=sheet>{''.join(cells)}</div>"
+    return f"<div class='sheet {kind}'>{''.join(cells)}</div>"
 
 
 def _small(path: Path, height: int) -> Image.Image:
