@@ -32,6 +32,8 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     """
     raw, out, options = Path(raw), Path(out), options or PrepareOptions()
     options.check()
+    if raw.resolve() == out.resolve():
+        raise ValueError(f"{out} is the raw data itself: give another folder to write to")
     chosen = thresholds(options.thresholds)
     print(f"{raw}: reading", flush=True)
     source = open_source(raw, options)

@@ -57,7 +57,7 @@ def identity(raw: Path, source: Source) -> dict:
     table = raw / "train.csv" if (raw / "train.csv").is_file() else find_table(raw)
     return {
         "examples": len(source.examples),
-        "names": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "photo_names": hashlib.sha256(names.encode()).hexdigest()[:16],
         "table_bytes": table.stat().st_size if table else 0,
     }
 
@@ -119,9 +119,8 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
     """The pairs, once it is known what their masks are."""
     own = raw / "regions.yaml"
     if own.is_file() and options.regions is None:
-        content = yaml.safe_load(own.read_text(encoding="utf-8"))
-        pairs.names, pairs.regions_yaml = tuple(content["names"]), own.read_bytes()
-        pairs.colours = tuple(map(tuple, content["colours"]))
+        pairs.names, pairs.colours = _read_names_and_colours(own)
+        pairs.regions_yaml = own.read_bytes()
     else:
         regions = _regions(options)
         pairs.names, pairs.colours = regions.names, regions.colours
@@ -134,6 +133,18 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
         pairs.names = pairs.colours = pairs.regions_yaml = None
     pairs.examples = [replace(example, colours=pairs.colours) for example in pairs.examples]
     return pairs
+
+
+def _read_names_and_colours(path: Path):
+    """Names and (r, g, b) of the regions by id, of a training folder's regions.yaml."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        names, colours = tuple(content["names"]), tuple(tuple(map(int, rgb)) for rgb in content["colours"])
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must list names and their colours (r, g, b): {error!r}") from error
+    if len(names) != len(colours) or any(len(rgb) != 3 for rgb in colours):
+        raise ValueError(f"{path} must list as many names as colours (r, g, b), got {names} and {colours}")
+    return names, colours
 
 
 def _recognise(pairs: Pairs) -> tuple[str, str]:

@@ -4,8 +4,10 @@ import io
 import zlib
 from dataclasses import dataclass
 from itertools import count
+from multiprocessing import parent_process
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -30,6 +32,9 @@ class Job:
 
     def prepare_all(self, examples: list[Example]) -> list[tuple[list[dict], list[Rejection]]]:
         """Records and rejections of each photo, its files written."""
+        if parent_process():
+            # the other cores have processes of their own
+            cv2.setNumThreads(1)
         return [self.prepare(example) for example in examples]
 
     def prepare(self, example: Example) -> tuple[list[dict], list[Rejection]]:
