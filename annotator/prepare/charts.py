@@ -20,7 +20,8 @@ def histogram(values: list[float], threshold: float | None, at_least: bool) -> s
         low, high = min(low, threshold), max(high, threshold)
     logarithmic = values.min() > 0 and low > 0 and high > 100 * low
     place = np.log10 if logarithmic else np.asarray
-    edges = _edges(place(low), place(high), None if threshold is None else place(threshold))
+    limit = None if threshold is None else float(place(threshold))
+    edges = _edges(place(values), float(place(low)), float(place(high)), limit, at_least)
     # what lies on the threshold itself is kept
     bars = np.searchsorted(edges, place(values), side="right" if at_least else "left") - 1
     counts = np.bincount(np.clip(bars, 0, len(edges) - 2), minlength=len(edges) - 1)
@@ -28,31 +29,35 @@ def histogram(values: list[float], threshold: float | None, at_least: bool) -> s
     drawn = []
     for left, right, edge, count in zip(x[:-1], x[1:], edges[:-1], counts, strict=True):
         if count:
-            kept = threshold is None or (edge >= place(threshold) - 1e-9) == at_least
+            kept = limit is None or (edge >= limit) == at_least
             # a single picture stays visible beside thousands
             height = max(2.0, float(count) / counts.max() * HEIGHT)
             drawn.append(
                 f'<rect class={"kept" if kept else "out"} x="{left:.1f}" y="{HEIGHT - height:.1f}" '
                 f'width="{right - left - 0.8:.1f}" height="{height:.1f}"/>'
             )
-    drawn += _axis(edges, x, logarithmic)
-    if threshold is not None:
-        at = (float(place(threshold)) - edges[0]) / (edges[-1] - edges[0]) * WIDTH
+    drawn += _axis(float(edges[0]), float(edges[-1]), logarithmic)
+    if limit is not None:
+        at = (limit - edges[0]) / (edges[-1] - edges[0]) * WIDTH
         drawn.append(f'<line class=limit x1="{at:.1f}" x2="{at:.1f}" y1="-8" y2="{HEIGHT}"/>')
     return f'<svg viewBox="-12 -10 {WIDTH + 24} {HEIGHT + 32}" role=img>{"".join(drawn)}</svg>'
 
 
-def _edges(low: float, high: float, anchor: float | None):
-    """Edges of equal bars from low to high, one of them at the anchor: no bar lies on both of its sides."""
-    step = float(high - low) / BARS or 1.0
-    anchor = low if anchor is None else anchor
+def _edges(values, low: float, high: float, limit: float | None, at_least: bool):
+    """Edges of equal bars from low to high, one of them at the limit: no bar lies on both of its sides."""
+    step = (high - low) / BARS or 1.0
+    anchor = low if limit is None else limit
     first, last = math.floor((low - anchor) / step + 1e-6), math.ceil((high - anchor) / step - 1e-6)
+    below = values < anchor if at_least else values <= anchor
+    if limit is not None and below.any():
+        first = min(first, -1)
+    if not below.all():
+        last = max(last, 1)
     return anchor + step * np.arange(first, max(last, first + 1) + 1)
 
 
-def _axis(edges, x, logarithmic: bool) -> list[str]:
+def _axis(low: float, high: float, logarithmic: bool) -> list[str]:
     """The line below the bars and round numbers along it."""
-    low, high = float(edges[0]), float(edges[-1])
     if logarithmic:
         powers = range(math.floor(low), math.ceil(high) + 1)
         ticks = [math.log10(digit * 10.0**power) for power in powers for digit in (1, 3)]

@@ -92,8 +92,9 @@ def _sample(out: Path, lines: list[dict]) -> str:
     if not figures:
         return "<h2>What training sees</h2><p>Nothing: every picture was left out or rejected.</p>"
     return (
-        f"<h2>What training sees</h2><p class=n>{len(figures)} of {len(lines):,} pictures, evenly spread, with "
-        f"the colours of their maps and their prompts.</p>{_legend(out)}{contact_sheet(figures, 'pairs')}"
+        f"<h2>What training sees</h2><p class=n>{len(figures)} of {len(lines):,} pictures, evenly spread, "
+        f"with the colours of their maps and their prompts.</p>{_legend(out)}"
+        + contact_sheet(figures, "pairs")
     )
 
 
