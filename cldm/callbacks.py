@@ -27,7 +27,7 @@ class Progress(pl.Callback):
 
     def on_train_start(self, trainer, pl_module):
         self.pictures_per_step = self.options.batch_size * self.options.accumulate * trainer.world_size
-        self.first_step, self.line = trainer.global_step, StatusLine()
+        self.first_step, self.line = trainer.global_step, StatusLine(at_once=True)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step, total = trainer.global_step, self.options.max_steps

@@ -8,10 +8,14 @@ LINE_EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 class StatusLine:
-    """Writes a line over the one before on a terminal, elsewhere a new one every ten seconds."""
+    """Writes a line over the one before on a terminal, elsewhere a new one every ten seconds.
 
-    def __init__(self):
-        self.start, self.last = time.monotonic(), -math.inf
+    The first is due at once, or after that time.
+    """
+
+    def __init__(self, at_once=False):
+        self.start = time.monotonic()
+        self.last = -math.inf if at_once else self.start
         self.in_place = sys.stdout.isatty()
 
     @property
