@@ -18,6 +18,7 @@ Checks, with their thresholds (--threshold NAME=VALUE, or NAME=off):
 import argparse
 import signal
 import sys
+from pathlib import Path
 
 
 def parse_arguments():
@@ -56,6 +57,10 @@ def main():
     from annotator.prepare.options import from_arguments
 
     try:
+        for name in ("cache", "cache_config"):
+            path = getattr(arguments, name)
+            if path and not Path(path).is_file():
+                raise FileNotFoundError(f"--{name.replace('_', '-')} {path} does not exist")
         prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
         if arguments.cache:
             from cldm.cache import build_cache

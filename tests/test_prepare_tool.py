@@ -63,6 +63,7 @@ def test_the_command_does_what_the_function_does(tmp_path, run):
         (["--threshold", "blured=1"], "did you mean blurred?"),
         (["--table", "x"], "table must be one of official, "),
         (["--regions", "none.yaml"], "error: --regions none.yaml does not exist"),
+        (["--cache", "none.ckpt"], "error: --cache none.ckpt does not exist"),
         (["--hints", "x"], "invalid choice"),
     ],
 )

@@ -44,6 +44,7 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     rejected = [*source.rejected, *rejected, *spoilt]
     _add_what_may_change(out, source, records, options)
     tables.check_prompt(options.prompt, records)
+    print(f"{out}: comparing {len(records)} pictures, writing tables and report", flush=True)
     reasons = judge(records, chosen)
     lines = tables.make_lines(records, groups(records, chosen["near_duplicate"]), options)
     kept = [line for line, faults in zip(lines, reasons, strict=True) if not faults]
