@@ -168,3 +168,8 @@ def test_garments_worn_above_or_on_one_another_are_one_persons():
     neighbour = (850, 600, 1500, 2600)
     assert num_persons(coat, dress, hat, *shoes, neighbour) == [4, 2]
     assert num_persons(coat, (5000, 2000, 5100, 2300)) == [1]
+
+
+def test_a_shirt_leaves_room_for_a_head_that_nobody_annotated():
+    [crop] = crops_of(2000, 2000, [Box(500, 900, 1500, 1500, region=1)])
+    assert crop.top <= 900 - 600 / 3

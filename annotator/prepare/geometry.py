@@ -10,6 +10,7 @@ from .persons import Span, group_persons, union
 
 MULTIPLE = 64
 ROOM_ABOVE = 2  # margins: heads are mostly not annotated
+HEAD = 1 / 3  # of the highest garment's height: a head above a shirt
 SAME = 0.8  # a second crop that shares more than this with the first shows nothing new
 
 
@@ -80,11 +81,12 @@ def choose_crops(
 ) -> list[Crop]:
     """The crop of a photo (height, width) around all garments, and perhaps one around its largest person.
 
-    The garments' common box is grown by margin * its longer side, twice that upwards. In every bucket's
-    aspect the smallest box around it is taken that lies inside the photo and is not blown up; a photo too
-    small for that is blown up by max_upscale at most. Of these crops the one is chosen that keeps most of the
-    garments, then most of the grown box, then is blown up least, then shows the garments largest. Without
-    boxes it is the largest, central one. Unusable is raised for a photo too small for every bucket.
+    The garments' common box is grown by margin * its longer side, and upwards, where a head may be that
+    nobody annotates, by twice that or a third of the highest garment. In every bucket's aspect the smallest
+    box around it is taken that lies inside the photo and is not blown up; a photo too small for that is blown
+    up by max_upscale at most. Of these crops the one is chosen that keeps most of the garments, then most of
+    the grown box, then is blown up least, then shows the garments largest. Without boxes it is the largest,
+    central one. Unusable is raised for a photo too small for every bucket. Without margin nothing is grown.
 
     Args:
         boxes: what is painted, in pixels of the photo.
@@ -117,7 +119,9 @@ def _largest(height: int, width: int, bucket: tuple[int, int]) -> float:
 def _best_crop(height: int, width: int, spans: list[Span], fitting, margin: float) -> Crop:
     person, photo = union(spans), Span(0, 0, width, height)
     room = margin * max(person.width, person.height)
-    grown = person.grown(room, ROOM_ABOVE * room, room, room).within(photo)
+    highest = min(spans, key=lambda span: (span.top, -span.height))
+    above = max(ROOM_ABOVE * room, HEAD * highest.height) if margin else 0
+    grown = person.grown(room, above, room, room).within(photo)
     crops = [_crop_of(photo, person, grown, bucket) for bucket in fitting]
     area = sum(span.area for span in spans)
 
