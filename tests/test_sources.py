@@ -62,6 +62,18 @@ def test_arbitrary_pictures_are_hints_as_they_are(tmp_path, capsys):
     assert not (tmp_path / "out" / "regions.yaml").exists()
 
 
+def test_people_beside_pictures_as_hints_are_nobody_unlabelled(tmp_path, capsys):
+    raw = write_pairs(tmp_path / "raw", {"edges": photo(SHAPE, 3)})
+    person = np.full((*SHAPE, 3), (40, 60, 200), np.uint8)
+    person[20:40, 60:80] = 224, 172, 140
+    Image.fromarray(person).save(raw / "images" / "edges.png")
+    (raw / "images" / "edges.jpg").unlink()
+    prepare_folder(raw, tmp_path / "out", options(thresholds=("tiny=0",)))
+    assert "If tiny does not suit them, run again with --threshold tiny=off" in capsys.readouterr().out
+    summary = prepare_folder(raw, tmp_path / "out", options(thresholds=()))
+    assert summary["pictures"]["kept"] == 1, summary["left_out_by"]
+
+
 def test_the_first_mask_that_shows_something_decides_and_others_are_rejected(tmp_path, capsys):
     masks = {"a": np.zeros((*SHAPE, 3), np.uint8), "b": in_colours(some_ids()), "c": photo(SHAPE)}
     raw = write_pairs(tmp_path / "raw", masks | {"d": np.full(SHAPE, 99, np.uint8)})

@@ -4,16 +4,18 @@ from .checks import CHECKS, Check, thresholds
 from .duplicates import distance_between, find_duplicates
 
 __all__ = ["CHECKS", "Check", "judge", "thresholds"]
+OF_GARMENTS = "no_garment", "maybe_unlabelled_people", "unlabelled_people"
 
 
 def judge(records: list[dict], thresholds: dict[str, float | None]) -> list[list[str]]:
     """Why each record's picture should be left out, in the order of CHECKS; an empty list keeps it.
 
     Of pictures that show the same stays one that has no other fault, of the largest photo, then the sharpest,
-    then of the first name. Where no record has a garment's box, maps are pictures, and no garment is missed.
+    then of the first name. Where no record has a garment's box, maps are pictures: no garment is missed
+    there, and nobody is unlabelled.
     """
     has_boxes = any(record["boxes"] for record in records)
-    chosen = thresholds if has_boxes else thresholds | {"no_garment": None}
+    chosen = thresholds if has_boxes else thresholds | dict.fromkeys(OF_GARMENTS)
     reasons = [_own_faults(record, chosen) for record in records]
     distance = thresholds["near_duplicate"]
     if distance is None:

@@ -118,4 +118,10 @@ def print_summary(out, summary: dict) -> None:
     for title in ("left_out_by", "splits", "regions", "buckets"):
         numbers = ", ".join(f"{name} {number}" for name, number in list(summary[title].items())[:12])
         print(f"{title.replace('_', ' '):<11} {numbers or 'none'}")
+    if 2 * pictures["left_out"] > pictures["total"]:
+        check = next(iter(summary["left_out_by"]))
+        print(
+            f"warning: most pictures are left out. If {check} does not suit them, run again with "
+            f"--threshold {check}=off: that takes no time"
+        )
     print(f"look at {out}/report.html; reasons are in rejected.csv and left_out.jsonl beside it")
