@@ -1,4 +1,13 @@
-"""The faults that a prepared picture can have, and from which number on it has them."""
+"""The faults that a prepared picture can have, and from which number on it has them.
+
+The default thresholds were chosen on drawings, not on fashion photos: look at the report's contact sheets.
+They let clean paper dolls of 128 and 512 px pass, flat or patterned. In those of 512 px they find a blur of
+sigma 4, a mean darkened below 20, a picture washed out to luma 178 and above, grey copies and those tinted by
+a factor for each channel, and JPEG quality 10 saved again with 95: tests/test_cleaning.py holds them to it.
+
+Not found are motion blur, overexposure that leaves dark hair dark, sepia with clipped highlights, and JPEG
+blocks that were shrunk away or lie in busy texture.
+"""
 
 import difflib
 import math
@@ -75,7 +84,7 @@ ALL = [
         "too_dark",
         "Too dark",
         "brightness",
-        60,
+        65,
         AT_LEAST,
         "brightest parts {} of 255",
         "even what is brightest is dark: black clothes alone do not count",
@@ -111,7 +120,7 @@ ALL = [
         "jpeg_blocks",
         "JPEG blocks",
         "blockiness",
-        2.0,
+        1.9,
         AT_MOST,
         "blockiness {}",
         "JPEG's blocks can be seen, whatever quality it was saved with last",
