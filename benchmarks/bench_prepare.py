@@ -4,8 +4,8 @@
     python benchmarks/bench_prepare.py data/raw                  # some minutes
 
 The straightforward way (straightforward.py) decodes all masks and the photo at full size for every item in
-every epoch. Ours prepares a photo once, checks and measures included, and loads two small files in every epoch.
-Each way runs in a process of its own with one thread, in turns.
+every epoch. Ours prepares a photo once, checks and measures included, and loads two small files in every
+epoch. Each way runs in a process of its own with one thread, in turns.
 """
 
 import argparse
@@ -85,78 +85,6 @@ def measure(way: str, raw: Path, out: Path) -> None:
         for index, item in enumerate(dataset.data):
             clock.run(item["photo"], dataset.__getitem__, index)
     clock.report()
-
-
-def run(self, name: str, function, *arguments):
-        start = time.process_time()
-        result = function(*arguments)
-        self.seconds[name] = time.process_time() - start
-        return result
-
-    @staticmethod
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-    def report(self) -> None:
-        total = time.process_time()
-        print(json.dumps(dict(seconds=self.seconds, total=total, before=self.before, peak=self.peak())))
-
-
-def measure(way: str, raw: Path, out: Path) -> None:
-    """Run one way here on all photos of a raw folder, and print what it took."""
-    if way == "straightforward":
-        import cv2
-        from raw_rows import read_rows
-        from straightforward import straightforward_item
-
-        cv2.setNumThreads(1)
-        rows, clock = read_rows(raw / "train.csv"), Clock()
-        for image, own in rows.items():
-            clock.run(image, straightforward_item, raw / "train" / image, own)
-    elif way == "prepare":
-        import imagehash
-        from PIL import Image
-
-        from annotator.prepare import PrepareOptions, prepare_folder
-        from annotator.prepare.checks import CHECKS
-        from annotator.prepare.work import Job
-
-        # or the first photo pays for what this imports
-        imagehash.phash(Image.new("L", (32, 32)))
-        clock, prepare = Clock(), Job.prepare
-        Job.prepare = lambda job, example: clock.run(example.photo.name, prepare, job, example)
-        # nothing left out, so that all can be loaded
-        options = PrepareOptions(workers=1, thresholds=tuple(f"{name}=off" for name in CHECKS))
-        prepare_folder(raw, out, options)
-    else:
-        import cv2
-
-        from tutorial_dataset import MyDataset
-
-        cv2.setNumThreads(1)
-        dataset = MyDataset(out)
-        clock = Clock()
-        for index, item in enumerate(dataset.data):
-            clock.run(item["photo"], dataset.__getitem__, index)
-    clock.report()
-
-
-def make_sample(raw: Path, folder: Path, num: int) -> dict[str, float]:
-    """A raw folder of some photos of another that have no fault; megapixels by image."""
-    from straightforward import read_rows
-
-    faulty = {line.split(",")[0] for line in (raw / "faults.csv").read_text().splitlines()[1:]}
-    lines = (raw / "train.csv").read_text().splitlines()
-    rows = {image: own for image, own in read_rows(raw / "train.csv").items() if image not in faulty}
-    images = sorted(rows)
-    chosen = {images[i] for i in np.random.default_rng(0).permutation(len(images))[:num]}
-    (folder / "train").mkdir(parents=True)
-    for image in chosen:
-        (folder / "train" / image).symlink_to((raw / "train" / image).resolve())
-    kept = [line for line in lines[1:] if line.split(",", 1)[0] in chosen]
-    (folder / "train.csv").write_text("\n".join([lines[0], *kept]) + "\n")
-    (folder / "label_descriptions.json").symlink_to((raw / "label_descriptions.json").resolve())
-    return {image: int(rows[image][0][2]) * int(rows[image][0][3]) / 1e6 for image in chosen}
 
 
 def run(way: str, raw: Path, out: Path) -> dict:

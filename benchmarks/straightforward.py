@@ -1,7 +1,7 @@
 """The baseline: what a training item cost in the fashion project that this one follows.
 
-Every mask of the photo is decoded at its full size by a loop over its runs, resized to 512 x 512, and combined by
-sums; the photo is decoded at its full size and resized. All of it for every item in every epoch.
+Every mask of the photo is decoded at its full size by a loop over its runs, resized to 512 x 512, and
+combined by sums; the photo is decoded at its full size and resized. All of it for every item in every epoch.
 """
 
 from pathlib import Path
