@@ -14,7 +14,7 @@ from .cleaning import judge, thresholds
 from .duplicates import groups
 from .example import Example, Source
 from .imagefolder import write_imagefolder
-from .journal import CHUNK, Journal, open_folder
+from .journal import CHUNK, FORMAT, Journal, open_folder
 from .options import PrepareOptions
 from .people import detect_unlabelled
 from .report import write_report
@@ -67,7 +67,7 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
 def _settings(source: Source, options: PrepareOptions, identity: dict) -> dict:
     """What the files depend on, as settings.json holds it."""
     regions = sha256(source.regions_yaml).hexdigest()[:16] if source.regions_yaml else "none, pictures"
-    return {**options.of_files(), "regions": regions, **identity}
+    return {"format": FORMAT, **options.of_files(), "regions": regions, **identity}
 
 
 def _do_chunks(job: Job, source: Source) -> tuple[list[dict], list[Rejection]]:
