@@ -84,9 +84,7 @@ def main():
     sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in sizes_of(dataset).items())
     print(f"sizes (height x width): {sizes or 'the lines do not say'}")
     if max(item["hint"].max() for item in items) < 0.1:
-        print(
-            "the maps are nearly black: do they hold region ids? tool_prepare_data.py gives them colours"
-        )
+        print("the maps are nearly black: do they hold region ids? tool_prepare_data.py gives them colours")
     print(f"{len(dataset)} items; drew {len(items)} to {arguments.out}")
     print(f"the first: jpg {items[0]['jpg'].shape}, hint {items[0]['hint'].shape}, txt {items[0]['txt']!r}")
 
