@@ -5,6 +5,8 @@ from pathlib import Path
 
 from annotator.parallel import num_cores
 
+from .people import person_label
+
 MULTIPLE = 64
 HINTS = ("auto", "regions", "picture")
 
@@ -70,6 +72,8 @@ class PrepareOptions:
                 raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
         if self.regions is not None and not Path(self.regions).is_file():
             raise FileNotFoundError(f"--regions {self.regions} does not exist")
+        if self.person_detector is not None:
+            person_label(self.person_detector)
 
     def of_files(self) -> dict:
         """The choices that decide what is in the files."""

@@ -35,17 +35,8 @@ class PersonDetector:
 
     @classmethod
     def load(cls, folder, device: str = "cpu"):
-        """The detector of a local folder; FileNotFoundError and ValueError say what it lacks."""
-        folder = Path(folder)
-        weights_file(folder)
-        for name in ("config.json", "preprocessor_config.json"):
-            if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder} has no {name}: {WANTED}")
-        labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
-        people = [int(number) for number, label in labels.items() if label.lower() == "person"]
-        if not people:
-            listed = ", ".join(list(labels.values())[:10]) or "none"
-            raise ValueError(f"{folder} knows no label person, its labels are {listed}: {WANTED}")
+        """The detector of a folder, with person_label's errors; `auto` is a GPU where there is one."""
+        person = person_label(folder)
         import torch
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
@@ -53,7 +44,7 @@ class PersonDetector:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         model = AutoModelForObjectDetection.from_pretrained(folder, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-        return cls(model.eval().to(device), processor, people[0], device)
+        return cls(model.eval().to(device), processor, person, device)
 
     def detect(self, images: list) -> list:
         """The people in each of some pictures uint8 (h, w, 3), RGB: float32 (n, 5).
@@ -75,8 +66,28 @@ class PersonDetector:
         return people
 
 
+def person_label(folder) -> int:
+    """The number of the label `person` of a detector, read without loading it.
+
+    Raises FileNotFoundError for a folder that lacks a file, ValueError for a detector of other things.
+    """
+    folder = Path(folder)
+    weights_file(folder)
+    for name in ("config.json", "preprocessor_config.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}: {WANTED}")
+    labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
+    people = [int(number) for number, label in labels.items() if label.lower() == "person"]
+    if not people:
+        listed = ", ".join(list(labels.values())[:10]) or "none"
+        raise ValueError(f"{folder} knows no label person, its labels are {listed}: {WANTED}")
+    return people[0]
+
+
 def weights_file(folder: Path) -> Path:
     """The file of weights in a detector's folder; FileNotFoundError says what is wanted if there is none."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: {WANTED}")
     for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"):
         if (folder / name).is_file():
             return folder / name
@@ -127,7 +138,7 @@ def _search(out, records: list[dict], detector) -> list:
     for _, same_size in groupby(records, key=lambda record: record["size"]):
         targets = [Path(out) / record["target"] for record in same_size]
         for start in range(0, len(targets), BATCH):
-            images = [np.asarray(Image.open(path).convert("RGB")) for path in targets[start : start + BATCH]]
+            images = [np.array(Image.open(path).convert("RGB")) for path in targets[start : start + BATCH]]
             people += detector.detect(images)
     return people
 
