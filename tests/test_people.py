@@ -130,7 +130,7 @@ def test_new_garments_need_no_new_search(prepared, fake):
 
 
 def test_a_detector_in_a_folder_finds_people_in_pixels(yolos):
-    detector = PersonDetector.load(yolos)
+    detector = PersonDetector.load(yolos, "auto")
     images = [np.random.default_rng(i).integers(0, 256, (96, 64, 3), np.uint8) for i in range(3)]
     found = detector.detect(images)
     assert [rows.shape[1] for rows in found] == [5] * 3 and all(len(rows) for rows in found)

@@ -31,17 +31,17 @@ class PersonDetector:
     model: Any
     processor: Any
     person: int
-    device: str
+    device: Any
 
     @classmethod
     def load(cls, folder, device: str = "cpu"):
-        """The detector of a folder, with person_label's errors; `auto` is a GPU where there is one."""
+        """The detector of a folder, with person_label's errors; `auto` is an accelerator or the CPU."""
         person = person_label(folder)
         import torch
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
         model = AutoModelForObjectDetection.from_pretrained(folder, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
         return cls(model.eval().to(device), processor, person, device)
