@@ -4,14 +4,12 @@ import json
 
 import cv2
 import numpy as np
-import torch
 from omegaconf import OmegaConf
 
 from annotator.imaterialist import REGIONS_FILE
 from cldm.hint import HintEncoder
-from cldm.model import create_model
 from ldm.checkpoint import write_state_dict
-from small import small_config
+from small import small_config, small_model
 
 ENCODER = HintEncoder.from_file(REGIONS_FILE)
 WIDE, TALL = (64, 64), (128, 64)
@@ -20,8 +18,8 @@ WIDE, TALL = (64, 64), (128, 64)
 def write_base(folder):
     """small.yaml and ini.safetensors, as the options `model` and `base` take them."""
     OmegaConf.save(OmegaConf.create(dict(model=small_config())), folder / "small.yaml")
-    torch.manual_seed(0)
-    write_state_dict(create_model(folder / "small.yaml").state_dict(), folder / "ini.safetensors")
+    # a U-Net whose output layer is zero would give the control branch no gradient
+    write_state_dict(small_model(zeros=False).state_dict(), folder / "ini.safetensors")
     return folder
 
 

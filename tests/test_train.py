@@ -13,26 +13,19 @@ from omegaconf import OmegaConf
 
 from annotator.imaterialist import REGIONS_FILE
 from cldm.hint import HintEncoder
-from cldm.model import create_model
 from cldm.options import TrainOptions
 from cldm.train import train
-from ldm.checkpoint import read_metadata, read_state_dict, write_state_dict
-from small import small_config
+from ldm.checkpoint import read_metadata, read_state_dict
+from small_data import write_base
 from tutorial_dataset import MyDataset
 
 ENCODER = HintEncoder.from_file(REGIONS_FILE)
-LOGS = {"metrics_until_000003.csv", "metrics.csv"}
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A yaml and weights of the small model, as --model and --base take them."""
-    folder = tmp_path_factory.mktemp("base")
-    OmegaConf.save(OmegaConf.create(dict(model=small_config())), folder / "small.yaml")
-    torch.manual_seed(0)
-    model = create_model(folder / "small.yaml")
-    write_state_dict(model.state_dict(), folder / "ini.safetensors")
-    return folder
+    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +44,12 @@ def data(tmp_path_factory):
         lines.append(dict(source=f"{i}_map.png", target=f"{i}.png", prompt=prompt, split=split))
     (folder / "prompt.json").write_text("\n".join(json.dumps(line) for line in lines))
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole(base, data, tmp_path_factory):
+    """The branch after a run that nothing stopped."""
+    return trained(options(base, data, tmp_path_factory.mktemp("whole")), data)
 
 
 def options(base, data, run, **changes):
@@ -80,16 +79,14 @@ def trained(options, data, judge=None):
     return read_state_dict(f"{options.run}/control.safetensors")
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(base, data, tmp_path):
-    whole = trained(options(base, data, tmp_path / "whole"), data)
-    trained(options(base, data, tmp_path / "halves", max_steps=3), data)
-    halves = trained(options(base, data, tmp_path / "halves"), data)
-    assert {p.name for p in (tmp_path / "halves" / "log").iterdir()} >= {
-        "metrics_until_000003.csv",
-        "metrics.csv",
-    }
-    assert whole.keys() == halves.keys()
-    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(base, data, tmp_path, stop, whole):
+    trained(options(base, data, tmp_path, max_steps=stop), data)
+    parts = trained(options(base, data, tmp_path), data)
+    logs = {f"metrics_until_{stop:06}.csv", "metrics.csv"}
+    assert {path.name for path in (tmp_path / "log").iterdir()} >= logs
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_a_run_leaves_curve_report_checkpoints_and_options(base, data, tmp_path):
