@@ -40,7 +40,7 @@ class CachedItems(Dataset):
         self.files = [shard["file"] for shard in shards]
         if gone := [file for file in self.files if not (self.cache / file).exists()]:
             self._refuse(f"lacks {len(gone)} of its files, {first(gone)}")
-        kinds = ("text", "moments", "mirrored")[: 2 + mirrored]
+        kinds = ("moments", "text", "mirrored")[: 2 + mirrored]
         self.places = {kind: self._find(kind, shards) for kind in kinds}
         self.sizes = [tuple(shards[shard]["size"]) for shard, _ in self.places["moments"]]
         self._open = {}

@@ -12,7 +12,9 @@ def posterior_of(model, batch, key, num=None):
     From its "moments" (b, 2 c, h, w) where it brings them, else of its images (b, H, W, 3) under `key`.
     """
     if "moments" in batch:
-        return DiagonalGaussianDistribution(batch["moments"][:num].to(model.device))
+        # the layout that encoding gives them, so that the U-Net rounds as it does without a cache
+        moments = batch["moments"][:num].to(model.device, memory_format=torch.channels_last)
+        return DiagonalGaussianDistribution(moments)
     images = rearrange(batch[key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
     return model.encode_first_stage(images)
 
