@@ -68,8 +68,8 @@ def plan(num_photos: int, seed: int) -> list[Shot]:
         rng = np.random.default_rng([seed, index])
         image = hashlib.md5(f"{seed} {index}".encode()).hexdigest() + ".jpg"
         if kind in faults.COPIES:
-            # each original is copied once, so that one of the two must stay
-            original = next(s for s in shots if s.kind == "good" and s.height * s.width < 6e6)
+            # each original is copied once, so that one of the two must stay; no copy is too small to be used
+            original = next(s for s in shots if s.kind == "good" and 0.9e6 < s.height * s.width < 6e6)
             shots.remove(original)
             shots.append(Shot(original.image, original.scene, original.height, original.width, "original"))
             shots.append(Shot(image, original.scene, original.height, original.width, kind, original.image))
@@ -111,10 +111,10 @@ def compose(rng, shot: Shot, seed: int) -> scenes.Scene:
             scenes.add_person(pixels, rng, seed, 4 * shot.scene + number, room, share)
             for number, room in enumerate(ends)
         ]
-        if shot.scene == 1:
+        if shot.scene == 4:
             persons[0] += scenes.add_details(pixels, rng, persons[0], 58, scenes.RIVET)
             persons[0] += scenes.add_details(pixels, rng, persons[0], MOST_ROWS - sum(map(len, persons)))
-        elif rng.random() < 0.3:
+        elif rng.random() < 0.4:
             persons[0] += scenes.add_details(pixels, rng, persons[0], int(rng.integers(1, 5)))
     scenes.add_grain(pixels, rng)
     return scenes.Scene(pixels, persons)

@@ -147,7 +147,9 @@ class Outcome:
             allowed = {"near_duplicate"} if image in self.originals else set()
             if kind in ROW_FAULTS:
                 spoilt = next(int(line) for name, line, *_ in self.faults if name == image)
-                allowed = {"incomplete"} if self.category(spoilt) in (None, *PAINTED) else set()
+                # it may have been the only garment
+                lacks = self.category(spoilt) in (None, *PAINTED)
+                allowed = {"incomplete", "no_garment"} if lacks else set()
             elif kind in LOOKS or kind in FILE_FAULTS:
                 continue
             for check in self.reasons(image) - allowed:
