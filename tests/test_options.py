@@ -24,6 +24,8 @@ def test_an_unknown_option_names_the_nearest():
         ("seed=-1", "seed must be between"),
         ("run=", "run must not be empty"),
         ("run=[", "is no yaml"),
+        ("flip=perhaps", "flip"),
+        ("cached=training/cache", "cached"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(override, message):
@@ -44,4 +46,6 @@ def test_nothing_behind_the_equals_sign_is_the_empty_text():
 
 def test_presets_hold_known_options_only():
     assert parse_options(["models/train_tiny.yaml"], []).model == "models/cldm_tiny.yaml"
-    assert parse_options(["models/train_sd15.yaml"], ["accumulate=8"]).accumulate == 8
+    photos = parse_options(["models/train_sd15.yaml"], ["accumulate=8", "cached=false"])
+    assert photos.accumulate == 8 and photos.flip and not photos.cached
+    assert parse_options([], []).cached and not parse_options([], []).flip
