@@ -2,7 +2,7 @@
 
 python tool_prepare_data.py data/dolls training/dolls --size 128     # a minute on a CPU
 python tool_prepare_data.py data/imaterialist training/fashion       # Kaggle's iMaterialist (Fashion) 2019
-python tool_prepare_data.py data/imaterialist training/fashion --threshold grey=off --cache CHECKPOINT
+python tool_prepare_data.py data/imaterialist training/fashion --threshold greyscale=off --cache CHECKPOINT
 
 RAW is one of these:
 {kinds}

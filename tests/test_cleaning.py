@@ -74,7 +74,7 @@ def test_slight_wear_is_no_fault(plant):
     ("measures", "reason"),
     [
         ({"edge_width": 5.14}, "blurred: edges 5.14 px wide, wanted at most 2"),
-        ({"upscale": 1.7}, "tiny: blown up 1.7 times, wanted at most 1.5"),
+        ({"upscale": 1.7}, "tiny: blown up 1.7 times, wanted at most 1.25"),
         ({"brightness": 31}, "too_dark: brightest parts 31 of 255, wanted at least 65"),
         ({"darkness": 201}, "too_bright: darkest parts 201 of 255, wanted at most 170"),
         ({"colour": 0.5}, "greyscale: colour 0.5, wanted at least 4"),

@@ -75,7 +75,7 @@ ALL = [
         "tiny",
         "Tiny",
         "upscale",
-        1.5,
+        1.25,
         AT_MOST,
         "blown up {} times",
         "had to be blown up to fill its bucket",
