@@ -36,7 +36,8 @@ def texture(seed, size=512):
 
 def numbers(pixels, boxes=(), scale=1.0, quality=95, decoded_scale=1):
     """What is measured of a picture cut from a JPEG."""
-    photo = SimpleNamespace(jpeg_quality=quality, decoded_scale=decoded_scale)
+    small = cv2.resize(pixels, (128, 128), interpolation=cv2.INTER_AREA)
+    photo = SimpleNamespace(jpeg_quality=quality, decoded_scale=decoded_scale, small=lambda: small)
     return measure(pixels, list(boxes), photo, SimpleNamespace(scale=scale))
 
 

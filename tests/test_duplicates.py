@@ -40,6 +40,12 @@ def test_of_pictures_cropped_by_two_percent_nearly_all_are_found(dolls):
     assert sum(a == b for a, b in zip(numbers[:40], numbers[40:], strict=True)) >= 36
 
 
+def test_a_copy_with_another_crop_is_found_by_its_photo(dolls):
+    first, other = dolls[:2]
+    copy = dict(other, measures=other["measures"] | {"photo": first["measures"]["photo"]})
+    assert groups([first, copy]) == [0, 0] and find_duplicates([first, copy], [0, 1]) == {1: 0}
+
+
 def test_different_dolls_are_not_one(dolls):
     assert groups(dolls, 12) == list(range(100))
 
@@ -91,6 +97,7 @@ def test_a_chain_of_copies_keeps_what_is_unlike_the_one_that_stays(dolls):
     for step, one in enumerate(chain):
         hashed = int(one["measures"]["phash"], 16) ^ ((1 << 5 * step) - 1)
         one["measures"] = one["measures"] | {"phash": f"{hashed:016x}", "phash_mirrored": "0" * 16}
+        one["measures"]["photo"] = one["measures"]
     assert len(set(groups(chain))) == 1
     assert find_duplicates(chain, [0, 1, 2]) == {1: 0}
     assert find_duplicates(chain, [1, 0, 2]) == {0: 1, 2: 1}

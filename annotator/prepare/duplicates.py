@@ -3,6 +3,7 @@
 import base64
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -14,32 +15,34 @@ DISTANCE = 6
 MEAN_LUMA, MAX_LUMA, MAX_CHROMA = 4, 48, 24
 # `colour` of annotator.prepare.measures above which chroma tells pictures apart
 GREY = 4.0
+# whole photos show people smaller than crops do, so that copies must be more alike, and are
+OF_PHOTOS = 0.5
 BLOCK = 1024
 PAIRS_AT_ONCE = 1 << 14
 
 
 @dataclass
 class Fingerprints:
-    """What tells pictures apart, for n records: hashes uint64 (n,), thumbnails int16, colourful bool (n,).
+    """What tells n pictures apart: hashes uint64 (n,), thumbnails int16, colourful bool (n,).
 
     Index 1 of `hashes` and of the thumbnails is the mirror image's: (2, n), (2, n, 256), (2, n, 128).
+    The limits of the thumbnails' differences are multiplied by `tolerance`.
     """
 
     hashes: np.ndarray
     luma: np.ndarray
     chroma: np.ndarray
     colourful: np.ndarray
+    tolerance: float
 
     @classmethod
-    def of(cls, records: list[dict]):
-        measures = [record["measures"] for record in records]
-        hashes = [[int(m[key], 16) for m in measures] for key in ("phash", "phash_mirrored")]
-        luma = _decode([m["thumbnail"] for m in measures], (16, 16, 1))
+    def of(cls, prints: list[dict], colourful, tolerance: float = 1.0):
+        hashes = [[int(p[key], 16) for p in prints] for key in ("phash", "phash_mirrored")]
+        luma = _decode([p["thumbnail"] for p in prints], (16, 16, 1))
         # a copy may be brighter or darker throughout
         luma -= luma.mean(axis=2, keepdims=True).round().astype(np.int16)
-        chroma = _decode([m["thumbnail_chroma"] for m in measures], (8, 8, 2))
-        colourful = np.array([m["colour"] > GREY for m in measures])
-        return cls(np.array(hashes, np.uint64), luma, chroma, colourful)
+        chroma = _decode([p["thumbnail_chroma"] for p in prints], (8, 8, 2))
+        return cls(np.array(hashes, np.uint64), luma, chroma, colourful, tolerance)
 
     def same(self, first, second, distance: int):
         """Which pictures show the same, directly or mirrored: bool (n,), for two arrays of indices (n,)."""
@@ -50,10 +53,21 @@ class Fingerprints:
     def _same(self, first, second, side: int, distance: int):
         same = np.bitwise_count(self.hashes[0, first] ^ self.hashes[side, second]) <= distance
         luma = np.abs(self.luma[0, first] - self.luma[side, second])
-        same &= (luma.mean(axis=-1) <= MEAN_LUMA) & (luma.max(axis=-1) <= MAX_LUMA)
+        same &= luma.mean(axis=-1) <= self.tolerance * MEAN_LUMA
+        same &= luma.max(axis=-1) <= self.tolerance * MAX_LUMA
         chroma = np.abs(self.chroma[0, first] - self.chroma[side, second]).max(axis=-1)
         # a grey copy has lost the colours that would tell it apart
-        return same & ((chroma <= MAX_CHROMA) | ~(self.colourful[first] & self.colourful[second]))
+        return same & (
+            (chroma <= self.tolerance * MAX_CHROMA) | ~(self.colourful[first] & self.colourful[second])
+        )
+
+
+def fingerprints(records: list[dict]) -> list[Fingerprints]:
+    """Those of the pictures, and those of the whole photos."""
+    measures = [record["measures"] for record in records]
+    colourful = np.array([m["colour"] > GREY for m in measures])
+    photos = [m["photo"] for m in measures]
+    return [Fingerprints.of(measures, colourful), Fingerprints.of(photos, colourful, OF_PHOTOS)]
 
 
 def _decode(texts: list[str], shape) -> np.ndarray:
@@ -94,7 +108,7 @@ def groups(records: list[dict], distance: float | None = None) -> list[int]:
     """
     order = sorted(range(len(records)), key=lambda index: records[index]["name"])
     ordered = [records[index] for index in order]
-    clusters = _look_alike(Fingerprints.of(ordered), distance)
+    clusters = _look_alike(fingerprints(ordered), distance)
     first_of: dict[str, int] = {}
     photos = [first_of.setdefault(record["photo"], index) for index, record in enumerate(ordered)]
     clusters.join(np.arange(len(ordered)), np.array(photos, np.int64))
@@ -111,8 +125,8 @@ def find_duplicates(records: list[dict], worth: list, distance: float | None = N
     nothing goes because it looks like something that went. Pictures of one photo are never duplicates.
     """
     order = sorted(range(len(records)), key=lambda index: records[index]["name"])
-    prints = Fingerprints.of([records[index] for index in order])
-    roots = _look_alike(prints, distance).roots()
+    views = fingerprints([records[index] for index in order])
+    roots = _look_alike(views, distance).roots()
     members: dict[int, list[int]] = {}
     for index, root in enumerate(roots.tolist()):
         members.setdefault(root, []).append(index)
@@ -121,7 +135,8 @@ def find_duplicates(records: list[dict], worth: list, distance: float | None = N
         left = np.array(sorted(cluster, key=lambda index: worth[order[index]]))
         while len(left) > 1:
             kept, rest = order[left[0]], left[1:]
-            same = prints.same(np.full_like(rest, left[0]), rest, _or_default(distance))
+            first = np.full_like(rest, left[0])
+            same = np.any([view.same(first, rest, _or_default(distance)) for view in views], axis=0)
             same &= [records[order[index]]["photo"] != records[kept]["photo"] for index in rest]
             kept_for |= {order[index]: kept for index in rest[same]}
             left = rest[~same]
@@ -132,12 +147,12 @@ def _or_default(distance: float | None) -> float:
     return DISTANCE if distance is None else distance
 
 
-def _look_alike(prints: Fingerprints, distance: float | None) -> Clusters:
-    """Clusters of pictures that show the same, found by comparing the hashes of all pairs block by block."""
+def _look_alike(views: list[Fingerprints], distance: float | None) -> Clusters:
+    """Clusters of records that any view shows to be the same, all pairs' hashes compared block by block."""
     distance = _or_default(distance)
-    num = prints.hashes.shape[1]
+    num = views[0].hashes.shape[1]
     clusters = Clusters(num)
-    for top in range(0, num, BLOCK):
+    for prints, top in product(views, range(0, num, BLOCK)):
         rows = prints.hashes[0, top : top + BLOCK, None]
         for left in range(top, num, BLOCK):
             columns = prints.hashes[:, None, left : left + BLOCK]
@@ -162,8 +177,12 @@ def _join_confirmed(clusters: Clusters, prints: Fingerprints, first, second, dis
 
 
 def distance_between(one: dict, other: dict) -> tuple[int, bool]:
-    """In how many bits the hashes of two records differ, and whether that is so of mirror images."""
+    """In how many bits the hashes of two pictures or of their photos differ, and whether of mirror images."""
     first, second = sorted((one, other), key=lambda record: record["name"])
-    hashes = [int(second["measures"][key], 16) for key in ("phash", "phash_mirrored")]
-    direct, mirrored = ((int(first["measures"]["phash"], 16) ^ h).bit_count() for h in hashes)
-    return min(direct, mirrored), mirrored < direct
+    pairs = [(first["measures"], second["measures"])]
+    pairs += [(first["measures"]["photo"], second["measures"]["photo"])]
+    return min(
+        ((int(a["phash"], 16) ^ int(b[key], 16)).bit_count(), key == "phash_mirrored")
+        for a, b in pairs
+        for key in ("phash", "phash_mirrored")
+    )

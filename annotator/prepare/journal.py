@@ -10,7 +10,7 @@ from annotator.imaterialist import Rejection
 from .example import Example
 
 CHUNK = 32
-FORMAT = 1  # of the records; another one is another folder, so that measures of two kinds never mix
+FORMAT = 2  # of the records; another one is another folder, so that measures of two kinds never mix
 FOLDERS = ("source", "target", ".prepare")
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 FINE, COARSE = 1.0, 3.0
 NO_EDGES = 20.0
 SMALL_SIDE = 128
+YCRCB = cv2.COLOR_RGB2YCrCb
 # luma, Cr, Cb between which skin of all tones lies, with wood, sand and brass
 SKIN_FROM, SKIN_TO = (50, 138, 80), (255, 173, 122)
 THUMBNAIL = 16
@@ -22,7 +23,7 @@ def measure(pixels, boxes, photo, crop) -> dict:
     Args:
         pixels: the crop uint8 (h, w, 3), RGB.
         boxes: the garments' boxes (example.Box) in the crop's pixels.
-        photo: has `jpeg_quality`, None if not a JPEG, and `decoded_scale`, 1 if decoded in its own size.
+        photo: photo.Photo of which the crop was cut.
         crop: has `scale`, the photo's pixels per pixel of the crop.
     Returns:
         edge_width: Gaussian sigma in pixels of the strongest edges around the garments; 20 if there are none.
@@ -38,10 +39,12 @@ def measure(pixels, boxes, photo, crop) -> dict:
             there are no boxes.
         phash, phash_mirrored: perceptual hash of the picture and of its mirror image, 16 hex digits.
         thumbnail: luma uint8 (16, 16), base64. thumbnail_chroma: Cr and Cb uint8 (8, 8, 2), base64.
+        photo: the same four of the whole photo, of which a smaller copy may have another crop.
     """
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(pixels, _small_size(pixels), interpolation=cv2.INTER_AREA)
-    small = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)
+    small = cv2.cvtColor(small, YCRCB)
+    whole = photo.small()
     garments = _clip(boxes, luma.shape)
     darkest, brightest = _percentiles(luma, (2, 98))
     mean = float(luma.mean(dtype=np.float64))
@@ -56,6 +59,7 @@ def measure(pixels, boxes, photo, crop) -> dict:
         "garment_share": round(float(_covered(garments, luma.shape).mean()), 4),
         "skin_outside": round(skin_outside(small, garments, luma.shape), 4) if garments else None,
         **_fingerprints(luma, small),
+        "photo": _fingerprints(cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY), cv2.cvtColor(whole, YCRCB)),
     }
 
 

@@ -15,6 +15,7 @@ from .orientation import DAMAGE, TURNS, Turn, orientation_of
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 OVERSAMPLING = 1.5  # less of it shows: more than what a JPEG of quality 95 loses
 REDUCTIONS = (8, 4, 2)
+SMALL = 128
 END_OF_JPEG = b"\xff\xd9"
 # of ITU-T T.81, annex K.1, which most encoders scale by their quality
 LUMA_TABLE = np.fromstring(
@@ -64,6 +65,12 @@ class Photo:
         box = self.turn.stored_box(crop.to_list(), height, width)
         box = tuple(side / self.decoded_scale for side in box)
         pixels = image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0)
+        return self.turn.upright(np.asarray(pixels))
+
+    def small(self) -> np.ndarray:
+        """The whole photo as it was decoded for the last crop, squeezed to RGB uint8 (SMALL, SMALL, 3)."""
+        [(image, _)] = self._decoded.values()
+        pixels = image.resize((SMALL, SMALL), Image.Resampling.BILINEAR, reducing_gap=2.0)
         return self.turn.upright(np.asarray(pixels))
 
     def encode(self, crop: Crop, pixels) -> bytes:
