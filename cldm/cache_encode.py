@@ -36,8 +36,9 @@ def encode_shards(folder, shards: list[Shard], checkpoint, config, dtype, batch_
     data = ShardData(folder, shards, batch_size)
     try:
         trainer.predict(Encoding(checkpoint, config), data, return_predictions=False)
-    except torch.multiprocessing.ProcessRaisedException as error:  # holds the whole traceback of a process
-        raise ValueError(str(error).strip().splitlines()[-1]) from error
+    except (ValueError, torch.multiprocessing.ProcessRaisedException) as error:
+        # from another process comes its whole traceback, and the message last
+        raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
     trainer.strategy.barrier()
 
 
