@@ -33,7 +33,7 @@ HEADER = "ImageId,EncodedPixels,Height,Width,ClassId"
 SIZES = [(0.19, 0.19, 0.05), (0.5, 1, 0.13), (1, 3, 0.42), (3, 6, 0.2), (6, 12, 0.12), (12, 24, 0.07)]
 SIZES += [(24, 24, 0.01)]
 ASPECTS, ASPECT_SHARES = (2 / 3, 3 / 4, 4 / 5, 1, 4 / 3, 3 / 2), (0.35, 0.25, 0.1, 0.05, 0.1, 0.15)
-MOST_ROWS = 74
+MOST_ROWS, SHORTEST = 74, 375
 # kinds that show only in small photos, width / height in [from, to], and their megapixels
 OF_SIZE = {
     "tiny": (0.01, 0.03),
@@ -93,6 +93,8 @@ def _size(rng, kind: str, index: int) -> tuple[int, int]:
     elif kind in faults.GOOD_TURNS:
         # a turned square has the size of one that is not
         aspect = 2 / 3
+    shortest = SHORTEST if kind not in OF_SIZE else 0
+    pixels = max(pixels, shortest**2 * max(aspect, 1 / aspect))
     return round((pixels / aspect) ** 0.5), round((pixels * aspect) ** 0.5)
 
 
