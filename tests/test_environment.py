@@ -26,7 +26,8 @@ def canonical(name):
 def distributions_of(files: list[Path]):
     """The distributions that files import, `{canonical names that provide the package}` each."""
     packages = set().union(*(imported_packages(file) for file in files))
-    local = OURS | {path.stem for path in [*ROOT.glob("*.py"), *(ROOT / "tests").iterdir()]}
+    beside = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).iterdir()]
+    local = OURS | {path.stem for path in [*ROOT.glob("*.py"), *beside]}
     providers = importlib.metadata.packages_distributions()
     third_party = packages - local - set(sys.stdlib_module_names)
     return {
