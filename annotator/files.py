@@ -1,13 +1,20 @@
 """Files that are there whole or not at all."""
 
 import os
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write bytes through a temporary file in the same folder, so that a reader never sees half a file."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # the name of the file may be as long as a name can be
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
@@ -22,3 +29,24 @@ def remove_temporary(folder: Path) -> None:
     """Remove what a killed `write_atomically` left in a folder; nobody may be writing there."""
     for path in Path(folder).glob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path):
+    """Be the only process that has this folder; ValueError if another one has. A killed one has nothing."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # some network file systems have no locks
+        with suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"{folder} is being written by another run: wait for it, or stop it"
+                ) from error
+        yield
+    finally:
+        os.close(handle)

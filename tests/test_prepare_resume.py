@@ -146,5 +146,5 @@ def test_other_data_and_other_geometry_are_refused_by_name(tmp_path):
         prepare_folder(raw, out, options())
     (tmp_path / "other").mkdir()
     write_atomically(tmp_path / "other" / "prompt.json", json.dumps({}).encode())
-    with pytest.raises(ValueError, match="has not made: give another folder"):
+    with pytest.raises(ValueError, match="holds prompt.json, but no settings.json .* give another folder"):
         prepare_folder(raw, tmp_path / "other", options())

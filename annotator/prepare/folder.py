@@ -37,7 +37,12 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     chosen = thresholds(options.thresholds)
     print(f"{raw}: reading", flush=True)
     source = open_source(raw, options)
-    open_folder(out, _settings(source, options, identity(raw, source)))
+    with open_folder(out, _settings(source, options, identity(raw, source))):
+        return _fill_folder(raw, out, source, options, chosen)
+
+
+def _fill_folder(raw: Path, out: Path, source: Source, options: PrepareOptions, chosen: dict) -> dict:
+    """Prepare what is missing, then write all tables anew; `chosen` are the checks' thresholds."""
     job = Job(out, options, source.names, source.colours)
     noted, rejected = _do_chunks(job, source)
     records, spoilt = read_corrections(job, noted)

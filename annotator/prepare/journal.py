@@ -1,10 +1,12 @@
 """OUT/.prepare: what is done already, a file for every chunk of photos, so that any stop can be resumed."""
 
 import json
+import os
+from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from annotator.files import remove_temporary, write_atomically
+from annotator.files import alone_in, remove_temporary, write_atomically
 from annotator.imaterialist import Rejection
 
 from .example import Example
@@ -14,26 +16,55 @@ FORMAT = 2  # of the records; another one is another folder, so that measures of
 FOLDERS = ("source", "target", ".prepare")
 
 
-def open_folder(out: Path, settings: dict) -> None:
-    """Make the folder, or check that it was made with these settings; ValueError names one that differs."""
-    path = out / "settings.json"
-    found = json.loads(path.read_text()) if path.exists() else None
-    if found is None and out.exists() and any((out / name).exists() for name in (*FOLDERS, "prompt.json")):
-        raise ValueError(f"{out} holds a folder that tool_prepare_data.py has not made: give another folder")
-    for key in dict.fromkeys([*settings, *(found or {})]):
-        if found is not None and found.get(key) != settings.get(key):
-            raise ValueError(
-                f"{out} was made with {key} {found.get(key)}, not {settings.get(key)}: give another folder, "
-                "or delete that one"
-            )
+@contextmanager
+def open_folder(out: Path, settings: dict):
+    """Make the folder, or check that it was made with these settings, and be the only one to write there.
+
+    ValueError names a setting that differs, another run at work, or files that are not ours.
+    """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is a file: give a folder to make")
     out.mkdir(parents=True, exist_ok=True)
-    if found is None:
-        # before all else: a folder that has nothing but this may be gone on with
-        write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
-    for name in FOLDERS:
-        (out / name).mkdir(exist_ok=True)
-    for folder in (out, *(out / name for name in FOLDERS)):
-        remove_temporary(folder)
+    with alone_in(out):
+        path = out / "settings.json"
+        if path.exists():
+            _check_settings(path, settings)
+        else:
+            _check_empty(out)
+            # before all else: a folder that has nothing but this may be gone on with
+            write_atomically(path, (json.dumps(settings, indent=1) + "\n").encode())
+        for name in FOLDERS:
+            (out / name).mkdir(exist_ok=True)
+        for folder in (out, *(out / name for name in FOLDERS)):
+            remove_temporary(folder)
+        yield
+
+
+def _check_settings(path: Path, settings: dict) -> None:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{path} was not written by tool_prepare_data.py, or is damaged: give another folder"
+        )
+    for key in dict.fromkeys([*settings, *found]):
+        if found.get(key) != settings.get(key):
+            raise ValueError(
+                f"{path.parent} was made with {key} {found.get(key)}, not {settings.get(key)}: "
+                "give another folder, or delete that one"
+            )
+
+
+def _check_empty(out: Path) -> None:
+    # what a killed run began to write is hidden
+    visible = (name for name in os.listdir(out) if not name.startswith(".") or name in FOLDERS)
+    if other := min(visible, default=None):
+        raise ValueError(
+            f"{out} holds {other}, but no settings.json of tool_prepare_data.py: give another folder, "
+            "a new or empty one"
+        )
 
 
 class Journal:
@@ -53,9 +84,17 @@ class Journal:
     def _is_done(self, index: int) -> bool:
         if not self._path(index).exists():
             return False
-        examples = {example.name: example for example in self.chunks[index]}
-        failed = (line["failed"] for line in self._lines(index) if "failed" in line)
-        return all(file_sizes(examples[name]) == sizes for name, sizes in failed)
+        try:
+            lines = self._lines(index)
+            failed = dict(line["failed"] for line in lines if "failed" in line)
+            done = {line["example"] for line in lines if "example" in line}
+        except (ValueError, TypeError, KeyError):
+            # cut short by a power cut
+            return False
+        return all(
+            example.name in done or failed.get(example.name) == file_sizes(example)
+            for example in self.chunks[index]
+        )
 
     def write(self, index: int, results: list[tuple[list[dict], list[Rejection]]]) -> None:
         """Note a chunk's photos as done, once their files are there."""
@@ -85,4 +124,4 @@ class Journal:
 
 def file_sizes(example: Example) -> list[int | None]:
     """Bytes of an example's files, None where one is missing."""
-    return [path.stat().st_size if path.is_file() else None for path in example.files()]
+    return [path.stat().st_size if os.path.isfile(path) else None for path in example.files()]

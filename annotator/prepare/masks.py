@@ -1,5 +1,6 @@
 """Masks of data that is not iMaterialist's: region maps in any exact coding, or pictures."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from annotator.imaterialist import Rejection
 
 from .example import Box, Example, Unusable
 from .orientation import DAMAGE
+from .photo import FORMATS
 
 SPECK = 0.001  # share of a mask's pixels
 
@@ -67,10 +69,10 @@ class Mask:
 
 def open_mask(path: Path) -> Image.Image:
     """The decoded file; Unusable says why there is none."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Unusable(f"the mask {path.name} is missing")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
             return image
     except DAMAGE as error:

@@ -1,6 +1,7 @@
 """A photo's file becomes the upright RGB pixels of a crop, and a JPEG of them."""
 
 import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,7 +94,8 @@ def open_photo(path: Path, height: int | None = None, width: int | None = None) 
         Unusable: with the reason, for a photo that is missing, damaged, has over 8 bits a channel or another
             size than its annotation. Damage behind the header shows in `Photo.cut`.
     """
-    if not path.is_file():
+    # unlike Path.is_file, no error where the name is too long to be a file's
+    if not os.path.isfile(path):
         raise Unusable("the photo is missing")
     data = path.read_bytes()
     image = _open(data)

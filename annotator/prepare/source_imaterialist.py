@@ -107,7 +107,7 @@ class IMaterialist:
         wrong = {}
         for rejection in index.rejected:
             wrong.setdefault(rejection.image, []).append(rejection)
-        photos = {name for name in os.listdir(raw / "train") if not name.startswith(".")}
+        photos = {e.name for e in os.scandir(raw / "train") if not (e.name.startswith(".") or e.is_dir())}
         reason = "no row in train.csv annotates this photo"
         unknown = sorted(photos - index.places.keys() - wrong.keys())
         self.rejected = [*index.rejected, *(Rejection(name, 0, reason) for name in unknown)]

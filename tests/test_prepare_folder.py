@@ -1,0 +1,71 @@
+"""Which folders a run may write to: new ones, its own, and those that no other run has in hand."""
+
+import json
+
+import pytest
+
+from annotator.files import alone_in
+from annotator.prepare import prepare_folder
+from raw_data import all_files, make_raw, options, read_lines, write_raw
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return make_raw(tmp_path / "raw")
+
+
+def test_a_folder_with_other_files_is_left_alone(raw, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for out, message in (
+        (raw / "train", "train holds alone.jpg, but no settings.json .* give another folder"),
+        (tmp_path / "mine", "mine holds report.html"),
+        (tmp_path / "file", "file is a file: give a folder"),
+    ):
+        before = all_files(tmp_path)
+        with pytest.raises((ValueError, OSError), match=message):
+            prepare_folder(raw, out, options())
+        assert all_files(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "\xff"])
+def test_settings_that_are_not_ours_are_named(raw, tmp_path, content):
+    (tmp_path / "settings.json").write_bytes(content.encode("latin1"))
+    with pytest.raises(ValueError, match="settings.json was not written by tool_prepare_data.py"):
+        prepare_folder(raw, tmp_path, options())
+
+
+def test_two_runs_never_write_to_one_folder(raw, tmp_path):
+    out = tmp_path / "out"
+    prepare_folder(raw, out, options())
+    with alone_in(out), pytest.raises(ValueError, match="out is being written by another run"):
+        prepare_folder(raw, out, options())
+    prepare_folder(raw, out, options())
+
+
+def test_a_folder_within_the_photos_is_no_photo(raw):
+    for _ in range(2):
+        summary = prepare_folder(raw, raw / "train" / "out", options())
+        assert summary["photos"]["total"] == 9
+
+
+@pytest.mark.parametrize("left", ["", '{"name": "go', "\0\0\0", '{"failed": ["missing.jpg"]}\n'])
+def test_records_that_a_power_cut_spoilt_are_made_again(raw, tmp_path, left):
+    out = tmp_path / "out"
+    prepare_folder(raw, out, options())
+    files = all_files(out)
+    (out / ".prepare" / "records_000000.jsonl").write_text(left)
+    prepare_folder(raw, out, options())
+    assert all_files(out) == files
+
+
+def test_a_name_as_long_as_can_be_does_and_a_longer_one_is_listed(raw, tmp_path):
+    [row] = [line for line in (raw / "train.csv").read_text().splitlines() if line.endswith(",128,128,1")]
+    names = ["ü" * 125 + ".jpg", "x" * 300 + ".jpg"]
+    other = write_raw(tmp_path / "other", [row.replace("good.jpg", name) for name in names])
+    (other / "train" / names[0]).write_bytes((raw / "train" / "good.jpg").read_bytes())
+    assert prepare_folder(other, tmp_path / "out", options())["photos"] == dict(total=2, used=1, rejected=1)
+    assert read_lines(tmp_path / "out" / "prompt.json")[0]["photo"] == names[0]
+    assert "the photo is missing" in (tmp_path / "out" / "rejected.csv").read_text()
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["examples"] == 2
