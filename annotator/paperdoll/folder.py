@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from annotator.files import write_atomically
-from annotator.parallel import run_jobs
 from annotator.imaterialist.rle import rle_encode
+from annotator.parallel import run_jobs
 
 from .doll import draw
 
