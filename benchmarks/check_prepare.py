@@ -19,18 +19,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
-# whole, bottom, top, outer, accessories: the order that the table `official` paints in
-ORDER = [10, 11], [6, 7, 8], [0, 1, 2, 3, 4, 5], [9, 12], [13, 14, 15]
-REGION = {
-    **dict.fromkeys(range(6), 1),
-    6: 2,
-    7: 2,
-    8: 2,
-    **dict.fromkeys(range(9, 13), 3),
-    13: 4,
-    14: 4,
-    15: 4,
-}
 
 
 def command(raw, out, *more) -> list[str]:
@@ -59,60 +47,6 @@ def check_faults(outcome, guessed: set[str]) -> int:
     return missed + print_problems("photos unaccounted for", outcome.wrong_pictures())
 
 
-def whole_map(rows: list[list[str]]):
-    """The region map uint8 (h, w) of a photo's rows at its own size, by pycocotools."""
-    import numpy as np
-    from pycocotools import mask
-
-    height, width = int(rows[0][2]), int(rows[0][3])
-    ids, masks = np.zeros((height, width), np.uint8), []
-    for _, rle, _, _, class_id in rows:
-        category = int(class_id.split("_")[0])
-        if category not in REGION:
-            continue
-        counts, end = [], 0
-        numbers = list(map(int, rle.split()))
-        for start, length in zip(numbers[0::2], numbers[1::2], strict=True):
-            counts += [start - 1 - end, length]
-            end = start - 1 + length
-        code = {"size": [height, width], "counts": [*counts, height * width - end]}
-        masks.append((category, mask.decode(mask.frPyObjects(code, height, width)) > 0))
-    for group in ORDER:
-        for category, m in sorted((m for m in masks if m[0] in group), key=lambda m: -m[1].sum()):
-            ids[m] = REGION[category]
-    return ids
-
-
-def check_decode(outcome, num: int) -> int:
-    """Compare a sample of maps and pictures with those cut from whole ones; returns how many maps differ."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    lines = sorted((outcome.kept | outcome.left_out).values(), key=lambda line: line["source"])
-    turned = [line for line in lines if outcome.kinds.get(line["photo"], "").startswith("exif")]
-    order = np.random.default_rng(0).permutation(len(lines))[: num - len(turned)]
-    wrong, differences = 0, []
-    for line in turned + [lines[i] for i in order]:
-        good = {n for n in outcome.lines[line["photo"]] if (line["photo"], n) not in outcome.rejected}
-        size, crop = (line["size"][1], line["size"][0]), line["crop"]
-        whole = Image.fromarray(whole_map([outcome.rows[n] for n in sorted(good)]))
-        wanted = np.asarray(whole.resize(size, Image.Resampling.NEAREST, crop))
-        found = np.asarray(Image.open(outcome.out / line["source"]))
-        areas = np.bincount(found.ravel(), minlength=5)[1:] / found.size
-        names = zip(("top", "bottom", "whole", "head"), areas, strict=True)
-        told = {name: round(area, 6) for name, area in names if area}
-        wrong += not np.array_equal(wanted, found) or told != line["areas"]
-        photo = Image.open(outcome.raw / "train" / line["photo"]).convert("RGB")
-        if photo.size != whole.size:
-            photo = ImageOps.exif_transpose(photo)
-        picture = np.asarray(photo.resize(size, Image.Resampling.LANCZOS, crop), np.int16)
-        target = np.asarray(Image.open(outcome.out / line["target"]).convert("RGB"), np.int16)
-        differences.append(float(np.abs(picture - target).mean()))
-    print(f"maps and areas that differ from a whole decode: {wrong or 'none'} of {len(differences)}")
-    print(f"pictures: {np.mean(differences):.2f} of 255 apart from it, {max(differences):.2f} at most")
-    return wrong + (max(differences) > 8)
-
-
 def files(folder: Path) -> dict[str, bytes]:
     """All files of a folder but those of a write that was killed."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
@@ -123,12 +57,14 @@ def check_kills(raw: Path, whole: Path, seconds: float, num: int) -> int:
     """Kill and resume `num` runs at random points; returns how many end otherwise than the whole one."""
     import numpy as np
 
-    wanted, folder, wrong = files(whole), whole.with_name(whole.name + "_killed"), 0
+    quiet = subprocess.DEVNULL
+    # of the same name, which the report gives as its title
+    wanted, folder, wrong = files(whole), whole.parent / "killed" / whole.name, 0
     for number, share in enumerate(np.sort(np.random.default_rng(0).uniform(0.02, 0.98, num))):
         was_running = False
         while not was_running:
             shutil.rmtree(folder, ignore_errors=True)
-            run = subprocess.Popen(command(raw, folder), stdout=subprocess.DEVNULL)
+            run = subprocess.Popen(command(raw, folder), stdout=quiet, stderr=quiet)
             time.sleep(share * seconds)
             run.kill()
             was_running = run.wait() < 0
@@ -179,11 +115,12 @@ def main():
     parser.add_argument("--num-maps", type=int, default=60, help="maps to compare (default: %(default)s)")
     arguments = parser.parse_args()
     from prepare_truth import Outcome
+    from whole_decode import check_decode, check_real
 
     subprocess.run(command(arguments.raw, arguments.out), check=True)
     outcome = Outcome(arguments.raw, arguments.out)
     missed = check_faults(outcome, guessed={"person_apart", "person_near"})
-    missed += check_decode(outcome, arguments.num_maps)
+    missed += check_decode(outcome, arguments.num_maps) + check_real()
     missed += check_tables(arguments.raw, arguments.out.with_name(arguments.out.name + "_wrong"))
     if arguments.kills:
         whole = arguments.out.with_name(arguments.out.name + "_small")
