@@ -61,7 +61,9 @@ def main():
             path = getattr(arguments, name)
             if path and not Path(path).is_file():
                 raise FileNotFoundError(f"--{name.replace('_', '-')} {path} does not exist")
-        prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
+        summary = prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
+        if not summary["pictures"]["kept"]:
+            raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
         if arguments.cache:
             from cldm.cache import build_cache
 

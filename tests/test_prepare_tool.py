@@ -73,6 +73,12 @@ def test_wrong_options_are_named_before_anything_is_written(tmp_path, run, flags
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_leaves_nothing_to_train_on_fails(tmp_path, run):
+    raw = make_raw(tmp_path / "raw")
+    message = run(raw, tmp_path / "out", "--size", 1024, "--workers", 1)
+    assert "error: no picture is left to train on" in message and "out/report.html shows why" in message
+
+
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, run, monkeypatch):
     raw = make_raw(tmp_path / "raw")
 

@@ -139,12 +139,20 @@ def test_each_column_of_captions_is_a_source(raw):
         (b"ImageId,garments\n", "named garments"),
         (b"ImageId,caption\ngood.jpg,a woman, smiling\n", "line 2 has more than 2 fields"),
         (b"ImageId,caption\ngood.jpg,\xff\n", "UTF-8"),
+        (b"ImageId,caption,caption\ngood.jpg,a,b\n", "two columns caption"),
+        (b"ImageId,caption\ngood,a\n", "such as 'good': ImageId must be .* such as 'good.jpg'"),
     ],
 )
 def test_captions_that_cannot_be_read_are_named(tmp_path, content, reason):
     (tmp_path / "captions.csv").write_bytes(content)
     with pytest.raises(ValueError, match=f"captions.csv.*{reason}"):
-        read_captions(tmp_path / "captions.csv")
+        read_captions(tmp_path / "captions.csv", ["good.jpg"])
+
+
+def test_captions_of_photos_that_are_not_here_are_told_of(raw, capsys):
+    (raw / "captions.csv").write_text("ImageId,caption\ngood.jpg,a woman\nother.jpg,a man\n")
+    assert examples(raw)["good"].captions == {"caption": "a woman"}
+    assert "1 of 2 images are not here, such as 'other.jpg'; their" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["train.csv", "label_descriptions.json"])

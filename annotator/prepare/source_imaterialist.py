@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,18 +102,19 @@ class IMaterialist:
             if not (raw / name).exists():
                 raise FileNotFoundError(f"{raw / name} is missing: a raw iMaterialist folder holds it")
         self.names, self.colours, self.regions_yaml = regions.names, regions.colours, regions.to_yaml()
-        captions = read_captions(raw / "captions.csv")
         index = index_annotations(raw / "train.csv", raw / "label_descriptions.json")
         self.num_rows = index.total_rows
         wrong = {}
         for rejection in index.rejected:
             wrong.setdefault(rejection.image, []).append(rejection)
-        photos = {e.name for e in os.scandir(raw / "train") if not (e.name.startswith(".") or e.is_dir())}
+        photos = {name for name in os.listdir(raw / "train") if not name.startswith(".")}
         reason = "no row in train.csv annotates this photo"
         unknown = sorted(photos - index.places.keys() - wrong.keys())
+        unknown = [name for name in unknown if not os.path.isdir(raw / "train" / name)]
         self.rejected = [*index.rejected, *(Rejection(name, 0, reason) for name in unknown)]
         # a photo with nothing but wrong rows is an example, which says so
         images = [*index.places, *(name for name in wrong if name in photos and name not in index.places)]
+        captions = read_captions(raw / "captions.csv", images)
         self.examples = [
             GarmentExample(
                 name=Path(image).stem,
@@ -128,11 +130,11 @@ class IMaterialist:
         ]
 
 
-def read_captions(path: Path) -> dict[str, dict[str, str]]:
+def read_captions(path: Path, images: Iterable[str]) -> dict[str, dict[str, str]]:
     """{source: caption} by image, of a csv with the column ImageId and one column per source.
 
     Empty captions are left out, as are columns without a name, which pandas writes; of doubles the first
-    counts. {} if there is no such file.
+    counts. {} if there is no such file. Lines on none of the images are told of; ValueError if all are.
     """
     if not path.exists():
         return {}
@@ -154,7 +156,17 @@ def read_captions(path: Path) -> dict[str, dict[str, str]]:
                         known.setdefault(source, text)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} must be a csv file in UTF-8: {error}") from error
+    _tell_unknown(path, captions, set(images))
     return captions
+
+
+def _tell_unknown(path: Path, captions: dict, images: set[str]) -> None:
+    unknown = [image for image in captions if image not in images]
+    if unknown and images:
+        text = f"{path}: {len(unknown)} of {len(captions)} images are not here, such as {unknown[0]!r}"
+        if len(unknown) == len(captions):
+            raise ValueError(f"{text}: ImageId must be a photo's name, such as {min(images)!r}")
+        print(f"{text}; their captions are not used", flush=True)
 
 
 def _caption_sources(path: Path, columns: list[str]) -> list[str]:
@@ -164,6 +176,9 @@ def _caption_sources(path: Path, columns: list[str]) -> list[str]:
             f"{path} must have a column ImageId and one for each source of captions, "
             f"it has {', '.join(columns)[:200]}"
         )
+    twice = [name for name in columns if columns.count(name) > 1 and name]
+    if twice:
+        raise ValueError(f"{path} has two columns {twice[0]}: rename one")
     if GARMENTS in sources:
         raise ValueError(f"{path}: captions named {GARMENTS} are made from train.csv; rename that column")
     return sources

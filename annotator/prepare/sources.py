@@ -94,7 +94,7 @@ def _read_table(table: Path):
 def _read_folders(raw: Path):
     """(examples, rejected, 0) of images/ and masks/; captions in captions.csv or beside the images."""
     pairs, alone = match_pairs(raw)
-    captions = read_captions(raw / "captions.csv")
+    captions = read_captions(raw / "captions.csv", [Path(pair["target"]).name for pair in pairs])
     examples = []
     for pair in pairs:
         photo = raw / pair["target"]
