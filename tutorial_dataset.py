@@ -40,11 +40,12 @@ class MyDataset(Dataset):
                 f"{item['source']} is {source.shape[:2]}, {item['target']} is {target.shape[:2]}: "
                 "tool_prepare_data.py brings pairs to one size"
             )
-        return dict(
-            jpg=target.astype(np.float32) / 127.5 - 1.0,
-            txt=item["prompt"],
-            hint=source.astype(np.float32) / 255.0,
-        )
+        jpg, hint = target.astype(np.float32), source.astype(np.float32)
+        # in place, as fresh memory costs more time than the division
+        jpg /= 127.5
+        jpg -= 1.0
+        hint /= 255.0
+        return dict(jpg=jpg, txt=item["prompt"], hint=hint)
 
     def read(self, name):
         """The picture uint8 (H, W, 3), RGB; a palette map comes in its palette's colours."""
