@@ -62,6 +62,12 @@ def test_arbitrary_pictures_are_hints_as_they_are(tmp_path, capsys):
     assert not (tmp_path / "out" / "regions.yaml").exists()
 
 
+def test_a_picture_of_16_bits_is_rejected_rather_than_cut_to_8(tmp_path):
+    depth = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
+    prepare_folder(write_pairs(tmp_path / "raw", {"depth": depth}), tmp_path / "out", options())
+    assert "mode I;16: 8 bits" in read_reasons(tmp_path / "out")["images/depth.jpg"][0]
+
+
 def test_people_beside_pictures_as_hints_are_nobody_unlabelled(tmp_path, capsys):
     raw = write_pairs(tmp_path / "raw", {"edges": photo(SHAPE, 3)})
     person = np.full((*SHAPE, 3), (40, 60, 200), np.uint8)
@@ -121,10 +127,10 @@ def test_lines_of_a_table_are_used_or_listed(tmp_path):
     raw = write_pairs(tmp_path / "raw", {"a": some_ids(), "b": some_ids()})
     pair = {"conditioning_image": "masks/a.png", "image": "images/a.jpg", "text": "first"}
     missing = {"source": "masks/b.png", "target": "images/none.jpg", "prompt": ""}
-    lines = [pair, {"image": "images/b.jpg"}, pair, missing]
+    lines = [pair, {"image": "images/b.jpg"}, pair, missing, pair | {"text": "\ud800"}]
     write_table(raw / "pairs.jsonl", lines)
     summary = prepare_folder(raw / "pairs.jsonl", tmp_path / "out", options())
-    assert summary["rows"] == {"total": 4, "painted": 1, "words_only": 0, "rejected": 3}
+    assert summary["rows"] == {"total": 5, "painted": 1, "words_only": 0, "rejected": 4}
     reasons = (tmp_path / "out" / "rejected.csv").read_text()
     assert "wanted {" in reasons and "an earlier line has a picture of that name" in reasons
     assert read_lines(tmp_path / "out" / "prompt.json")[0]["prompt"] == "first"
@@ -149,6 +155,27 @@ def test_a_training_folder_can_be_prepared_again_at_another_size(tmp_path):
         assert [line[key] for line in large] == [line[key] for line in small]
     files = [all_files(tmp_path / name)["regions.yaml"] for name in ("large", "small")]
     assert files[0] == files[1] and small[0]["size"] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "a: [", "names: [a, 1]", "names: []\ncolours: []"]
+    + [f"names: [none, top]\ncolours: [[0, 0, 0], {colour}]" for colour in ("[0, 0, 300]", "[0, 0, 0]", "1")],
+)
+def test_a_wrong_regions_file_beside_the_masks_is_named(tmp_path, content):
+    raw = write_pairs(tmp_path / "raw", {"a": some_ids()})
+    (raw / "regions.yaml").write_text(content)
+    with pytest.raises(ValueError, match="raw/regions.yaml must list names and their colours.*: [^\n]+$"):
+        prepare_folder(raw, tmp_path / "out", options())
+
+
+def test_options_that_the_data_overrules_are_refused(tmp_path):
+    raw = write_pairs(tmp_path / "raw", {"a": some_ids()})
+    (raw / "regions.yaml").write_text("names: [none, top]\ncolours: [[0, 0, 0], [1, 1, 1]]")
+    with pytest.raises(ValueError, match="--table detailed needs --regions"):
+        prepare_folder(raw, tmp_path / "out", options(table="detailed"))
+    with pytest.raises(ValueError, match="--hints picture: .* are regions; leave it out"):
+        prepare_folder(make_raw(tmp_path / "other"), tmp_path / "out", options(hints="picture"))
 
 
 def test_nothing_that_can_be_read_is_refused_with_what_could(tmp_path):

@@ -109,6 +109,20 @@ def _names_and_colours(content: dict, regions: dict):
     used = [name for name in more if regions.get(name)]
     names = [*_get(content, "names", list), *used]
     colours = [*_get(content, "colours", list), *(more[name] for name in used)]
+    check_names_and_colours(names, colours)
+    unknown = [name for name in regions if name not in (*names, *more)]
+    if unknown:
+        known = ", ".join(dict.fromkeys([*names[1:], *more]))
+        raise ValueError(f"there is no region {unknown[0]!r}; names and more list {known}")
+    if regions.get(names[0]):
+        raise ValueError(f"{names[0]} is what no garment covers: it takes no categories")
+    return tuple(names), tuple(tuple(colour) for colour in colours)
+
+
+def check_names_and_colours(names, colours) -> None:
+    """Raise ValueError where lists of a yaml are no names and colours of regions by id."""
+    if not (isinstance(names, list) and isinstance(colours, list)):
+        raise ValueError(f"names and colours must be lists, got {names!r} and {colours!r}")
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise ValueError(f"names must be different words, the first of them the background's, got {names}")
     if len(names) > MAX_REGIONS:
@@ -120,13 +134,6 @@ def _names_and_colours(content: dict, regions: dict):
         whole = [v for v in numbers if type(v) is int and 0 <= v < 256]
         if len(numbers) != 3 or whole != numbers or colours.count(colour) > 1:
             raise ValueError(f"a colour is three numbers from 0 to 255 and one region's only, got {colour}")
-    unknown = [name for name in regions if name not in (*names, *more)]
-    if unknown:
-        known = ", ".join(dict.fromkeys([*names[1:], *more]))
-        raise ValueError(f"there is no region {unknown[0]!r}; names and more list {known}")
-    if regions.get(names[0]):
-        raise ValueError(f"{names[0]} is what no garment covers: it takes no categories")
-    return tuple(names), tuple(tuple(colour) for colour in colours)
 
 
 def _check_categories(regions: dict, split, table: str) -> None:

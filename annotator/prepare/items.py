@@ -60,7 +60,9 @@ def _parse_line(line: str) -> dict | str:
         fields = json.loads(line)
         item = {key: next(fields[name] for name in names if name in fields) for key, names in KEYS.items()}
         wrong = not all(isinstance(text, str) for text in item.values())
-    except (ValueError, TypeError, StopIteration):
+        # half a pair of surrogates is text that no file takes
+        json.dumps(fields, ensure_ascii=False).encode()
+    except (ValueError, TypeError, StopIteration, RecursionError):
         wrong = True
     return f"wanted {WANTED}, got {line[:60]!r}" if wrong else {**fields, **item}
 

@@ -38,6 +38,8 @@ class MaskedExample(Example):
     def annotation(self) -> "Mask":
         image = open_mask(self.mask)
         if self.colours is None:
+            if image.mode[0] in "IF":
+                raise Unusable(f"the mask has mode {image.mode}: 8 bits a channel are wanted of a picture")
             return Mask(np.asarray(image.convert("RGB")), [])
         ids = region_ids(image, self.colours)
         return Mask(ids, region_boxes(ids))

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from annotator.imaterialist import Regions, Rejection
+from annotator.imaterialist.regions import check_names_and_colours
 
 from .example import Example, Source, Unusable
 from .items import find_table, match_pairs, parse_lines
@@ -37,6 +38,8 @@ class Pairs:
 def open_source(raw: Path, options: PrepareOptions) -> Source:
     """The examples of whatever `raw` is; ValueError or FileNotFoundError where it is none of KINDS."""
     if (raw / "train.csv").is_file():
+        if options.hints == "picture":
+            raise ValueError(f"--hints picture: the masks of {raw}/train.csv are regions; leave it out")
         return IMaterialist(raw, _regions(options))
     if find_table(raw):
         examples, rejected, num_rows = _read_table(find_table(raw))
@@ -119,6 +122,8 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
     """The pairs, once it is known what their masks are."""
     own = raw / "regions.yaml"
     if own.is_file() and options.regions is None:
+        if options.table != PrepareOptions.table:
+            raise ValueError(f"{own} says what the maps show: --table {options.table} needs --regions, too")
         pairs.names, pairs.colours = _read_names_and_colours(own)
         pairs.regions_yaml = own.read_bytes()
     else:
@@ -139,12 +144,13 @@ def _read_names_and_colours(path: Path):
     """Names and (r, g, b) of the regions by id, of a training folder's regions.yaml."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        names, colours = tuple(content["names"]), tuple(tuple(map(int, rgb)) for rgb in content["colours"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} must list names and their colours (r, g, b): {error!r}") from error
-    if len(names) != len(colours) or any(len(rgb) != 3 for rgb in colours):
-        raise ValueError(f"{path} must list as many names as colours (r, g, b), got {names} and {colours}")
-    return names, colours
+        content = content if isinstance(content, dict) else {}
+        names, colours = content.get("names"), content.get("colours")
+        check_names_and_colours(names, colours)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} must list names and their colours (r, g, b): {reason}") from error
+    return tuple(names), tuple(map(tuple, colours))
 
 
 def _recognise(pairs: Pairs) -> tuple[str, str]:
