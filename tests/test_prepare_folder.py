@@ -1,12 +1,14 @@
 """Which folders a run may write to: new ones, its own, and those that no other run has in hand."""
 
 import json
+import os
 
 import pytest
+from PIL import Image
 
 from annotator.files import alone_in
 from annotator.prepare import prepare_folder
-from raw_data import all_files, make_raw, options, read_lines, write_raw
+from raw_data import all_files, make_raw, options, read_lines, read_reasons, write_raw
 
 
 @pytest.fixture
@@ -58,6 +60,51 @@ def test_records_that_a_power_cut_spoilt_are_made_again(raw, tmp_path, left):
     (out / ".prepare" / "records_000000.jsonl").write_text(left)
     prepare_folder(raw, out, options())
     assert all_files(out) == files
+
+
+def test_photos_whose_names_are_no_text_are_listed(raw, tmp_path):
+    name = os.fsdecode(b"\xff.jpg")
+    (raw / "train" / name).write_bytes(b"")
+    pairs = tmp_path / "pairs"
+    for folder in (pairs / "images", pairs / "masks"):
+        folder.mkdir(parents=True)
+        for photo in ("good.jpg", name):
+            (folder / photo).write_bytes((raw / "train" / "good.jpg").read_bytes())
+    prepare_folder(raw, tmp_path / "a", options())
+    prepare_folder(pairs, tmp_path / "b", options(hints="picture"))
+    for out, image in (("a", "\\xff.jpg"), ("b", "images/\\xff.jpg")):
+        assert image in read_reasons(tmp_path / out) and read_lines(tmp_path / out / "prompt.json")
+
+
+def test_a_second_crop_never_takes_another_photos_name(raw, tmp_path):
+    with open(raw / "train.csv", "a") as file:
+        file.write("good_crop2.jpg,1 100,128,128,1\n")
+    with pytest.raises(ValueError, match="would be called good_crop2, as another photo is: rename that"):
+        prepare_folder(raw, tmp_path / "out", options(second_crop=True))
+    assert prepare_folder(raw, tmp_path / "out", options())["photos"]["total"] == 10
+
+
+def test_prompts_of_pairs_may_change_and_their_masks_may_not(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for name in ("photo.png", "mask.png", "other.png"):
+        Image.new("L", (128, 128), 1).save(tmp_path / "raw" / name)
+    table, item = tmp_path / "raw" / "pairs.jsonl", {"source": "mask.png", "target": "photo.png"}
+    for prompt in ("short", "a longer one"):
+        table.write_text(json.dumps(item | {"prompt": prompt}))
+        prepare_folder(table, tmp_path / "out", options())
+        assert read_lines(tmp_path / "out" / "prompt.json")[0]["prompt"] == prompt
+    table.write_text(json.dumps(item | {"source": "other.png", "prompt": prompt}))
+    with pytest.raises(ValueError, match="made with photos"):
+        prepare_folder(table, tmp_path / "out", options())
+
+
+def test_exports_that_a_run_leaves_as_they_were_are_named(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    for exports in (dict(imagefolder=True), dict(shards=2), dict(imagefolder=True, shards=2)):
+        prepare_folder(raw, out, options(**exports))
+        warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+        stale = [name for name in ("imagefolder", "shards") if (out / name).exists() and name not in exports]
+        assert len(warnings) == len(stale) and all(map(str.__contains__, warnings, stale))
 
 
 def test_a_name_as_long_as_can_be_does_and_a_longer_one_is_listed(raw, tmp_path):

@@ -21,7 +21,7 @@ from .report import write_report
 from .shards import write_shards
 from .sources import identity, open_source
 from .verify import find_lost, read_corrections
-from .work import Job
+from .work import Job, check_crop_names
 
 
 def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
@@ -37,6 +37,8 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     chosen = thresholds(options.thresholds)
     print(f"{raw}: reading", flush=True)
     source = open_source(raw, options)
+    if options.second_crop:
+        check_crop_names(source.examples)
     with open_folder(out, _settings(source, options, identity(raw, source))):
         return _fill_folder(raw, out, source, options, chosen)
 
@@ -60,10 +62,7 @@ def _fill_folder(raw: Path, out: Path, source: Source, options: PrepareOptions, 
         **tables.count_pictures(kept, left_out),
     }
     _write_tables(raw, out, source, kept, left_out, rejected, summary)
-    if options.imagefolder:
-        write_imagefolder(out, kept)
-    if options.shards:
-        write_shards(out, kept, options.shards)
+    _export(out, kept, options)
     write_report(out, kept, left_out, {r["name"]: r for r in records}, rejected, summary, chosen)
     tables.print_summary(out, summary)
     return summary
@@ -113,6 +112,17 @@ def _add_what_may_change(out: Path, source: Source, records: list[dict], options
         found = detect_unlabelled(out, records, options.person_detector, options.device)
         for record in records:
             record["measures"]["unlabelled"] = found[record["name"]]
+
+
+def _export(out: Path, kept: list[dict], options: PrepareOptions) -> None:
+    """Other forms of the folder that were asked for; word of those that an earlier run has left."""
+    if options.imagefolder:
+        write_imagefolder(out, kept)
+    if options.shards:
+        write_shards(out, kept, options.shards)
+    for name, is_new in (("imagefolder", options.imagefolder), ("shards", options.shards)):
+        if (out / name).exists() and not is_new:
+            print(f"warning: {out / name} is as an earlier run left it; --{name} brings it up to date")
 
 
 def _write_tables(raw: Path, out: Path, source: Source, kept, left_out, rejected, summary: dict) -> None:

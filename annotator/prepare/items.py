@@ -1,6 +1,7 @@
 """Pairs of a map and a picture, as lines of a table or as two folders."""
 
 import json
+import os
 from pathlib import Path
 
 KEYS = {
@@ -92,5 +93,7 @@ def _by_stem(folder: Path) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURES and not path.name.startswith("."):
-            files.setdefault(path.stem, []).append(path.name)
+            # a name that is no UTF-8 is listed with its bytes spelt out, as a file that is missing
+            name = os.fsencode(path.name).decode(errors="backslashreplace")
+            files.setdefault(Path(name).stem, []).append(name)
     return files

@@ -111,6 +111,8 @@ class IMaterialist:
         reason = "no row in train.csv annotates this photo"
         unknown = sorted(photos - index.places.keys() - wrong.keys())
         unknown = [name for name in unknown if not os.path.isdir(raw / "train" / name)]
+        # a name that is no UTF-8 has its bytes spelt out
+        unknown = [os.fsencode(name).decode(errors="backslashreplace") for name in unknown]
         self.rejected = [*index.rejected, *(Rejection(name, 0, reason) for name in unknown)]
         # a photo with nothing but wrong rows is an example, which says so
         images = [*index.places, *(name for name in wrong if name in photos and name not in index.places)]

@@ -1,6 +1,7 @@
 """Which kind of raw data a path holds, and its examples."""
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,14 +56,21 @@ def open_source(raw: Path, options: PrepareOptions) -> Source:
 
 
 def identity(raw: Path, source: Source) -> dict:
-    """What tells a raw folder from another one: its examples' number and names, its table's size."""
-    names = "\n".join(f"{example.name} {example.title}" for example in source.examples)
-    table = raw / "train.csv" if (raw / "train.csv").is_file() else find_table(raw)
-    return {
-        "examples": len(source.examples),
-        "photo_names": hashlib.sha256(names.encode()).hexdigest()[:16],
-        "table_bytes": table.stat().st_size if table else 0,
-    }
+    """What tells raw data from other data: its photos and masks by name, and what train.csv holds.
+
+    Photos and masks are too large to be read for that, and captions may change.
+    """
+    digest = hashlib.sha256()
+    for example in source.examples:
+        files = ["/".join(path.parts[-2:]) for path in example.files()]
+        digest.update(f"{json.dumps([example.name, example.title, *files, *example.lines])}\n".encode())
+    photos = digest.hexdigest()[:16]
+    table = raw / "train.csv"
+    if not table.is_file():
+        return {"examples": len(source.examples), "photos": photos}
+    with open(table, "rb") as file:
+        rows = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return {"examples": len(source.examples), "photos": photos, "train_csv": rows}
 
 
 def _regions(options: PrepareOptions) -> Regions:

@@ -3,7 +3,7 @@
 import io
 import zlib
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from multiprocessing import parent_process
 from pathlib import Path
 
@@ -107,6 +107,17 @@ class Job:
             "target_crc": zlib.crc32(target_bytes),
             "target_bytes": len(target_bytes),
         }
+
+
+def check_crop_names(examples: list[Example]) -> None:
+    """Raise ValueError where a photo is called as another one's second crop will be."""
+    names = {example.name for example in examples}
+    _, suffix = islice(crop_suffixes(), 2)
+    if taken := min((name for name in names if name + suffix in names), default=None):
+        raise ValueError(
+            f"the second crop of {taken} would be called {taken}{suffix}, as another photo is: "
+            "rename that, or prepare without --second-crop"
+        )
 
 
 def crop_suffixes():
