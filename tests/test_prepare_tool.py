@@ -14,12 +14,17 @@ from annotator.progress import Progress, duration
 from raw_data import UNCHECKED, box, make_raw, options, read_lines, read_reasons, write_raw
 
 
+@pytest.fixture(autouse=True)
+def no_signal_handlers(monkeypatch):
+    """The command's handlers would stay for all tests after these."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     """What the command prints, or the message and code with which it exits."""
 
     def run(*arguments):
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
         monkeypatch.setattr(sys, "argv", ["tool_prepare_data.py", *map(str, arguments)])
         try:
             tool_prepare_data.main()
