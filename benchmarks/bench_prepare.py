@@ -133,7 +133,7 @@ def print_projection(rounds: list[dict], num: int) -> None:
     for epochs in (1, 5, 20):
         costs = zip(*each.values(), strict=True)
         ratios = [epochs * b / (prepare + epochs * load) for b, prepare, load in costs]
-        print(f"prepared and loaded in {epochs} epochs: {spread(ratios, '.1f')} times less CPU time")
+        print(f"prepared once, then {epochs} x loaded: {spread(ratios, '.1f')} times less CPU time")
     rest = [r["prepare"]["total"] - num * cost for r, cost in zip(rounds, each["prepare"], strict=True)]
     print(f"prepare: {spread([1 / cost for cost in each['prepare']], '.1f')} photos/s on one core")
     print(f"    and {spread(rest, '.1f')} s for imports, tables and the report of {num} photos")
