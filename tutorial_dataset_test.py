@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from textwrap import shorten
 
 
 def parse_arguments():
@@ -58,7 +59,7 @@ def draw(items, path):
     for row, item in zip(axes, items, strict=True):
         row[0].imshow((item["jpg"] + 1) / 2)
         row[1].imshow(item["hint"])
-        row[2].text(0, 0.5, item["txt"], wrap=True, va="center")
+        row[2].text(0, 0.5, shorten(item["txt"], 400), wrap=True, va="center", parse_math=False)
         for cell in row:
             cell.axis("off")
     figure.savefig(path, format="png", dpi=100)

@@ -57,6 +57,13 @@ def test_tables_and_folders_of_pairs_are_read_as_they_are(folder):
     assert pairs.sizes == [None]
 
 
+@pytest.mark.parametrize("size", [None, 5, "large", [1, 2, 3], [[1], [2]]])
+def test_a_size_that_is_no_height_and_width_is_not_taken_for_one(folder, size):
+    line = dict(source="0_map.png", target="0.png", prompt="red", size=size)
+    (folder / "prompt.json").write_text(json.dumps(line))
+    assert MyDataset(folder).sizes == [None]
+
+
 def test_a_missing_picture_and_unequal_sizes_are_named(folder):
     cv2.imwrite(str(folder / "0.png"), np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(ValueError, match=r"0_map.png is \(64, 128\), 0.png is \(64, 64\): tool_prepare_data"):
@@ -103,6 +110,8 @@ def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder, monkeyp
         return capsys.readouterr().out
 
     drawn = run("--out", str(folder / "drawn.png"))
+    (folder / "prompt.json").write_text(json.dumps(dict(source="0.png", target="0.png", prompt=r"$\frac{$")))
+    assert "drew 1" in run("--out", str(folder / "drawn.png"))
     assert "drew 2" in drawn and "the lines do not say" in drawn
     assert cv2.imread(str(folder / "drawn.png")) is not None
     assert "--items must be at least 1" in run("--items", "0")

@@ -163,6 +163,16 @@ def test_only_shards_that_changed_are_written_again(prepared):
     }
 
 
+@pytest.mark.parametrize("left", ["", "[1]", '{"train": [{}]}'])
+def test_shards_whose_index_is_damaged_are_written_again(prepared, left):
+    out, lines = prepared
+    write_shards(out, lines)
+    before = content(out / "shards")
+    (out / "shards" / "shards.json").write_text(left)
+    write_shards(out, lines)
+    assert content(out / "shards") == before
+
+
 def test_an_interrupted_writer_lists_only_shards_that_are_whole(prepared, monkeypatch):
     out, lines = prepared
     write = webdataset.TarWriter.write

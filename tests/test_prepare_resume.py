@@ -104,7 +104,9 @@ def test_lost_and_damaged_pictures_are_made_again(tmp_path):
     files = all_files(out)
     (out / "target" / "good.jpg").unlink()
     (out / "source" / "wide.png").write_bytes(b"")
+    (out / "source" / "spoilt.png").write_bytes(files["source/spoilt.png"][:90])
     (out / "target" / "wide.jpg").write_bytes(files["target/wide.jpg"][:900])
+    (out / "target" / "spoilt.jpg").write_bytes(bytes(len(files["target/spoilt.jpg"])))
     prepare_folder(raw, out, options())
     assert all_files(out) == files
 

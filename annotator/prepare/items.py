@@ -65,7 +65,13 @@ def _parse_line(line: str) -> dict | str:
         json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, TypeError, StopIteration, RecursionError):
         wrong = True
-    return f"wanted {WANTED}, got {line[:60]!r}" if wrong else {**fields, **item}
+    if wrong:
+        return f"wanted {WANTED}, got {line[:60]!r}"
+    size = fields.get("size")
+    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
+        # not [height, width]: something else of another's table
+        fields.pop("size", None)
+    return {**fields, **item}
 
 
 def match_pairs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:

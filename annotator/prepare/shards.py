@@ -102,10 +102,14 @@ def _write_tar(path: Path, out: Path, members: list[dict]) -> None:
 
     temporary = path.with_name(f".{path.name}.tmp")
     writing = webdataset.TarWriter(str(temporary), encoder=False, mtime=0, user="", group="")
-    with writing as tar:
-        for sample in _samples(out, members):
-            tar.write(sample)
-    os.replace(temporary, path)
+    try:
+        with writing as tar:
+            for sample in _samples(out, members):
+                tar.write(sample)
+        os.replace(temporary, path)
+    except OSError as error:
+        # a full disk's error names no file of its own
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _size(path: Path) -> int:
@@ -115,8 +119,12 @@ def _size(path: Path) -> int:
 def _read_index(folder: Path) -> dict[str, dict]:
     """The entries of shards.json by name, none where there is no such file."""
     path = folder / "shards.json"
-    by_split = json.loads(path.read_bytes()) if path.is_file() else {}
-    return {entry["name"]: entry for entries in by_split.values() for entry in entries}
+    try:
+        by_split = json.loads(path.read_bytes()) if path.is_file() else {}
+        return {entry["name"]: entry for entries in by_split.values() for entry in entries}
+    except (ValueError, AttributeError, TypeError, KeyError):
+        # damaged: all shards are written again
+        return {}
 
 
 def _write_index(folder: Path, done: dict[str, dict]) -> None:

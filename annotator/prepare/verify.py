@@ -10,6 +10,8 @@ from annotator.imaterialist import Rejection, load_map
 from .orientation import DAMAGE
 from .work import Job, describe
 
+START_OF_JPEG = b"\xff\xd8"
+
 
 def find_lost(out: Path, records: list[dict]) -> list[dict]:
     """Records of which a file is missing, empty, or no longer a picture; such a file is removed."""
@@ -17,18 +19,31 @@ def find_lost(out: Path, records: list[dict]) -> list[dict]:
 
 
 def _has_files(out: Path, record: dict) -> bool:
-    sizes = {}
-    for key in ("source", "target"):
-        path = out / record[key]
-        sizes[key] = path.stat().st_size if path.is_file() else 0
-    target = out / record["target"]
-    # a photo retouched by hand is kept, one cut short by a power cut is not
-    if sizes["target"] not in (0, record["target_bytes"]) and not _is_picture(target):
-        sizes["target"] = 0
-    for key, size in sizes.items():
-        if not size:
+    is_there = {"source": _has_map(out, record), "target": _has_photo(out, record)}
+    for key, there in is_there.items():
+        if not there:
             (out / record[key]).unlink(missing_ok=True)
-    return all(sizes.values())
+    return all(is_there.values())
+
+
+def _has_map(out: Path, record: dict) -> bool:
+    path = out / record["source"]
+    if not path.is_file():
+        return False
+    return zlib.crc32(path.read_bytes()) == record["map_crc"] or _is_picture(path)
+
+
+def _has_photo(out: Path, record: dict) -> bool:
+    """Not whether it is the very same, which would mean to read all of them."""
+    path = out / record["target"]
+    if not path.is_file():
+        return False
+    if path.stat().st_size != record["target_bytes"]:
+        # retouched by hand, or cut short by a power cut
+        return _is_picture(path)
+    with open(path, "rb") as file:
+        # a power cut may leave nothing but zeros
+        return file.read(len(START_OF_JPEG)) == START_OF_JPEG
 
 
 def _is_picture(path: Path) -> bool:
