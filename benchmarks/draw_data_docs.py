@@ -160,9 +160,8 @@ def main():
     source, docs = IMaterialist(arguments.raw, Regions.read()), arguments.docs
     dressed = find(source, lambda photo, rows, ids: {10, 14, 23, 24} <= ids)
     skirt = find(source, lambda photo, rows, ids: {1, 8, 14, 23} <= ids)
-    wide = find(
-        source, lambda photo, rows, ids: photo.width > 1.2 * photo.height > 900 and persons(rows) == 1
-    )
+    # so large that no crop ends at the photo's own pixels
+    wide = find(source, lambda photo, rows, ids: photo.width > photo.height > 2000 and persons(rows) == 1)
     pair = find(
         source, lambda photo, rows, ids: photo.width > 1.2 * photo.height > 900 and persons(rows) == 2
     )
