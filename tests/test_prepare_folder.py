@@ -62,6 +62,16 @@ def test_records_that_a_power_cut_spoilt_are_made_again(raw, tmp_path, left):
     assert all_files(out) == files
 
 
+def test_nothing_is_said_of_large_photos_but_why_they_are_rejected(raw, tmp_path, recwarn):
+    data = bytearray((raw / "train" / "good.jpg").read_bytes())
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = (12000).to_bytes(2, "big") * 2
+    (raw / "train" / "good.jpg").write_bytes(data)
+    prepare_folder(raw, tmp_path / "out", options())
+    assert "12000 x 12000" in read_reasons(tmp_path / "out")["good.jpg"][0]
+    assert not [str(w.message) for w in recwarn]
+
+
 def test_photos_whose_names_are_no_text_are_listed(raw, tmp_path):
     name = os.fsdecode(b"\xff.jpg")
     (raw / "train" / name).write_bytes(b"")

@@ -184,6 +184,6 @@ def test_nothing_that_can_be_read_is_refused_with_what_could(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         prepare_folder(tmp_path / "nowhere", tmp_path / "out", options())
     write_table(tmp_path / "prompt.json", [{"a": 1}])
-    with pytest.raises(ValueError, match="holds no pair of a photo and a mask"):
+    with pytest.raises(ValueError, match="holds no pair of a photo and a mask: line 1: wanted"):
         prepare_folder(tmp_path, tmp_path / "out", options())
     assert not (tmp_path / "out").exists()

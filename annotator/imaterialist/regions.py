@@ -40,7 +40,7 @@ class Regions:
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no yaml: {error}") from error
+            raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
         try:
             return _regions(content, table)
         except ValueError as error:

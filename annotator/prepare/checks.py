@@ -147,7 +147,7 @@ ALL = [
         "maybe_unlabelled_people",
         "Maybe unlabelled people (a guess by skin colour)",
         "skin_outside",
-        0.01,
+        0.05,
         AT_MOST,
         "skin colour away from garments on {} of it",
         "somebody may be in it whose clothes nobody annotated; a guess, off where a detector has looked",

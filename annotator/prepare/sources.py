@@ -50,7 +50,8 @@ def open_source(raw: Path, options: PrepareOptions) -> Source:
         problem = "is none of these" if raw.exists() else "does not exist; give one of these"
         raise FileNotFoundError(f"{raw} {problem}:\n{KINDS}")
     if not examples:
-        reason = f": {rejected[0].image}: {rejected[0].reason}" if rejected else ""
+        first = rejected[0] if rejected else None
+        reason = f": {first.image or f'line {first.line}'}: {first.reason}" if first else ""
         raise ValueError(f"{raw} holds no pair of a photo and a mask{reason}")
     return _with_hints(raw, options, Pairs(examples, rejected, num_rows))
 

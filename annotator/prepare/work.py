@@ -1,6 +1,7 @@
 """One raw photo becomes pairs of files: maps in source/, pictures in target/, and a record of each."""
 
 import io
+import warnings
 import zlib
 from dataclasses import dataclass
 from itertools import count, islice
@@ -35,7 +36,10 @@ class Job:
         if parent_process():
             # the other cores have processes of their own
             cv2.setNumThreads(1)
-        return [self.prepare(example) for example in examples]
+        with warnings.catch_warnings():
+            # Pillow's do not say which photo they are about; what can't be read is rejected with its reason
+            warnings.filterwarnings("ignore", module="PIL")
+            return [self.prepare(example) for example in examples]
 
     def prepare(self, example: Example) -> tuple[list[dict], list[Rejection]]:
         """Records of the pictures that one photo gives, and all that is not used of its annotation.
