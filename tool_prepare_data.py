@@ -37,7 +37,10 @@ def parse_arguments():
     cache = parser.add_argument_group("latents and prompts computed once, for faster training")
     cache.add_argument("--cache", metavar="MODEL", help="checkpoint that will be trained")
     cache.add_argument("--cache-config", metavar="YAML", help="its model yaml (default: by the checkpoint)")
-    cache.add_argument("--cache-dtype", default="float16", help="of the latents (default: %(default)s)")
+    dtypes = ("float16", "bfloat16", "float32")
+    cache.add_argument(
+        "--cache-dtype", default="float16", choices=dtypes, help="of the latents (default: %(default)s)"
+    )
     cache.add_argument("--cache-flips", action="store_true", help="mirrored pictures, too")
     cache.add_argument("--cache-batch-size", type=int, default=8, help="(default: %(default)s)")
     return parser.parse_args()
@@ -59,8 +62,10 @@ def main():
     try:
         for name in ("cache", "cache_config"):
             path = getattr(arguments, name)
-            if path and not Path(path).is_file():
+            if path is not None and not Path(path).is_file():
                 raise FileNotFoundError(f"--{name.replace('_', '-')} {path} does not exist")
+        if arguments.cache_batch_size < 1:
+            raise ValueError(f"--cache-batch-size must be at least 1, got {arguments.cache_batch_size}")
         summary = prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
         if not summary["pictures"]["kept"]:
             raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")

@@ -69,6 +69,9 @@ def test_the_command_does_what_the_function_does(tmp_path, run):
         (["--table", "x"], "table must be one of official, "),
         (["--regions", "none.yaml"], "error: --regions none.yaml does not exist"),
         (["--cache", "none.ckpt"], "error: --cache none.ckpt does not exist"),
+        (["--cache", ""], "error: --cache  does not exist"),
+        (["--cache-dtype", "float8"], "invalid choice: 'float8'"),
+        (["--cache-batch-size", "0"], "error: --cache-batch-size must be at least 1"),
         (["--hints", "x"], "invalid choice"),
     ],
 )
