@@ -126,8 +126,11 @@ def test_maps_corrected_by_hand_stay_and_are_described_anew(raw, tmp_path):
     prepare_folder(raw, out, options())
     files = all_files(out)
     save_map(out / "source" / "good.png", np.full((128, 128), HEAD, np.uint8))
-    prepare_folder(raw, out, options())
-    assert read_lines(out / "prompt.json")[0]["areas"] == {"head": 1.0}
+    for mode in ("P", "RGB"):
+        with Image.open(out / "source" / "good.png") as image:
+            image.convert(mode).save(out / "source" / "good.png")
+        prepare_folder(raw, out, options())
+        assert read_lines(out / "prompt.json")[0]["areas"] == {"head": 1.0}
     (out / "source" / "good.png").unlink()
     prepare_folder(raw, out, options())
     assert all_files(out) == files
@@ -137,8 +140,9 @@ def test_a_corrected_map_that_is_none_is_left_out_with_the_reason(raw, tmp_path)
     out = tmp_path / "out"
     prepare_folder(raw, out, options())
     save_map(out / "source" / "good.png", np.ones((64, 64), np.uint8))
-    Image.new("RGB", (128, 128)).save(out / "source" / "wide.png")
+    Image.new("RGB", (128, 128), "white").save(out / "source" / "wide.png")
     prepare_folder(raw, out, options())
     reasons = read_reasons(out)
-    assert "64 x 64 now, 128 x 128 is wanted" in reasons["good.jpg"][0] and "mode" in reasons["wide.jpg"][0]
+    assert "64 x 64 now, 128 x 128 is wanted" in reasons["good.jpg"][0]
+    assert "16384 pixels off the regions' colours, such as (255, 255, 255)" in reasons["wide.jpg"][0]
     assert not {"good.jpg", "wide.jpg"} & {line["photo"] for line in read_lines(out / "prompt.json")}

@@ -7,6 +7,7 @@ from PIL import Image
 
 from annotator.imaterialist import Rejection, load_map
 
+from .masks import open_mask, region_ids
 from .orientation import DAMAGE
 from .work import Job, describe
 
@@ -90,7 +91,10 @@ def _read_map(job: Job, record: dict, source: Path) -> dict:
             image.load()
             _check_size(record, "the map", image.height, image.width)
         return {}
-    ids = load_map(source, job.colours)
+    image = open_mask(source)
+    # paint programs keep the colours, which is what training sees, but not the palette
+    in_colours = image.mode in ("RGB", "RGBA")
+    ids = region_ids(image, job.colours) if in_colours else load_map(source, job.colours)
     _check_size(record, "the map", *ids.shape)
     return describe(ids, job.names)
 
