@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cldm.cache_encode import encode_shards
+from cldm.cache_file import whole_rows
 from cldm.cache_plan import plan_cache
 from cldm.encoders import load_encoders
 from cldm.status import StatusLine
@@ -35,6 +36,8 @@ def build_cache(
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     folder, line = Path(folder), StatusLine()
 
     def show(done, total):
@@ -45,7 +48,7 @@ def build_cache(
     shards = plan_cache(folder, weights, dtype, flips, show)
     cache = folder / "cache"
     cache.mkdir(exist_ok=True)
-    missing = [shard for shard in shards if not (cache / shard.file).exists()]
+    missing = [shard for shard in shards if not {*shard.keys} <= whole_rows(cache / shard.file).keys()]
     if missing:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         encode_shards(folder, missing, checkpoint, config, dtype, batch_size, devices)

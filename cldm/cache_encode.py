@@ -7,13 +7,12 @@ import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from safetensors import safe_open
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from cldm.cache_file import ShardFile, whole_rows, write_shard
 from cldm.cache_plan import Shard
 from cldm.encoders import load_encoders
 from cldm.status import StatusLine, duration
-from ldm.checkpoint import write_state_dict
 
 
 def encode_shards(folder, shards: list[Shard], checkpoint, config, dtype, batch_size, devices):
@@ -70,9 +69,7 @@ class ShardBatches(Dataset):
         self.folder, self.shards, self.batches, self.found = Path(folder), shards, [], {}
         for prefix in {shard.prefix for shard in shards}:
             for path in sorted((self.folder / "cache").glob(f"{prefix}*.safetensors")):
-                with safe_open(path, "pt") as file:
-                    keys = [bytes(key.tolist()).hex() for key in file.get_tensor("keys")]
-                self.found |= {(prefix, key): (path, row) for row, key in enumerate(keys)}
+                self.found |= {(prefix, key): (path, row) for key, row in whole_rows(path).items()}
         for i, shard in enumerate(shards):
             known = [(shard.prefix, key) in self.found for key in shard.keys]
             for copied in (True, False):
@@ -97,8 +94,7 @@ class ShardBatches(Dataset):
 
     def copy(self, shard, row):
         path, row = self.found[shard.prefix, shard.keys[row]]
-        with safe_open(path, "pt") as file:
-            return file.get_slice("values")[row]
+        return ShardFile(path)[row]
 
     def image(self, shard, name):
         """A picture float32 (H, W, 3) in [-1, 1], as a training folder's dataset gives it."""
@@ -147,9 +143,8 @@ class ShardWriter(pl.Callback):
         if trainer.is_global_zero:
             self.show(shard.kind, len(values) * trainer.world_size)
         if len(self.rows) == len(shard.names):
-            keys = torch.frombuffer(bytearray.fromhex("".join(shard.keys)), dtype=torch.uint8)
-            values = torch.stack([self.rows[row] for row in range(len(shard.names))])
-            write_state_dict(dict(values=values, keys=keys.unflatten(0, (-1, 32))), self.cache / shard.file)
+            rows = [self.rows[row] for row in range(len(shard.names))]
+            write_shard(self.cache / shard.file, rows, shard.keys)
             self.rows = {}
 
     def show(self, kind, num):

@@ -9,12 +9,12 @@ from PIL import Image, UnidentifiedImageError
 
 PER_SHARD = 512
 ORIENTATION = 0x0112  # EXIF's tag; values from 5 on swap height and width
-FORMAT = 1  # raise it when the same name would come to mean other content
+FORMAT = 2  # raise it when the same name would come to mean other content
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file `values` (n, ...) and `keys` uint8 (n, 32): names and SHA-256 of what was encoded, in order.
+    """What a ShardFile has to hold: names and SHA-256 (hexadecimal) of what is encoded, in order.
 
     `kind` is "text" (names are prompts), "moments" or "mirrored" (names are target pictures of one size).
     """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch.utils.data import Dataset
 
+from cldm.cache_file import DamagedShard, ShardFile
 from cldm.cache_plan import first
 from cldm.encoders import load_encoders
 
@@ -24,19 +24,20 @@ class CachedItems(Dataset):
         mirrored: whether the mirror images' moments are wanted as well.
 
     Raises:
-        ValueError: the cache is of other weights, of older data, or of other items than the dataset gives.
+        ValueError: the cache is damaged, of other weights, older data or other items than the dataset's.
     """
 
     def __init__(self, dataset, checkpoint, config=None, mirrored=False):
         self.dataset, self.cache = dataset, Path(dataset.folder) / "cache"
+        arguments = [str(dataset.folder), str(checkpoint), *([str(config)] if config else [])]
+        # tool_prepare_data.py would do as well, but write prompt.json anew, edited by hand or not
         self.remedy = (
-            f"python tool_prepare_data.py RAW {dataset.folder} --cache {checkpoint}"
-            f"{' --cache-flips' * mirrored} computes it anew, cached=false trains without"
+            f'python -c "from cldm.cache import build_cache; build_cache({str(arguments)[1:-1]}'
+            f'{", flips=True" * mirrored})" computes it anew, cached=false trains without'
         )
-        index = self._read_index()
-        if index["weights"] != load_encoders(checkpoint, config)[1]:
-            self._refuse(f"is of {index['checkpoint']}, whose encoders are not those of {checkpoint}")
-        shards = index["shards"]
+        weights, made_by, shards = self._read_index()
+        if weights != load_encoders(checkpoint, config)[1]:
+            self._refuse(f"is of {made_by}, whose encoders are not those of {checkpoint}")
         self.files = [shard["file"] for shard in shards]
         if gone := [file for file in self.files if not (self.cache / file).exists()]:
             self._refuse(f"lacks {len(gone)} of its files, {first(gone)}")
@@ -44,6 +45,8 @@ class CachedItems(Dataset):
         self.places = {kind: self._find(kind, shards) for kind in kinds}
         self.sizes = [tuple(shards[shard]["size"]) for shard, _ in self.places["moments"]]
         self._open = {}
+        for shard in range(len(shards)):
+            self._value((shard, 0))
         self._check_files([shards[shard]["lengths"][row] for shard, row in self.places["moments"]])
         self._check_first()
 
@@ -65,19 +68,25 @@ class CachedItems(Dataset):
 
     def _value(self, place):
         shard, row = place
-        file = self.files[shard]
-        if (os.getpid(), file) not in self._open:
-            self._open[os.getpid(), file] = safe_open(self.cache / file, "pt")
-        return self._open[os.getpid(), file].get_slice("values")[int(row)].to(torch.float32, copy=True)
+        opened = os.getpid(), shard
+        try:
+            if opened not in self._open:
+                self._open[opened] = ShardFile(self.cache / self.files[shard])
+            return self._open[opened][int(row)].to(torch.float32, copy=True)
+        except DamagedShard as error:
+            raise ValueError(f"{error}: {self.remedy}") from error
 
     def __getstate__(self):
         return self.__dict__ | dict(_open={})
 
     def _read_index(self):
+        """(hash of the encoders, checkpoint that they were taken from, shards)."""
+        path = self.cache / "index.json"
         try:
-            return json.loads((self.cache / "index.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{self.cache}/index.json cannot be read ({error}): {self.remedy}") from error
+            index = json.loads(path.read_text(encoding="utf-8"))
+            return index["weights"], index["checkpoint"], index["shards"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} cannot be read ({error}): {self.remedy}") from error
 
     def _find(self, kind, shards):
         """(shard, row) int (n, 2) of each item; among texts, the empty prompt's last."""

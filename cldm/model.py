@@ -29,8 +29,8 @@ def read_config(config_path):
         config = OmegaConf.load(config_path)
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{config_path} is no yaml: {' '.join(str(error).split())}") from error
-    if not isinstance(config, DictConfig) or "model" not in config:
-        raise ValueError(f"{config_path} describes no model: it has no key `model`")
+    if not isinstance(config, DictConfig) or not isinstance(config.get("model"), DictConfig):
+        raise ValueError(f"{config_path} describes no model: it has no key `model` with target and params")
     return config.model
 
 

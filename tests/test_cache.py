@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from cldm.cache import build_cache
 from cldm.cache_encode import ShardBatches
+from cldm.cache_file import write_shard
 from cldm.encoders import load_encoders
 from cldm.model import load_model
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
@@ -90,13 +91,13 @@ def test_a_killed_build_resumes_to_the_same_bytes(folder, base, tmp_path, monkey
     with monkeypatch.context() as patch:
         written = []
 
-        def killed(state, path):
+        def killed(path, rows, keys):
             if len(written) == survived:
                 raise KeyboardInterrupt
             written.append(path.name)
-            write_state_dict(state, path)
+            write_shard(path, rows, keys)
 
-        patch.setattr("cldm.cache_encode.write_state_dict", killed)
+        patch.setattr("cldm.cache_encode.write_shard", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             build(folder, base)
     (folder / "cache" / ".x.safetensors.y").mkdir()

@@ -135,7 +135,7 @@ def edit(folder, change):
 )
 def test_a_stale_cache_is_refused_with_the_remedy(folder, base, harm, message):
     harm(folder)
-    remedy = f"python tool_prepare_data.py RAW {folder} --cache .*ini.safetensors.* cached=false"
+    remedy = f"build_cache.*{folder}.*ini.safetensors.* cached=false"
     with pytest.raises(ValueError, match=f"{message}.*{remedy}"):
         items(folder, base)
 
@@ -153,7 +153,7 @@ def test_a_cache_of_other_weights_is_refused(folder, base, tmp_path):
 def test_flips_need_a_cache_of_mirrored_pictures(folder, base):
     build_cache(folder, base / "ini.safetensors", base / "small.yaml")
     items(folder, base)
-    with pytest.raises(ValueError, match="lacks 8 mirror images .* --cache-flips"):
+    with pytest.raises(ValueError, match="lacks 8 mirror images .* flips=True"):
         items(folder, base, mirrored=True)
 
 
