@@ -14,7 +14,7 @@ class DamagedShard(ValueError):
 
 
 class ShardFile:
-    """`values` (n, ...), `keys` uint8 (n, 32) of what they were made from, `sums` int64 (n,), their CRC-32."""
+    """`values` (n, ...), `keys` uint8 (n, 32) of what they were made from, and `sums` int64 (n,), CRC-32."""
 
     def __init__(self, path):
         self.path = Path(path)
