@@ -1,6 +1,7 @@
 """One training run: the wiring of model, data and callbacks into Lightning's Trainer."""
 
 import logging
+import os
 import pickle
 import signal
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cldm.cached_items import CachedItems
@@ -95,11 +97,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         return
     print(f"resuming {run} at step {done}" if last else f"starting {run}")
     dataset = training_items(options, dataset, held_out)
-    run.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.structured(options), run / "options.yaml")
-    log = run / "log" / "metrics.csv"
-    if log.exists():  # a logger that starts anew deletes it
-        log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
+    _open_run(run, options, done)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options)
     print(trainable_table(model))
@@ -111,6 +109,16 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     except SIGTERMException as stop:
         print(f"\nstopped by SIGTERM; the same command resumes {run} from its last checkpoint", flush=True)
         raise SystemExit(128 + signal.SIGTERM) from stop  # Lightning would report success
+
+
+@rank_zero_only
+def _open_run(run: Path, options: TrainOptions, done: int):
+    """Write down the options, and set the log of the first `done` steps aside."""
+    run.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.structured(options), run / "options.yaml")
+    log = run / "log" / "metrics.csv"
+    if log.exists():  # a logger that starts anew deletes it
+        log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
 
 
 def _callbacks(options: TrainOptions, held_out, encoder, judge) -> list[pl.Callback]:
@@ -144,6 +152,14 @@ def _steps_done(last: Path, options: TrainOptions) -> int:
     return done
 
 
+def _processes() -> dict:
+    """Trainer's devices and num_nodes: as many as torchrun has started, if it has, else every device."""
+    if not torch.distributed.is_torchelastic_launched():
+        return dict(devices="auto")
+    local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    return dict(devices=local, num_nodes=world // local)
+
+
 def lightning_trainer(options: TrainOptions, callbacks):
     """Lightning's Trainer without its own bar, checkpoints and sampler: callbacks and data bring theirs."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -156,6 +172,7 @@ def lightning_trainer(options: TrainOptions, callbacks):
         max_epochs=-1,
         accumulate_grad_batches=options.accumulate,
         precision=resolve_precision(options.precision),
+        **_processes(),
         callbacks=callbacks,
         logger=pl.loggers.CSVLogger(options.run, name="", version="log"),
         log_every_n_steps=1,
