@@ -56,6 +56,7 @@ def main():
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     arguments = parse_arguments()
+    from annotator.files import alone_in
     from annotator.prepare import prepare_folder
     from annotator.prepare.options import from_arguments
 
@@ -72,14 +73,15 @@ def main():
         if arguments.cache:
             from cldm.cache import build_cache
 
-            build_cache(
-                arguments.out,
-                arguments.cache,
-                config=arguments.cache_config,
-                dtype=arguments.cache_dtype,
-                flips=arguments.cache_flips,
-                batch_size=arguments.cache_batch_size,
-            )
+            with alone_in(Path(arguments.out)):
+                build_cache(
+                    arguments.out,
+                    arguments.cache,
+                    config=arguments.cache_config,
+                    dtype=arguments.cache_dtype,
+                    flips=arguments.cache_flips,
+                    batch_size=arguments.cache_batch_size,
+                )
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 import tool_prepare_data
+from annotator.files import alone_in
 from annotator.imaterialist import rle_encode
 from annotator.prepare import PrepareOptions, prepare_folder
 from annotator.prepare.cleaning import CHECKS
@@ -125,3 +126,19 @@ def test_progress_tells_rate_and_time_left_of_this_run_alone(capsys):
     for _ in range(2):
         Progress("out", 2, "photos").add(1)
     assert capsys.readouterr().out.count("1 of 2 photos") == 2
+
+
+def test_no_other_run_writes_while_the_cache_is_made(tmp_path, run, monkeypatch):
+    raw, out, asked = make_raw(tmp_path / "raw"), tmp_path / "out", []
+
+    def build_cache(folder, checkpoint, **settings):
+        asked.append(checkpoint)
+        with pytest.raises(ValueError, match="being written by another run"), alone_in(out):
+            pass
+
+    monkeypatch.setattr("cldm.cache.build_cache", build_cache)
+    flags = [flag for check in UNCHECKED for flag in ("--threshold", check)]
+    run(
+        raw, out, *flags, "--size", 128, "--square", "--workers", 1, "--cache", "models/tiny/base.safetensors"
+    )
+    assert asked == ["models/tiny/base.safetensors"]
