@@ -83,7 +83,7 @@ def main():
         train(options, MyDataset(options.data, "train"), *judge_of(options))
     except (OSError, ValueError) as error:
         # a process that loads pictures puts its whole traceback before the message
-        sys.exit(f"error: {str(error).strip().splitlines()[-1]}")
+        sys.exit(f"error: {str(error).strip().splitlines()[-1].removeprefix('ValueError: ')}")
     report = Path(options.run, "report.html")
     if report.exists():
         print(f"report with masks, pictures, curve and numbers: {report.absolute()}")
