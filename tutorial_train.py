@@ -69,6 +69,9 @@ def judge_of(options):
     if not options.segmenter or encoder is None:
         print("no segmenter or no regions.yaml: control mIoU is not measured")
         return None, encoder, None
+    if not any(item.get("split") == "val" for item in MyDataset(options.data).data):
+        print(f"{options.data} has no items of split val: control mIoU is not measured")
+        return None, encoder, None
     return MyDataset(options.data, "val"), encoder, PixelSegmenter.load(options.segmenter).segment
 
 

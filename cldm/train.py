@@ -125,13 +125,14 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge) -> list[pl.Callb
     """Checkpoints and progress, and the image log and the measurement if they are wanted."""
     metadata = dict(config=options.model, base=options.base, options=asdict(options))
     metadata |= dict(hint=encoder.metadata()) if encoder else {}
-    callbacks = [Checkpoints(options.run, options, metadata), Progress(options)]
+    callbacks = [Checkpoints(options.run, options, metadata)]
     if options.image_log_every:
         sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
         callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
     if judge is not None:
         callbacks.append(ControlMetric(options.run, held_out, encoder, judge, options))
-    return callbacks
+    # last, so that its clock starts when floor and ceiling have been measured
+    return [*callbacks, Progress(options)]
 
 
 def _steps_done(last: Path, options: TrainOptions) -> int:

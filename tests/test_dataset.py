@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import tutorial_dataset_test
-from annotator.imaterialist import save_map
+import tutorial_train
+from annotator.imaterialist import REGIONS_FILE, save_map
 from cldm.data import collate
+from cldm.options import TrainOptions
 from tutorial_dataset import MyDataset
 
 
@@ -36,6 +38,15 @@ def test_an_item_is_a_picture_a_map_and_a_prompt_in_the_original_ranges(folder):
 
 def test_a_split_is_part_of_the_folder(folder):
     assert len(MyDataset(folder)) == 2 and len(MyDataset(folder, "val")) == 1
+
+
+def test_a_folder_without_held_out_items_trains_unmeasured(folder, capsys):
+    line = json.loads((folder / "prompt.json").read_text().splitlines()[0])
+    (folder / "prompt.json").write_text(json.dumps(line))
+    (folder / "regions.yaml").write_bytes(REGIONS_FILE.read_bytes())
+    held_out, encoder, judge = tutorial_train.judge_of(TrainOptions(data=str(folder), segmenter="judge"))
+    assert held_out is judge is None and "top" in encoder.names
+    assert "no items of split val: control mIoU is not measured" in capsys.readouterr().out
 
 
 def test_fill50k_lines_without_our_extras_are_read(folder):
