@@ -118,6 +118,10 @@ def print_summary(out, summary: dict) -> None:
     for title in ("left_out_by", "splits", "regions", "buckets"):
         numbers = ", ".join(f"{name} {number}" for name, number in list(summary[title].items())[:12])
         print(f"{title.replace('_', ' '):<11} {numbers or 'none'}")
+    if pictures["without_prompt"]:
+        print(
+            f"warning: {pictures['without_prompt']} pictures have no prompt and will train on the empty one"
+        )
     if 2 * pictures["left_out"] > pictures["total"]:
         check = next(iter(summary["left_out_by"]))
         print(
