@@ -146,3 +146,13 @@ def test_a_corrected_map_that_is_none_is_left_out_with_the_reason(raw, tmp_path)
     assert "64 x 64 now, 128 x 128 is wanted" in reasons["good.jpg"][0]
     assert "16384 pixels off the regions' colours, such as (255, 255, 255)" in reasons["wide.jpg"][0]
     assert not {"good.jpg", "wide.jpg"} & {line["photo"] for line in read_lines(out / "prompt.json")}
+
+
+def test_each_row_of_a_photo_without_a_good_one_has_its_own_reason(raw, tmp_path):
+    with (raw / "train.csv").open("a") as table:
+        table.write("good2.jpg,1 2 3,128,128,1\ngood2.jpg,,128,128,6\n")
+    (raw / "train" / "good2.jpg").write_bytes((raw / "train" / "good.jpg").read_bytes())
+    prepare_folder(raw, tmp_path / "out", options())
+    lines = (tmp_path / "out" / "rejected.csv").read_text().splitlines()
+    odd, empty = (line for line in lines if line.startswith("good2"))
+    assert "pairs" in odd and "empty" not in odd and "empty" in empty

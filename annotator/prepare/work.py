@@ -52,6 +52,7 @@ class Job:
             rejected += annotation.rejected
             records = self._prepare(example, annotation)
         except Unusable as error:
+            rejected += error.rejected
             known = {rejection.line for rejection in rejected}
             lines = [line for line in example.lines or (0,) if line not in known]
             return [], rejected + [Rejection(example.title, line, str(error)) for line in lines]
