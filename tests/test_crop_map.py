@@ -1,6 +1,5 @@
 """Region maps of crops: what is painted at a crop's size is what the photo's own map shows there."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +17,11 @@ from annotator.imaterialist import (
     region_map_at,
     rle_encode,
 )
+from annotator.prepare.geometry import Crop
 
 REAL = Path(__file__).parent / "data" / "imaterialist" / "train.csv"
 TABLES = "official", "detailed", "split", "legacy"
 TOP, BOTTOM, WHOLE = 1, 2, 3
-
-
-@dataclass
-class Box:
-    """A crop: the box in the photo, and the size of the picture."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    height: int
-    width: int
-
-    def sample_points(self):
-        rows = self.top + (np.arange(self.height) + 0.5) * (self.bottom - self.top) / self.height
-        columns = self.left + (np.arange(self.width) + 0.5) * (self.right - self.left) / self.width
-        return rows.astype(np.int64), columns.astype(np.int64)
 
 
 def box(top, left, bottom, right, shape=(100, 60)):
@@ -68,7 +51,7 @@ def test_a_crops_map_is_the_photos_map_at_the_sampled_places(table):
         height, width = generator.integers(20, 120, 2)
         rows = list(random_rows(generator, height, width))
         (top, bottom), (left, right) = (np.sort(generator.uniform(0, s, 2)) for s in (height, width))
-        crop = Box(left, top, right, bottom, *generator.integers(1, 90, 2))
+        crop = Crop(left, top, right, bottom, *generator.integers(1, 90, 2))
         lines, columns = crop.sample_points()
         ids = region_map_at(rows, crop, regions)
         assert ids.dtype == np.uint8 and ids.flags.c_contiguous
@@ -105,7 +88,7 @@ def test_the_real_photos_regions_cover_what_pycocotools_finds():
     regions = Regions.read()
     ids = region_map(rows, height, width, regions)
     assert np.bincount(ids.ravel()).tolist() == [(~top & ~bottom).sum(), top.sum(), bottom.sum()]
-    crop = Box(4, 6, 3668 + 4, 5200 + 6, 650, 3668 // 8)
+    crop = Crop(4, 6, 3668 + 4, 5200 + 6, 650, 3668 // 8)
     lines, columns = crop.sample_points()
     sampled = region_map_at(rows, crop, regions)
     assert ((sampled == TOP) == top[lines][:, columns]).all()

@@ -1,5 +1,6 @@
 """What a source of photos gives: examples, their annotations, and why one can't be used."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class Annotation(Protocol):
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(ABC):
     """One photo and its annotation's whereabouts: small, picklable, nothing decoded.
 
     `name` is unique and becomes source/NAME.png and target/NAME.jpg; `lines` are the lines of the table that
@@ -77,9 +78,9 @@ class Example:
         """The files that are this example's alone: where one changes, what was rejected is tried again."""
         return [self.photo]
 
+    @abstractmethod
     def annotation(self) -> Annotation:
         """Read and check what is annotated; Unusable says why nothing is."""
-        raise NotImplementedError
 
 
 class Source(Protocol):

@@ -40,10 +40,10 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     if options.second_crop:
         check_crop_names(source.examples)
     with open_folder(out, _settings(source, options, identity(raw, source))):
-        return _fill_folder(raw, out, source, options, chosen)
+        return _fill_folder(out, source, options, chosen)
 
 
-def _fill_folder(raw: Path, out: Path, source: Source, options: PrepareOptions, chosen: dict) -> dict:
+def _fill_folder(out: Path, source: Source, options: PrepareOptions, chosen: dict) -> dict:
     """Prepare what is missing, then write all tables anew; `chosen` are the checks' thresholds."""
     job = Job(out, options, source.names, source.colours)
     noted, rejected = _do_chunks(job, source)
@@ -61,7 +61,7 @@ def _fill_folder(raw: Path, out: Path, source: Source, options: PrepareOptions, 
         "rows": tables.count_rows(source.num_rows, noted, rejected),
         **tables.count_pictures(kept, left_out),
     }
-    _write_tables(raw, out, source, kept, left_out, rejected, summary)
+    _write_tables(out, source, kept, left_out, rejected, summary)
     _export(out, kept, options)
     write_report(out, kept, left_out, {r["name"]: r for r in records}, rejected, summary, chosen)
     tables.print_summary(out, summary)
@@ -125,14 +125,11 @@ def _export(out: Path, kept: list[dict], options: PrepareOptions) -> None:
             print(f"warning: {out / name} is as an earlier run left it; --{name} brings it up to date")
 
 
-def _write_tables(raw: Path, out: Path, source: Source, kept, left_out, rejected, summary: dict) -> None:
+def _write_tables(out: Path, source: Source, kept, left_out, rejected, summary: dict) -> None:
     """All tables; prompt.json, which says that the folder can be trained on, is the last."""
     write_atomically(out / "rejected.csv", tables.rejected_csv(rejected))
     write_atomically(out / "left_out.jsonl", tables.json_lines(left_out))
     write_atomically(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     if source.regions_yaml:
         write_atomically(out / "regions.yaml", source.regions_yaml)
-    if (raw / "dolls.jsonl").exists():
-        # what paper dolls wear in which colour: to measure whether pictures follow their prompts
-        write_atomically(out / "dolls.jsonl", (raw / "dolls.jsonl").read_bytes())
     write_atomically(out / "prompt.json", tables.json_lines(kept))

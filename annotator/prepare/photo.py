@@ -19,13 +19,12 @@ REDUCTIONS = (8, 4, 2)
 SMALL = 128
 END_OF_JPEG = b"\xff\xd9"
 # of ITU-T T.81, annex K.1, which most encoders scale by their quality
-LUMA_TABLE = np.fromstring(
+LUMA_TABLE = np.array(
     """
     16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
     18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99
-    """,
-    dtype=np.int64,
-    sep=" ",
+    """.split(),
+    np.int64,
 )
 
 
