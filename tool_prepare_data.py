@@ -72,10 +72,11 @@ def main():
             raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
         if arguments.cache:
             from cldm.cache import build_cache
+            from tutorial_dataset import MyDataset
 
             with alone_in(Path(arguments.out)):
                 build_cache(
-                    arguments.out,
+                    MyDataset(arguments.out),
                     arguments.cache,
                     config=arguments.cache_config,
                     dtype=arguments.cache_dtype,

@@ -17,41 +17,42 @@ DTYPES = "float16", "bfloat16", "float32"
 
 
 def build_cache(
-    folder, checkpoint, config=None, dtype="float16", flips=False, batch_size=8, devices="auto"
+    dataset, checkpoint, config=None, dtype="float16", flips=False, batch_size=8, devices="auto"
 ) -> Path:
-    """Encode every picture and prompt of a folder's prompt.json; returns the index's path.
+    """Encode every picture and prompt of a dataset; returns the path of its folder's cache/index.json.
 
     Moments (mean and log-variance, (2 c, h, w)) of each target picture, with `flips` also of its mirror
     image, and the context (n, d) of each distinct prompt and of the empty one; computed in fp32, stored in
     `dtype`. What a killed run or one on older data has left is used again, what is superfluous is deleted.
 
     Args:
+        dataset: a training folder's, with `folder`, the lines `data`, and `read` (name -> uint8 (H, W, 3)).
         checkpoint: a base, a grafted checkpoint or a whole trained model.
         config: its yaml; None takes the one that the checkpoint names, else its family's.
         devices: how many, or "auto" for all there are.
 
     Raises:
-        FileNotFoundError, ValueError: no prompt.json, missing or unreadable pictures, sides that are no
+        FileNotFoundError, ValueError: missing or unreadable pictures, sides that are no
             multiples of 64, a checkpoint without encoders.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    folder, line = Path(folder), StatusLine()
+    line = StatusLine()
 
     def show(done, total):
         if line.due():
             line.show(f"cache: read {done:,} of {total:,} pictures")
 
     weights = load_encoders(checkpoint, config)[1]
-    shards = plan_cache(folder, weights, dtype, flips, show)
-    cache = folder / "cache"
+    shards = plan_cache(dataset, weights, dtype, flips, show)
+    cache = Path(dataset.folder) / "cache"
     cache.mkdir(exist_ok=True)
     missing = [shard for shard in shards if not {*shard.keys} <= whole_rows(cache / shard.file).keys()]
     if missing:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        encode_shards(folder, missing, checkpoint, config, dtype, batch_size, devices)
+        encode_shards(dataset, missing, checkpoint, config, dtype, batch_size, devices)
     write_index(cache, shards, dict(weights=weights, dtype=dtype, checkpoint=str(checkpoint)))
     remove_others(cache, {shard.file for shard in shards})
     print(describe(cache, shards, len(missing)), flush=True)

@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -15,8 +14,8 @@ from cldm.encoders import load_encoders
 from cldm.status import StatusLine, duration
 
 
-def encode_shards(folder, shards: list[Shard], checkpoint, config, dtype, batch_size, devices):
-    """Write these shards into the folder's cache; rows that shards of an older plan hold are copied."""
+def encode_shards(dataset, shards: list[Shard], checkpoint, config, dtype, batch_size, devices):
+    """Write these shards into a dataset's cache; rows that shards of an older plan hold are copied."""
     num = max(1, torch.accelerator.device_count()) if devices == "auto" else devices
     # spawned processes start here, not at the top of the script, whose work is done; torchrun has its own
     spawn = num > 1 and not torch.distributed.is_torchelastic_launched()
@@ -25,14 +24,14 @@ def encode_shards(folder, shards: list[Shard], checkpoint, config, dtype, batch_
         devices=num,
         strategy="ddp_spawn" if spawn else "auto",
         precision="32-true",
-        callbacks=[ShardWriter(folder / "cache", shards, dtype)],
+        callbacks=[ShardWriter(Path(dataset.folder) / "cache", shards, dtype)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    data = ShardData(folder, shards, batch_size)
+    data = ShardData(dataset, shards, batch_size)
     try:
         trainer.predict(Encoding(checkpoint, config), data, return_predictions=False)
     except (ValueError, torch.multiprocessing.ProcessRaisedException) as error:
@@ -65,10 +64,10 @@ class Encoding(pl.LightningModule):
 class ShardBatches(Dataset):
     """Batches of some shards, in their order: (position of the shard, rows) each, to read in any process."""
 
-    def __init__(self, folder, shards, batch_size):
-        self.folder, self.shards, self.batches, self.found = Path(folder), shards, [], {}
+    def __init__(self, dataset, shards, batch_size):
+        self.dataset, self.shards, self.batches, self.found = dataset, shards, [], {}
         for prefix in {shard.prefix for shard in shards}:
-            for path in sorted((self.folder / "cache").glob(f"{prefix}*.safetensors")):
+            for path in sorted((Path(dataset.folder) / "cache").glob(f"{prefix}*.safetensors")):
                 self.found |= {(prefix, key): (path, row) for key, row in whole_rows(path).items()}
         for i, shard in enumerate(shards):
             known = [(shard.prefix, key) in self.found for key in shard.keys]
@@ -98,12 +97,10 @@ class ShardBatches(Dataset):
 
     def image(self, shard, name):
         """A picture float32 (H, W, 3) in [-1, 1], as a training folder's dataset gives it."""
-        image = cv2.imread(str(self.folder / name), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise ValueError(f"{self.folder / name} is no picture that OpenCV reads")
+        image = self.dataset.read(name)
         if image.shape[:2] != shard.size:
             (h, w), (height, width) = image.shape[:2], shard.size
-            raise ValueError(f"{self.folder / name} is {h} x {w}, its line says {height} x {width}")
+            raise ValueError(f"{name} is {h} x {w}, its line says {height} x {width}")
         image = image.astype(np.float32) / 127.5 - 1.0
         return image[:, ::-1].copy() if shard.kind == "mirrored" else image
 
@@ -111,13 +108,13 @@ class ShardBatches(Dataset):
 class ShardData(pl.LightningDataModule):
     """The batches of every shard that falls to this rank."""
 
-    def __init__(self, folder, shards, batch_size):
+    def __init__(self, dataset, shards, batch_size):
         super().__init__()
-        self.folder, self.shards, self.batch_size = folder, shards, batch_size
+        self.dataset, self.shards, self.batch_size = dataset, shards, batch_size
 
     def predict_dataloader(self):
         own = self.shards[self.trainer.global_rank :: self.trainer.world_size]
-        batches = ShardBatches(self.folder, own, self.batch_size)
+        batches = ShardBatches(self.dataset, own, self.batch_size)
         workers = 0 if self.trainer.strategy.root_device.type == "cpu" else 4
         return DataLoader(batches, batch_size=None, num_workers=workers)
 

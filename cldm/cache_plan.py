@@ -32,14 +32,14 @@ class Shard:
         return f"{self.prefix}{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
-def plan_cache(folder: Path, weights: str, dtype: str, flips: bool, show) -> list[Shard]:
-    """The shards of a folder's prompt.json, all splits: texts first, then pictures, a size per shard.
+def plan_cache(dataset, weights: str, dtype: str, flips: bool, show) -> list[Shard]:
+    """The shards of a dataset's lines: texts first, then pictures, a size per shard.
 
     Args:
         weights: the encoders' hash; `flips`: of mirrored pictures as well.
         show: called with (pictures read, all pictures).
     """
-    lines = read_lines(folder)
+    folder, lines = Path(dataset.folder), dataset.data
     sizes = picture_sizes(folder, lines)
     contents = {}
     for name in sizes:
@@ -61,23 +61,6 @@ def plan_cache(folder: Path, weights: str, dtype: str, flips: bool, show) -> lis
             digests = tuple(keys[name] if kind == "text" else contents[name][0] for name in part)
             shards.append(Shard(kind, part, digests, size, lengths, f"{kind}_{context[:8]}_"))
     return shards
-
-
-def read_lines(folder: Path) -> list[dict]:
-    path = folder / "prompt.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no training folder: it has no prompt.json")
-    lines = []
-    for number, text in enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
-        if text.strip():
-            try:
-                line = json.loads(text)
-                lines.append(dict(line, target=str(line["target"]), prompt=str(line["prompt"])))
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{path}, line {number} is no item: {text[:60]!r}") from error
-    if not lines:
-        raise ValueError(f"{path} has no items")
-    return lines
 
 
 def picture_sizes(folder: Path, lines: list[dict]) -> dict[str, tuple[int, int]]:

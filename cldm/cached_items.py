@@ -29,10 +29,11 @@ class CachedItems(Dataset):
 
     def __init__(self, dataset, checkpoint, config=None, mirrored=False):
         self.dataset, self.cache = dataset, Path(dataset.folder) / "cache"
-        arguments = [str(dataset.folder), str(checkpoint), *([str(config)] if config else [])]
+        model = [str(checkpoint), *([str(config)] if config else [])]
         # tool_prepare_data.py would do as well, but write prompt.json anew, edited by hand or not
         self.remedy = (
-            f'python -c "from cldm.cache import build_cache; build_cache({str(arguments)[1:-1]}'
+            'python -c "from cldm.cache import build_cache; from tutorial_dataset import MyDataset; '
+            f"build_cache(MyDataset({str(dataset.folder)!r}), {str(model)[1:-1]}"
             f'{", flips=True" * mirrored})" computes it anew, cached=false trains without'
         )
         weights, made_by, shards = self._read_index()

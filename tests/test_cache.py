@@ -19,6 +19,7 @@ from cldm.model import load_model
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 from small_data import TALL, WIDE, write_base, write_items
 from sources import ROOT
+from tutorial_dataset import MyDataset
 
 SIZES = [WIDE, TALL, WIDE, WIDE, TALL, WIDE]
 
@@ -35,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def build(folder, base, **options):
-    return build_cache(folder, base / "ini.safetensors", base / "small.yaml", **options)
+    return build_cache(MyDataset(folder), base / "ini.safetensors", base / "small.yaml", **options)
 
 
 def files(folder):
@@ -158,10 +159,10 @@ def test_grafts_and_whole_models_of_one_base_have_its_hash(base, tmp_path):
 
 
 def test_what_cannot_be_encoded_is_named(folder, base, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no prompt.json"):
+    with pytest.raises(FileNotFoundError, match="has no prompt.json"):
         build(tmp_path / "nowhere", base)
     (folder / "2.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="2.png is no picture"):
+    with pytest.raises(FileNotFoundError, match="2.png is missing or no picture"):
         build(folder, base)
     (folder / "2.png").unlink()
     with pytest.raises(FileNotFoundError, match="1 pictures of .* 2.png"):
@@ -182,8 +183,9 @@ def test_what_cannot_be_encoded_is_named(folder, base, tmp_path):
 def test_two_processes_write_what_one_writes(base, tmp_path, launcher):
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom cldm.cache import build_cache\nif __name__ == '__main__':\n"
-        "    build_cache(*sys.argv[1:4], devices=int(sys.argv[4]), flips=True)\n"
+        "import sys\nfrom cldm.cache import build_cache\n"
+        "from tutorial_dataset import MyDataset\nif __name__ == '__main__':\n"
+        "    build_cache(MyDataset(sys.argv[1]), *sys.argv[2:4], devices=int(sys.argv[4]), flips=True)\n"
     )
     environment = os.environ | dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1")
     for devices in (1, 2):

@@ -32,7 +32,7 @@ def folder(base, tmp_path):
     write_items(tmp_path, [WIDE, TALL] * 4, split="train")
     write_items(tmp_path, [TALL, WIDE, TALL], start=8, split="val")
     options = dict(dtype="float32", flips=True, batch_size=2)
-    build_cache(tmp_path, base / "ini.safetensors", base / "small.yaml", **options)
+    build_cache(MyDataset(tmp_path), base / "ini.safetensors", base / "small.yaml", **options)
     return tmp_path
 
 
@@ -151,7 +151,7 @@ def test_a_cache_of_other_weights_is_refused(folder, base, tmp_path):
 
 
 def test_flips_need_a_cache_of_mirrored_pictures(folder, base):
-    build_cache(folder, base / "ini.safetensors", base / "small.yaml")
+    build_cache(MyDataset(folder), base / "ini.safetensors", base / "small.yaml")
     items(folder, base)
     with pytest.raises(ValueError, match="lacks 8 mirror images .* flips=True"):
         items(folder, base, mirrored=True)
