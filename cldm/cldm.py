@@ -5,6 +5,8 @@ from einops import rearrange
 from torch import nn
 
 from cldm.image_log import ImageLog
+from cldm.optimizer import configured
+from cldm.stages import StagesOnDemand
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
@@ -68,18 +70,20 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
-class ControlLDM(ImageLog, LatentDiffusion):
+class ControlLDM(StagesOnDemand, ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
-    the layers that do not come from the U-Net (zero convolutions, hint block), and `warmup_steps`.
+    the layers that do not come from the U-Net (zero convolutions, hint block), and what `cldm.optimizer`
+    reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
     """
 
-    zero_conv_factor = 1.0
-    warmup_steps = 0
+    zero_conv_factor, weight_decay = 1.0, 0.01
+    optimizer, fused = "adamw", True
+    lr_schedule, warmup_steps, max_steps = "constant", 0, 0
     _sd_locked, _only_mid_control = True, False
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
@@ -120,23 +124,8 @@ class ControlLDM(ImageLog, LatentDiffusion):
             self.control_model.zero_convs.requires_grad_(False)
 
     def configure_optimizers(self):
-        """AdamW over what trains, the branch's new layers in a group of their own; with a warm-up, if any."""
         self.lock()
-        control = self.control_model
-        new = {*control.zero_convs.parameters(), *control.input_hint_block.parameters()}
-        new |= {*control.middle_block_out.parameters()}
-        trained = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            dict(params=[p for p in trained if p not in new]),
-            dict(params=[p for p in trained if p in new], lr=self.learning_rate * self.zero_conv_factor),
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
-        if not self.warmup_steps:
-            return optimizer
-        warmup = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1.0, (step + 1) / self.warmup_steps)
-        )
-        return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=warmup, interval="step"))
+        return configured(self)
 
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""

@@ -25,11 +25,20 @@ STAGES = "first_stage", "cond_stage"
 
 
 def load_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, str]:
-    """(modules `first_stage_model` and `cond_stage_model` on the CPU, their hash) of any whole checkpoint.
+    """(what `read_encoders` returns first, its hash).
 
-    The tensors are the file's, in its dtypes and memory-mapped; no others are read. The hash is of the names,
-    shapes and values (as float32) of the tensors and of the yaml's two configs, so it is the same for a base,
-    for what was grafted on it, and for a model trained on that.
+    The hash is of the names, shapes and values (as float32) of the tensors and of the yaml's two configs, so
+    it is the same for a base, for what was grafted on it, and for a model trained on that.
+    """
+    encoders, configs = read_encoders(checkpoint, config)
+    configs = {name: OmegaConf.to_container(node, resolve=True) for name, node in configs.items()}
+    return encoders, _hash(encoders.state_dict(), configs)
+
+
+def read_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, dict]:
+    """(modules `first_stage_model` and `cond_stage_model` on the CPU, their configs) of any whole checkpoint.
+
+    The tensors are the file's, in its dtypes and memory-mapped; no others are read.
 
     Args:
         checkpoint: a base, a grafted checkpoint or a whole trained model.
@@ -47,8 +56,7 @@ def load_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, str]:
     check_complete(sources, wanted, checkpoint, config)
     found = {name: tensor for name, tensor in sources.items() if tensor is not None}
     encoders.load_state_dict(found, strict=False, assign=True)
-    configs = {name: OmegaConf.to_container(node, resolve=True) for name, node in configs.items()}
-    return encoders.eval().requires_grad_(False), _hash(encoders.state_dict(), configs)
+    return encoders.eval().requires_grad_(False), configs
 
 
 def _config_of(state, checkpoint) -> Path:

@@ -57,7 +57,8 @@ class ImageLogger(pl.Callback):
         with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
             was_training = pl_module.training
             pl_module.eval()
-            images = pl_module.log_images(batch, **self.log_images_kwargs)
+            with pl_module.stages_present():
+                images = pl_module.log_images(batch, **self.log_images_kwargs)
             pl_module.train(was_training)
         folder = Path(trainer.default_root_dir) / "image_log" / "train"
         self.save(folder, images, step, trainer.current_epoch, batch_idx)

@@ -15,57 +15,17 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from cldm.build import build_model, resolve_precision, trainable_table
 from cldm.cached_items import CachedItems
-from cldm.callbacks import Checkpoints, ControlMetric, Progress
+from cldm.callbacks.checkpoints import Checkpoints
+from cldm.callbacks.control_metric import ControlMetric
+from cldm.callbacks.progress import Progress
 from cldm.data import TrainingData, bucket_text, sizes_of
 from cldm.logger import ImageLogger
-from cldm.model import load_model
 from cldm.options import TrainOptions
 
 # what last.ckpt restores along with the optimizer, whatever the options say
 RESTORED = "sd_locked", "only_mid_control", "learning_rate", "zero_conv_factor", "warmup_steps"
-
-
-def resolve_precision(precision: str) -> str:
-    """`auto` -> bf16-mixed where the first device has bf16 matrix units, else 32-true."""
-    if precision != "auto":
-        return precision
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
-
-
-def build_model(options: TrainOptions):
-    """The grafted model with the options that concern it; locked weights may stay in 16 bit on a GPU."""
-    model = load_model(options.model, options.base)
-    model.seed, model.learning_rate = options.seed, options.learning_rate
-    model.zero_conv_factor, model.warmup_steps = options.zero_conv_factor, options.warmup_steps
-    model.prompt_dropout, model.sd_locked = options.prompt_dropout, options.sd_locked
-    model.only_mid_control = options.only_mid_control
-    for module in model.modules():
-        if hasattr(module, "use_checkpoint"):
-            module.use_checkpoint = options.recompute
-    halved = torch.cuda.is_available() and resolve_precision(options.precision) == "bf16-mixed"
-    model.cast_locked(torch.bfloat16 if halved else torch.float32)
-    model.strict_loading = False  # a resumed checkpoint holds the trained weights alone
-    return model.train()
-
-
-def trainable_table(model) -> str:
-    """What trains and what is locked: module, tensors, parameters, dtype, learning rate, a line each."""
-    rows = [f"{'module':<34}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]
-    for name, module in model.named_children():
-        for trains in (True, False):
-            part = [p for p in module.parameters() if p.requires_grad == trains]
-            if part:
-                dtypes = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in part}))
-                new = model.learning_rate * model.zero_conv_factor
-                new = f", new layers {new:g}" if name == "control_model" else ""
-                rate = f"{model.learning_rate:g}{new}" if trains else "locked"
-                rows.append(
-                    f"{name:<34}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
-                )
-    return "\n".join(rows)
 
 
 def training_items(options: TrainOptions, dataset, held_out=None):
@@ -99,7 +59,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     dataset = training_items(options, dataset, held_out)
     _open_run(run, options, done)
     pl.seed_everything(options.seed, verbose=False)
-    model = build_model(options)
+    model = build_model(options, stages=not isinstance(dataset, CachedItems))
     print(trainable_table(model))
     callbacks = _callbacks(options, held_out, encoder, judge)
     loading = options.batch_size, options.seed, options.accumulate, options.num_workers, options.flip

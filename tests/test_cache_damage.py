@@ -80,6 +80,7 @@ def test_the_remedy_is_a_command_that_keeps_edited_prompts(folder, base):
 
 
 def test_a_batch_of_nothing_is_refused_before_anything_is_written(tmp_path, base):
+    write_items(tmp_path, [WIDE])
     with pytest.raises(ValueError, match="batch_size must be at least 1, got -3"):
         build_cache(MyDataset(tmp_path), base / "ini.safetensors", base / "small.yaml", batch_size=-3)
     assert not (tmp_path / "cache").exists()

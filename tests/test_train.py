@@ -175,7 +175,7 @@ def test_a_run_killed_between_its_files_is_not_taken_for_finished(base, data, tm
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cldm.callbacks.write_state_dict", killed)
+    monkeypatch.setattr("cldm.callbacks.checkpoints.write_state_dict", killed)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(options(base, data, tmp_path, max_steps=1), MyDataset(data, "train"))
     assert not (tmp_path / "last.ckpt").exists()

@@ -1,0 +1,1 @@
+"""What happens beside training: each file is one Lightning callback."""

@@ -1,0 +1,65 @@
+"""The optimizer of a run and its learning rate over the steps."""
+
+import math
+
+import torch
+
+
+def parameter_groups(model) -> list[dict]:
+    """What trains, in groups: copied from the U-Net or new, each with and without weight decay.
+
+    New layers, zero convolutions and hint block, learn `zero_conv_factor` times as fast. Weight decay is for
+    matrices and kernels alone; it would pull biases, norms and the zero convolutions back.
+    """
+    control = model.control_model
+    zero = {*control.zero_convs.parameters(), *control.middle_block_out.parameters()}
+    new = zero | {*control.input_hint_block.parameters()}
+    rates = model.learning_rate, model.learning_rate * model.zero_conv_factor
+    groups = {
+        (is_new, decays): dict(params=[], lr=rates[is_new], weight_decay=model.weight_decay * decays)
+        for is_new in (False, True)
+        for decays in (True, False)
+    }
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups[parameter in new, parameter.ndim > 1 and parameter not in zero]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
+
+
+def build_optimizer(groups: list[dict], name: str, fused: bool = True):
+    """AdamW (arXiv 1711.05101) with PyTorch's betas; `adamw8bit` keeps its state in 8 bit (2110.02861)."""
+    if name == "adamw":
+        return torch.optim.AdamW(groups, fused=fused)
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise ValueError(
+            "optimizer=adamw8bit needs the package bitsandbytes: pip install bitsandbytes, "
+            "or take optimizer=adamw"
+        ) from error
+    return AdamW8bit(groups)
+
+
+def rate_factor(step: int, schedule: str, warmup_steps: int, max_steps: int) -> float:
+    """Factor on the learning rate of a step, counted from 0: linear warm-up, then `schedule`.
+
+    constant stays at 1; linear and cosine (arXiv 1608.03983, equation 5) fall to 0 at `max_steps`.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
+    return 1.0 - progress if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def configured(model):
+    """What `configure_optimizers` returns: the optimizer, and its schedule by steps where there is one."""
+    optimizer = build_optimizer(parameter_groups(model), model.optimizer, model.fused)
+    schedule, warmup, total = model.lr_schedule, model.warmup_steps, model.max_steps
+    if schedule == "constant" and not warmup:
+        return optimizer
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate_factor(step, schedule, warmup, total)
+    )
+    return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=scheduler, interval="step"))

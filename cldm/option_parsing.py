@@ -1,0 +1,70 @@
+"""Options of a training run from yaml presets and key=value."""
+
+import difflib
+from dataclasses import fields
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cldm.options import TrainOptions, check_options
+
+
+def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
+    """Options from yaml presets, later over earlier, and `key=value` overrides.
+
+    Raises:
+        ValueError: an unknown key, with the nearest known one, or a value of the wrong type.
+    """
+    merged = OmegaConf.structured(TrainOptions)
+    dotlist = [override for override in overrides if "=" in override]
+    if len(dotlist) != len(overrides):
+        raise ValueError(f"options are key=value, got {(set(overrides) - set(dotlist)).pop()!r}")
+    for source in [*map(_read_preset, presets), _read_overrides(dotlist)]:
+        for key in source:
+            _check_known(key)
+        try:
+            merged = OmegaConf.merge(merged, source)
+        except OmegaConfBaseException as error:
+            raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
+    try:
+        options = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
+    check_options(options)
+    return options
+
+
+def _read_preset(path):
+    try:
+        preset = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    if not isinstance(preset, DictConfig):
+        raise ValueError(f"{path} must hold options, a line `key: value` each")
+    return preset
+
+
+def _read_overrides(dotlist):
+    empty = [override for override in dotlist if override.index("=") == len(override) - 1]
+    try:
+        values = OmegaConf.from_dotlist([override for override in dotlist if override not in empty])
+    except yaml.YAMLError as error:
+        raise ValueError(f"{' '.join(dotlist)} is no yaml: {' '.join(str(error).split())}") from error
+    # nothing behind the = is the empty text, which yaml would read as null
+    return OmegaConf.merge(values, {override[:-1]: "" for override in empty})
+
+
+def _check_known(key):
+    key = str(key)
+    known = [f.name for f in fields(TrainOptions)]
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        raise ValueError(
+            f"unknown option {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {known}")
+        )
+
+
+def describe_options() -> str:
+    """Every option with its default and meaning, a line each."""
+    return "\n".join(f"  {f.name}={f.default}  {f.metadata['help']}" for f in fields(TrainOptions))
