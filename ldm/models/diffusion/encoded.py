@@ -26,6 +26,11 @@ def context_of(model, batch, key, num=None):
     return model.get_learned_conditioning(batch[key][:num])
 
 
+def draw_kept(num, dropout, generator, device):
+    """Booleans (num,), each False with probability `dropout`."""
+    return torch.rand(num, generator=generator, device=device) >= dropout
+
+
 def emptied(batch, key, kept):
     """The batch with the empty prompt, and its context, wherever `kept` (b,) is False."""
     prompts = [prompt if keep else "" for prompt, keep in zip(batch[key], kept.tolist(), strict=True)]
