@@ -4,12 +4,10 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from cldm.average import Averaged
 from cldm.image_log import ImageLog
 from cldm.optimizer import configured
 from cldm.stages import StagesOnDemand
 from ldm.models.diffusion.ddpm import LatentDiffusion
-from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
 from ldm.util import instantiate_from_config, refuse_unless
@@ -50,11 +48,15 @@ class ControlNet(UNetEncoder):
         self.middle_block = middle_block
         self.middle_block_out = zero_conv(self.skip_channels[-1])
 
-    def forward(self, x, hint, timesteps, context, only_mid_control=False):
-        """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` the middle's alone."""
+    def forward(self, x, hint, timesteps, context, only_mid_control=False, hint_features=None):
+        """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` the middle's alone.
+
+        `hint_features` are `input_hint_block(hint)`, where they are known from an earlier call.
+        """
         self._check_hint(x, hint)
         emb = self.embed_time(timesteps)
-        h, skips = self.encode(x, emb, context, stem_residual=self.input_hint_block(hint))
+        features = self.input_hint_block(hint) if hint_features is None else hint_features
+        h, skips = self.encode(x, emb, context, stem_residual=features)
         middle = self.middle_block_out(h)
         if only_mid_control:
             return [middle]
@@ -72,20 +74,18 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
-class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
+class ControlLDM(StagesOnDemand, ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
-    the layers that do not come from the U-Net (zero convolutions, hint block), `hint_dropout` (share of maps
-    replaced by an empty one, all of the colour `empty_hint` in [0, 1]), and what `cldm.optimizer` reads:
-    `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
+    the layers that do not come from the U-Net (zero convolutions, hint block), and what `cldm.optimizer`
+    reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
     """
 
     zero_conv_factor, weight_decay = 1.0, 0.01
-    hint_dropout, empty_hint = 0.0, (0.0,)
     optimizer, fused = "adamw", True
     lr_schedule, warmup_steps, max_steps = "constant", 0, 0
     _sd_locked, _only_mid_control = True, False
@@ -137,23 +137,18 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
         hint = rearrange(batch[self.control_key][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
         return z, {**cond, "c_concat": [hint]}
 
-    def drop_conditions(self, batch, generator=None):
-        batch = super().drop_conditions(batch, generator)
-        if not self.hint_dropout:
-            return batch
-        hint = batch[self.control_key]
-        kept = draw_kept(len(hint), self.hint_dropout, generator, self.device).to(hint.device)
-        empty = torch.tensor(self.empty_hint, dtype=hint.dtype, device=hint.device)
-        return {**batch, self.control_key: torch.where(kept[:, None, None, None], hint, empty)}
-
     def apply_model(self, x_noisy, t, cond):
-        """The U-Net's output under control; `cond["c_concat"]` None means without."""
+        """The U-Net's output under control; `cond["c_concat"]` None means without.
+
+        `cond["hint_features"]` may hold the hint block's features of `c_concat`, see `remembered`.
+        """
         unet, context = self.model.diffusion_model, self.joined(cond["c_crossattn"])
         x_noisy = x_noisy.to(context.dtype)
         if cond["c_concat"] is None:
             return unet(x_noisy, t, context)
         mid, hint = self.only_mid_control, self.joined(cond["c_concat"])
-        control = self.control_model(x_noisy, hint, t, context, only_mid_control=mid)
+        features = cond.get("hint_features")
+        control = self.control_model(x_noisy, hint, t, context, mid, hint_features=features)
         scales = self.control_scales[-len(control) :]
         control = [residual * scale for residual, scale in zip(control, scales, strict=True)]
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)

@@ -134,8 +134,11 @@ class DDIMSampler(DDIMEncoding):
             raise ValueError(
                 f"ucg_schedule must hold a scale for each of {len(steps)} steps, got {len(scales)}"
             )
-        denoisers = {t: self._guided(cond, uncond, s) for t, s in zip(reversed(steps), scales, strict=True)}
-        return lambda x, t: denoisers[t](x, t)
+        scale_at = dict(zip(reversed(steps), scales, strict=True))
+        # one denoiser for all guided steps, one for all others, as each remembers what it has computed
+        kinds = {scale != 1.0: scale for scale in scales}
+        denoisers = {guided: self._guided(cond, uncond, scale) for guided, scale in kinds.items()}
+        return lambda x, t: denoisers[scale_at[t] != 1.0](x, t, scale_at[t])
 
 
 def _refuse(**given):

@@ -2,29 +2,62 @@
 
 import torch
 
+from ldm.modules.attention import ProjectedContext, tiled
 
-def guided_denoiser(model, cond, uncond=None, scale=1.0):
+
+def guided_denoiser(model, cond, uncond=None, scale=1.0, rescale=0.0):
     """A denoiser (x, timestep) -> (noise, x_0) of `model` under classifier-free guidance (arXiv 2207.12598).
 
-    Both predictions come from one call on a doubled batch when the two conditions have the same structure,
-    from two otherwise (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction.
+    Both predictions come from one call when the two conditions have the same structure, from two otherwise
+    (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction. A call may bring
+    another scale; not 1, where this one isn't. For `rescale`, see `rescaled`.
     """
+    guided = uncond is not None and scale != 1.0
+    if guided and _same_structure(cond, uncond):
+        parts = [_together(uncond, cond)]
+    else:
+        parts = [uncond, cond] if guided else [cond]
+    parts = [remembered(model, part) for part in parts]
 
     @torch.no_grad()
-    def denoise(x, t):
+    def denoise(x, t, scale=scale):
         t = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-        if uncond is None or scale == 1.0:
-            output = model.apply_model(x, t, cond)
-        elif _same_structure(cond, uncond):
-            both = {k: None if cond[k] is None else _doubled(uncond[k], cond[k]) for k in cond}
-            base, conditional = model.apply_model(torch.cat([x, x]), torch.cat([t, t]), both).chunk(2)
+        output = torch.cat([_outputs(model, x, t, part) for part in parts])
+        if guided:
+            base, conditional = output.chunk(2)
             output = base + scale * (conditional - base)
-        else:
-            conditional, base = (model.apply_model(x, t, c) for c in (cond, uncond))
-            output = base + scale * (conditional - base)
+            output = rescaled(output, conditional, rescale) if rescale else output
         return model.predictions(x, t, output.to(x.dtype))
 
     return denoise
+
+
+@torch.no_grad()
+def remembered(model, cond):
+    """A condition dict for many calls: what depends on it alone is computed once, not in every step.
+
+    These are the hint's features, and each layer's projections of the context.
+    """
+    kept = {**cond, "c_crossattn": [ProjectedContext(model.joined(cond["c_crossattn"]))]}
+    if cond.get("c_concat") is None:
+        return kept
+    return {**kept, "hint_features": model.control_model.input_hint_block(model.joined(cond["c_concat"]))}
+
+
+def rescaled(output, conditional, share):
+    """`output` (b, ...), by a `share` of the way at the deviation of the prediction without guidance.
+
+    Large scales overexpose pictures where the terminal SNR is zero (arXiv 2305.08891, equations 15, 16).
+    """
+    std, wanted = (x.flatten(1).std(dim=1)[:, None, None, None] for x in (output, conditional))
+    return share * (output * (wanted / std)) + (1 - share) * output
+
+
+def _outputs(model, x, t, cond):
+    """Of latents (b, c, h, w), or of these tiled to the rows of the hint, where it has more."""
+    hint = cond.get("c_concat")
+    x, t = (tiled(value, len(hint[0]) if hint else 0) for value in (x, t))
+    return model.apply_model(x, t, cond)
 
 
 def _same_structure(a, b):
@@ -32,7 +65,14 @@ def _same_structure(a, b):
     return shapes[0] == shapes[1]
 
 
-def _doubled(a, b):
+def _together(a, b):
+    """Two conditions as one with the rows of both; of hints, only where they differ."""
+    return {name: _pairs(a[name], b[name], name == "c_crossattn") for name in a}
+
+
+def _pairs(a, b, always):
+    if a is None or not always and all(map(torch.equal, a, b)):
+        return a
     return [torch.cat(pair) for pair in zip(a, b, strict=True)]
 
 

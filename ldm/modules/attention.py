@@ -1,5 +1,6 @@
 """Transformer blocks of the U-Net. Letters: b batch, c channels, h w latent, n tokens, d width of a head."""
 
+import torch
 from einops import rearrange
 from torch import nn
 from torch.nn.functional import gelu
@@ -28,6 +29,33 @@ class FeedForward(nn.Module):
         return self.net(x)
 
 
+def tiled(x, rows):
+    """x (b, ...) repeated along its batch to `rows`; itself where it has them."""
+    return x if len(x) >= rows else torch.cat([x] * (rows // len(x)))
+
+
+class ProjectedContext:
+    """A context (b, n, context_dim) for many calls: every attention layer projects it once.
+
+    For sampling, where neither prompt nor weights change from step to step; it is gone with its last user.
+    """
+
+    def __init__(self, tokens):
+        self.tokens, self._projections = tokens, {}
+
+    def __len__(self):
+        return len(self.tokens)
+
+    @property
+    def dtype(self):
+        return self.tokens.dtype
+
+    def keys_values(self, attention):
+        if attention not in self._projections:
+            self._projections[attention] = attention.keys_values(self.tokens)
+        return self._projections[attention]
+
+
 class CrossAttention(nn.Module):
     """Attention from x (b, n, c) to context (b, m, context_dim); to itself when context is None."""
 
@@ -41,17 +69,25 @@ class CrossAttention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, query_dim), nn.Dropout(dropout))
 
     def forward(self, x, context=None):
-        context = x if context is None else context
-        q, k, v = (
-            rearrange(t, "b n (h d) -> b h n d", h=self.heads)
-            for t in (self.to_q(x), self.to_k(context), self.to_v(context))
-        )
+        q = self._heads(self.to_q(x))
+        if isinstance(context, ProjectedContext):
+            k, v = context.keys_values(self)
+        else:
+            k, v = self.keys_values(x if context is None else context)
         return self.to_out(rearrange(attend(q, k, v), "b h n d -> b n (h d)"))
+
+    def keys_values(self, context):
+        """Keys and values (b, heads, m, d) of a context (b, m, context_dim)."""
+        return self._heads(self.to_k(context)), self._heads(self.to_v(context))
+
+    def _heads(self, x):
+        return rearrange(x, "b n (h d) -> b h n d", h=self.heads)
 
 
 class BasicTransformerBlock(nn.Module):
     """Self-attention, cross-attention, feed-forward, each pre-normed and residual, on tokens (b, n, c).
 
+    With a context of k b rows, the b rows of tokens meet each of its k parts and become k b.
     The class attributes are the seams for reference tokens and image prompts: a subclass names its own.
     """
 
@@ -72,6 +108,7 @@ class BasicTransformerBlock(nn.Module):
 
     def _forward(self, x, context):
         x = self.attn1(self.norm1(x)) + x
+        x = x if context is None else tiled(x, len(context))
         x = self.attn2(self.norm2(x), context=context) + x
         return self.ff(self.norm3(x)) + x
 
@@ -109,6 +146,7 @@ class SpatialTransformer(nn.Module):
         tokens = self._tokens(self.norm(x))
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
+        x = tiled(x, len(tokens))
         if self.use_linear:
             return x + rearrange(self.proj_out(tokens), "b (h w) c -> b c h w", h=h, w=w)
         return x + self.proj_out(rearrange(tokens, "b (h w) c -> b c h w", h=h, w=w))

@@ -2,9 +2,8 @@
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
-from ldm.modules.attention import SpatialTransformer
+from ldm.modules.attention import SpatialTransformer, tiled
 from ldm.modules.diffusionmodules.util import checkpoint, normalization, timestep_embedding, zero_module
 from ldm.util import refuse_unless
 
@@ -29,7 +28,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
-        return self.conv(interpolate(x, scale_factor=2, mode="nearest"))
+        return self.conv(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class Downsample(nn.Module):
@@ -64,7 +63,7 @@ class ResBlock(nn.Module):
         return checkpoint(self._forward, (x, emb), self.use_checkpoint)
 
     def _forward(self, x, emb):
-        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        h = self.in_layers(x) + tiled(self.emb_layers(emb), len(x))[:, :, None, None]
         return self.skip_connection(x) + self.out_layers(h)
 
 
@@ -120,9 +119,8 @@ class UNetEncoder(nn.Module):
         )
         self._build_input_blocks()
         ch = self.skip_channels[-1]
-        self.middle_block = TimestepEmbedSequential(
-            self._res_block(ch, ch), self._attention(ch), self._res_block(ch, ch)
-        )
+        layers = self._res_block(ch, ch), self._attention(ch), self._res_block(ch, ch)
+        self.middle_block = TimestepEmbedSequential(*layers)
 
     def _build_input_blocks(self):
         ch, self.skip_channels = self.model_channels, [self.model_channels]
@@ -170,7 +168,10 @@ class UNetEncoder(nn.Module):
 
 
 class UNetModel(UNetEncoder):
-    """Latents (b, in_channels, h, w), timesteps (b,), context (b, n, d) -> (b, out_channels, h, w)."""
+    """Latents (b, in_channels, h, w), timesteps (b,), context (b, n, d) -> (b, out_channels, h, w).
+
+    A context of k b rows gives k b outputs, k for each latent; until the first attention to it, b go through.
+    """
 
     def __init__(self, out_channels, **encoder_options):
         super().__init__(**encoder_options)
@@ -190,7 +191,7 @@ class UNetModel(UNetEncoder):
     def decode(self, h, skips, emb, context):
         """Middle features and the encoder's skips -> the U-Net's output (b, out_channels, h, w)."""
         for block, skip in zip(self.output_blocks, reversed(skips), strict=True):
-            h = block(torch.cat([h, skip], dim=1), emb, context)
+            h = block(torch.cat([h, tiled(skip, len(h))], dim=1), emb, context)
         return self.out(h)
 
     def forward(self, x, timesteps, context):
