@@ -1,10 +1,14 @@
 """Batches of a training folder in an order that depends on seed and epoch alone, and that can be resumed."""
 
+import time
+
 import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, default_collate
 
+from cldm.callbacks.stopping import outlive_signals
 from cldm.flips import FlippedItems
+from cldm.rough_maps import RoughItems
 
 
 class SeededBatches(Sampler):
@@ -17,11 +21,15 @@ class SeededBatches(Sampler):
     Args:
         sizes: of the items, None where unknown; or how many items there are.
         flip: give (index, mirrored) instead of indices, mirrored for half of them, drawn from (seed, epoch).
+        keyed: give (index, mirrored, epoch), for whatever else an item's loader draws.
     """
 
-    def __init__(self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False):
+    def __init__(
+        self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False, keyed=False
+    ):
         sizes = [None] * sizes if isinstance(sizes, int) else sizes
-        self.num_items, self.batch_size, self.seed, self.flip = len(sizes), batch_size, seed, flip
+        self.num_items, self.batch_size, self.seed = len(sizes), batch_size, seed
+        self.flip, self.keyed = flip, keyed
         self.rank, self.row = rank, batch_size * world_size  # a row is what all ranks see at once
         self.buckets = list(dict.fromkeys(sizes))
         numbers = {size: number for number, size in enumerate(self.buckets)}
@@ -48,16 +56,30 @@ class SeededBatches(Sampler):
     def __iter__(self):
         first, self.skip = self.skip, 0
         rng = np.random.default_rng([self.seed, self.epoch])
+        rows = self._rows(rng)
+        mirrored = rng.random(self.num_items) < 0.5
+        for row in rows[first:]:
+            batch = self._share(row)
+            if self.flip or self.keyed:
+                key = (self.epoch,) if self.keyed else ()
+                batch = [(i, bool(mirrored[i]) and self.flip, *key) for i in batch]
+            yield batch
+
+    def items_at(self, place: int) -> list[int]:
+        """The indices in this rank's batch number `place` of the epoch."""
+        return self._share(self._rows(np.random.default_rng([self.seed, self.epoch]))[place])
+
+    def _rows(self, rng):
         order, rows = rng.permutation(self.num_items), []
         for number in range(len(self.buckets)):
             items = order[self.bucket_of[order] == number]
             rows += [items[i : i + self.row] for i in range(0, len(items) - self.row + 1, self.row)]
         if len(self.buckets) > 1:
             rng.shuffle(rows)
-        mirrored = rng.random(self.num_items) < 0.5
-        for row in rows[first : self.num_batches]:
-            batch = row[self.rank * self.batch_size :][: self.batch_size].tolist()
-            yield [(i, bool(mirrored[i])) for i in batch] if self.flip else batch
+        return rows[: self.num_batches]
+
+    def _share(self, row):
+        return row[self.rank * self.batch_size :][: self.batch_size].tolist()
 
 
 def collate(items):
@@ -75,9 +97,12 @@ def check_sizes(items):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader that knows how many batches of its epoch it has handed out, and can go on from there."""
+    """A DataLoader that knows how many batches of its epoch it has handed out, and can go on from there.
 
-    position = 0
+    `waited` are the seconds in all that whoever takes batches had to wait for them.
+    """
+
+    position, waited = 0, 0.0
 
     def state_dict(self):
         return dict(epoch=self.batch_sampler.epoch, position=self.position)
@@ -87,8 +112,15 @@ class ResumableLoader(DataLoader):
         self.batch_sampler.skip = state["position"] % len(self.batch_sampler)
 
     def __iter__(self):
-        self.position = self.batch_sampler.skip
-        for batch in super().__iter__():
+        self.position, batches = self.batch_sampler.skip, None
+        while True:
+            asked = time.monotonic()
+            # the first wait is for the processes to start
+            batches = super().__iter__() if batches is None else batches
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
             self.position += 1
             yield batch
 
@@ -97,31 +129,44 @@ class TrainingData(pl.LightningDataModule):
     """Training batches of any dataset whose items are dict(jpg, txt, hint).
 
     Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
-    `flip` mirrors half of the items.
+    `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps.
     """
 
-    def __init__(self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False):
+    def __init__(self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False, rough=None):
         super().__init__()
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
+        self.accumulate, self.num_workers, self.flip, self.rough = accumulate, num_workers, flip, rough
 
     def train_dataloader(self):
         rank, world = self.trainer.global_rank, self.trainer.world_size
         sizes = sizes_of(self.dataset)
-        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, self.flip)
+        drawn = dict(flip=self.flip, keyed=self.rough is not None)
+        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
         if batches.unseen and rank == 0:
             print(
                 f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
                 + bucket_text(batches.unseen)
             )
         return ResumableLoader(
-            FlippedItems(self.dataset) if self.flip else self.dataset,
+            self._items(),
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=outlive_signals,
         )
+
+    def names_at(self, place: int) -> list:
+        """What this process's batch number `place` of the epoch is of: files if the items name them."""
+        lines = getattr(getattr(self.dataset, "dataset", self.dataset), "data", None)
+        items = self.trainer.train_dataloader.batch_sampler.items_at(place)
+        return [lines[i]["target"] if lines else f"item {i}" for i in items]
+
+    def _items(self):
+        if self.rough is not None:
+            return RoughItems(FlippedItems(self.dataset), self.rough, self.seed)
+        return FlippedItems(self.dataset) if self.flip else self.dataset
 
 
 def sizes_of(dataset) -> list:

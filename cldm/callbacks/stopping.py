@@ -1,0 +1,70 @@
+"""How a run stops when it is told to: with its step finished and saved, on all processes alike."""
+
+import os
+import signal
+import threading
+
+import pytorch_lightning as pl
+
+from cldm.ranks import from_all, world
+
+GRACE = 120  # seconds that a process which loads pictures goes on for after SIGTERM
+
+
+class Stopped(Exception):
+    """A run has been stopped by a signal, after its step was saved."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Stopping(pl.Callback):
+    """Notes SIGTERM and Ctrl-C while a run trains; `asked` tells. A second Ctrl-C interrupts at once.
+
+    Lightning's own handling of SIGTERM would end a run in the middle of a step.
+    """
+
+    def __init__(self):
+        self.received, self.former = 0, {}
+
+    def on_train_start(self, trainer, pl_module):
+        if trainer.received_sigterm:
+            self.received = int(signal.SIGTERM)
+        if threading.current_thread() is threading.main_thread():  # Python allows it there alone
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                self.former[signum] = signal.signal(signum, self._note)
+
+    def _note(self, signum, frame):
+        if signum == signal.SIGINT and self.received == signum:
+            raise KeyboardInterrupt
+        self.received = int(signum)
+        once_more = "; Ctrl-C once more stops at once" if signum == signal.SIGINT else ""
+        text = f"\n{signal.Signals(signum).name}: stopping after this step{once_more}\n"
+        if world()[0] == 0:
+            os.write(1, text.encode())  # print could be what the signal interrupts
+
+    def asked(self) -> int:
+        """The signal that any process has received, 0 if none; all must ask at the same place."""
+        return max(from_all(self.received))
+
+    def _restore(self, *_):
+        for signum, handler in self.former.items():
+            signal.signal(signum, handler)
+        self.former = {}
+
+    def on_train_end(self, trainer, pl_module):
+        self._restore()
+
+    def on_exception(self, trainer, pl_module, exception):
+        self._restore()
+
+
+def outlive_signals(worker: int):
+    """For the start of a process that loads pictures: signals to a whole group leave the step its batches.
+
+    A process that hangs ends all the same, some time after SIGTERM.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):  # not on Windows, which has no such signals to groups either
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
