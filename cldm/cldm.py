@@ -4,10 +4,12 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from cldm.average import Averaged
 from cldm.image_log import ImageLog
 from cldm.optimizer import configured
 from cldm.stages import StagesOnDemand
 from ldm.models.diffusion.ddpm import LatentDiffusion
+from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
 from ldm.util import instantiate_from_config, refuse_unless
@@ -74,18 +76,20 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
-class ControlLDM(StagesOnDemand, ImageLog, LatentDiffusion):
+class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
-    the layers that do not come from the U-Net (zero convolutions, hint block), and what `cldm.optimizer`
-    reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
+    the layers that do not come from the U-Net (zero convolutions, hint block), `hint_dropout` (share of maps
+    replaced by an empty one, all of the colour `empty_hint` in [0, 1]), and what `cldm.optimizer` reads:
+    `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
     """
 
     zero_conv_factor, weight_decay = 1.0, 0.01
+    hint_dropout, empty_hint = 0.0, (0.0,)
     optimizer, fused = "adamw", True
     lr_schedule, warmup_steps, max_steps = "constant", 0, 0
     _sd_locked, _only_mid_control = True, False
@@ -136,6 +140,15 @@ class ControlLDM(StagesOnDemand, ImageLog, LatentDiffusion):
         z, cond = super().get_input(batch, k, bs, generator)
         hint = rearrange(batch[self.control_key][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
         return z, {**cond, "c_concat": [hint]}
+
+    def drop_conditions(self, batch, generator=None):
+        batch = super().drop_conditions(batch, generator)
+        if not self.hint_dropout:
+            return batch
+        hint = batch[self.control_key]
+        kept = draw_kept(len(hint), self.hint_dropout, generator, self.device).to(hint.device)
+        empty = torch.tensor(self.empty_hint, dtype=hint.dtype, device=hint.device)
+        return {**batch, self.control_key: torch.where(kept[:, None, None, None], hint, empty)}
 
     def apply_model(self, x_noisy, t, cond):
         """The U-Net's output under control; `cond["c_concat"]` None means without.

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
@@ -17,12 +18,14 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cldm.build import build_model, resolve_precision, trainable_table
 from cldm.cached_items import CachedItems
+from cldm.callbacks.averaging import Averaging
 from cldm.callbacks.checkpoints import Checkpoints
 from cldm.callbacks.control_metric import ControlMetric
 from cldm.callbacks.progress import Progress
 from cldm.data import TrainingData, bucket_text, sizes_of
 from cldm.logger import ImageLogger
 from cldm.options import TrainOptions
+from cldm.rough_maps import RoughMaps
 
 # what last.ckpt restores along with the optimizer, whatever the options say
 RESTORED = "sd_locked", "only_mid_control", "learning_rate", "zero_conv_factor", "warmup_steps"
@@ -60,10 +63,12 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     _open_run(run, options, done)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, stages=not isinstance(dataset, CachedItems))
+    if encoder:
+        model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
     print(trainable_table(model))
     callbacks = _callbacks(options, held_out, encoder, judge)
     loading = options.batch_size, options.seed, options.accumulate, options.num_workers, options.flip
-    data = TrainingData(dataset, *loading)
+    data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder))
     try:
         lightning_trainer(options, callbacks).fit(model, data, ckpt_path=last, weights_only=True)
     except SIGTERMException as stop:
@@ -81,11 +86,22 @@ def _open_run(run: Path, options: TrainOptions, done: int):
         log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
 
 
+def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
+    if not (options.mask_dilation or options.mask_simplification):
+        return None
+    if encoder is None:
+        raise ValueError(
+            f"mask_dilation and mask_simplification need maps of regions: {options.data} has no regions.yaml"
+        )
+    return RoughMaps(encoder, options.mask_dilation, options.mask_simplification)
+
+
 def _callbacks(options: TrainOptions, held_out, encoder, judge) -> list[pl.Callback]:
     """Checkpoints and progress, and the image log and the measurement if they are wanted."""
     metadata = dict(config=options.model, base=options.base, options=asdict(options))
     metadata |= dict(hint=encoder.metadata()) if encoder else {}
-    callbacks = [Checkpoints(options.run, options, metadata)]
+    callbacks = [Averaging(options.ema_decay)] if options.ema_decay else []  # first: others publish it
+    callbacks.append(Checkpoints(options.run, options, metadata))
     if options.image_log_every:
         sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
         callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))

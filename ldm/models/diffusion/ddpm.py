@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from ldm.models.diffusion.encoded import context_of, emptied, posterior_of
+from ldm.models.diffusion.encoded import context_of, draw_kept, emptied, posterior_of
 from ldm.models.diffusion.schedule import NoiseSchedule
+from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.util import make_beta_schedule
 from ldm.util import instantiate_from_config, refuse_unless
@@ -28,12 +29,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     Args are the published yaml's. `cond_stage_trainable` trains the text encoder along with the U-Net, as one
     does before there is a checkpoint. Set from outside before training: `learning_rate`, `prompt_dropout`
-    (share of prompts replaced by the empty one), `seed` (noise and timesteps then depend on seed, step and
-    rank alone).
+    (share of prompts replaced by the empty one), `min_snr_gamma` (0 weighs timesteps alike), `seed` (noise
+    and timesteps then depend on seed, step and rank alone).
     """
 
     learning_rate = 1e-5
-    prompt_dropout = 0.0
+    prompt_dropout = min_snr_gamma = 0.0
     seed: int | None = None
 
     def __init__(
@@ -149,14 +150,17 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         return torch.cat(conditions, 1).to(next(self.model.parameters()).dtype)
 
     def p_losses(self, x_start, cond, t, noise=None):
-        """(loss, logs): mean squared error of what the parameterization predicts, over the whole batch."""
+        """(loss, logs): mean squared error of what the parameterization predicts; loss_simple unweighted."""
         noise = torch.randn_like(x_start) if noise is None else noise
         target = {"eps": noise, "x0": x_start}.get(self.parameterization)
         target = self.get_v(x_start, noise, t) if target is None else target
-        output = self.apply_model(self.q_sample(x_start, t, noise), t, cond)
-        loss = mse_loss(output.float(), target.float())
+        output = self.apply_model(self.q_sample(x_start, t, noise), t, cond).float()
+        loss = simple = mse_loss(output, target.float())
+        if self.min_snr_gamma:
+            weights = min_snr_weights(self.alphas_cumprod[t], self.min_snr_gamma, self.parameterization)
+            loss = (weights * mse_loss(output, target.float(), reduction="none").mean((1, 2, 3))).mean()
         split = "train" if self.training else "val"
-        return loss, {f"{split}/{name}": loss.detach() for name in ("loss_simple", "loss")}
+        return loss, {f"{split}/loss_simple": simple.detach(), f"{split}/loss": loss.detach()}
 
     def shared_step(self, batch, generator=None):
         """(loss, logs) of a batch, with timesteps drawn uniformly."""
@@ -170,7 +174,7 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     def training_step(self, batch, batch_idx):
         generator = self.step_generator(batch_idx)
-        loss, logs = self.shared_step(self.drop_prompts(batch, generator), generator)
+        loss, logs = self.shared_step(self.drop_conditions(batch, generator), generator)
         logs = {**logs, "global_step": float(self.global_step)}
         self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.cond_stage_key]))
         return loss
@@ -182,13 +186,13 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
         return torch.Generator(self.device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
 
-    def drop_prompts(self, batch, generator=None):
-        """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3).
+    def drop_conditions(self, batch, generator=None):
+        """The batch with some of its conditions emptied, as a step trains on it."""
+        return self.drop_prompts(batch, generator)
 
-        With a "context", this becomes "empty_context" for the same items.
-        """
+    def drop_prompts(self, batch, generator=None):
+        """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3)."""
         if not self.prompt_dropout:
             return batch
-        num = len(batch[self.cond_stage_key])
-        kept = torch.rand(num, generator=generator, device=self.device) >= self.prompt_dropout
+        kept = draw_kept(len(batch[self.cond_stage_key]), self.prompt_dropout, generator, self.device)
         return emptied(batch, self.cond_stage_key, kept)
