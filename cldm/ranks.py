@@ -1,6 +1,9 @@
 """Work shared among the processes of a run, and brought together again; in one process nothing happens."""
 
+from pytorch_lightning.utilities import rank_zero_only
 from torch import distributed
+
+say = rank_zero_only(print)
 
 
 def world() -> tuple[int, int]:

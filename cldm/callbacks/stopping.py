@@ -3,10 +3,12 @@
 import os
 import signal
 import threading
+from contextlib import contextmanager
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from cldm.ranks import from_all, world
+from cldm.ranks import from_all, say, world
 
 GRACE = 120  # seconds that a process which loads pictures goes on for after SIGTERM
 
@@ -14,9 +16,27 @@ GRACE = 120  # seconds that a process which loads pictures goes on for after SIG
 class Stopped(Exception):
     """A run has been stopped by a signal, after its step was saved."""
 
-    def __init__(self, signum: int):
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+    def __init__(self, signum: int, step: int):
+        super().__init__(f"stopped by {signal.Signals(signum).name} at step {step}, which is saved")
         self.signum = signum
+
+
+@contextmanager
+def stops_told(run):
+    """Around a run's training: says that it can be resumed, and exits as shells expect after a signal."""
+    again = f"the same command resumes {run}"
+    try:
+        yield
+    except Stopped as stop:
+        say(f"\n{stop}; {again}", flush=True)
+        raise SystemExit(128 + stop.signum) from stop
+    except SystemExit as stop:  # Lightning's, 0 after SIGTERM and 1 after Ctrl-C
+        signum = signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT
+        say(f"\nstopped by {signum.name}; {again} from its last checkpoint", flush=True)
+        raise SystemExit(128 + signum) from stop
+    except Exception:
+        say(f"\nthe run has failed; once the cause is mended, {again} from its last checkpoint", flush=True)
+        raise
 
 
 class Stopping(pl.Callback):

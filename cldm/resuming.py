@@ -1,0 +1,47 @@
+"""Whether and where a run folder goes on, and what is written down about its options."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
+
+from cldm.options import TrainOptions
+from cldm.ranks import say
+from ldm.checkpoint import write_atomically
+
+# what last.ckpt restores along with the optimizer, whatever the options say
+RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
+# what may change, but then the run is not what it would have been
+EXACT = """data base precision batch_size accumulate lr_schedule gradient_clip ema_decay min_snr_gamma
+zero_terminal_snr prompt_dropout hint_dropout mask_dilation mask_simplification cached flip seed""".split()
+
+
+def steps_done(last: Path, options: TrainOptions) -> int:
+    """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
+    try:
+        done = torch.load(last, weights_only=True, mmap=True)["global_step"]
+    except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
+    written = last.parent / "options.yaml"
+    before = OmegaConf.load(written) if written.exists() else {}
+    changed = {name for name in before if before[name] != getattr(options, name, before[name])}
+    for name in RESTORED:
+        if name in changed:
+            raise ValueError(
+                f"{last.parent} was started with {name}={before[name]}, got {getattr(options, name)}: "
+                "resume with the former, or give another run=FOLDER"
+            )
+    others = [f"{name} {before[name]} -> {getattr(options, name)}" for name in EXACT if name in changed]
+    if others and done < options.max_steps:
+        say(f"changed since the run was started, so that it goes on otherwise: {', '.join(others)}")
+    return done
+
+
+@rank_zero_only
+def write_options(options: TrainOptions):
+    """options.yaml in the run folder; whole at any time, as other processes read it."""
+    run = Path(options.run)
+    run.mkdir(parents=True, exist_ok=True)
+    write_atomically(run / "options.yaml", lambda path: OmegaConf.save(OmegaConf.structured(options), path))
