@@ -29,6 +29,8 @@ def build_model(options: TrainOptions, stages=True):
     model.load_stages = lambda: read_encoders(options.base, options.model)[0].float()
     for name in FROM_OPTIONS:
         setattr(model, name, getattr(options, name))
+    if options.zero_terminal_snr:
+        model.use_zero_terminal_snr()
     precision = resolve_precision(options.precision)
     model.fused = precision != "16-mixed"  # fused steps unscale gradients themselves, past our clipping
     for module in model.modules():

@@ -138,7 +138,11 @@ class TrainingData(pl.LightningDataModule):
         self.accumulate, self.num_workers, self.flip, self.rough = accumulate, num_workers, flip, rough
 
     def train_dataloader(self):
-        rank, world = self.trainer.global_rank, self.trainer.world_size
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return self.loader(self.trainer.global_rank, self.trainer.world_size, pin_memory=on_gpu)
+
+    def loader(self, rank=0, world=1, pin_memory=False):
+        """The batches of one of `world` processes."""
         sizes = sizes_of(self.dataset)
         drawn = dict(flip=self.flip, keyed=self.rough is not None)
         batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
@@ -152,7 +156,7 @@ class TrainingData(pl.LightningDataModule):
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=self.num_workers,
-            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            pin_memory=pin_memory,
             persistent_workers=self.num_workers > 0,
             worker_init_fn=outlive_signals,
         )

@@ -8,10 +8,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cldm.options import TrainOptions, check_options
+from cldm.presets import options_of
 
 
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
-    """Options from yaml presets, later over earlier, and `key=value` overrides.
+    """Options from yaml presets, later over earlier, then the memory `preset`, then `key=value` overrides.
+
+    Micro-batches given by an override are not counted anew from `effective_batch`.
 
     Raises:
         ValueError: an unknown key, with the nearest known one, or a value of the wrong type.
@@ -20,7 +23,11 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
     dotlist = [override for override in overrides if "=" in override]
     if len(dotlist) != len(overrides):
         raise ValueError(f"options are key=value, got {(set(overrides) - set(dotlist)).pop()!r}")
-    for source in [*map(_read_preset, presets), _read_overrides(dotlist)]:
+    presets, given = list(map(_read_preset, presets)), _read_overrides(dotlist)
+    if "accumulate" in given and "effective_batch" not in given:
+        given["effective_batch"] = 0
+    chosen = [source["preset"] for source in [*presets, given] if "preset" in source]
+    for source in [*presets, options_of(chosen[-1] if chosen else ""), given]:
         for key in source:
             _check_known(key)
         try:
