@@ -52,7 +52,7 @@ class DDIMSampler(DDIMEncoding):
     ):
         """`ddim_sampling` of latents (batch_size, *shape), `shape` being (c, h, w), in exactly S steps."""
         _refuse(normals_sequence=normals_sequence, quantize_x0=quantize_x0)
-        self.make_schedule(S, ddim_eta=eta, verbose=verbose)
+        self.make_schedule(S, self.model.timestep_spacing, eta, verbose)
         start = (x_T, False, callback, None, False, mask, x0, img_callback, log_every_t)
         noise = (temperature, noise_dropout, score_corrector, corrector_kwargs)
         guidance = (unconditional_guidance_scale, unconditional_conditioning, dynamic_threshold, ucg_schedule)

@@ -22,6 +22,7 @@ class Settings:
     steps: int = 20
     sampler: str = "ddim"
     scale: float = 9.0  # classifier-free guidance
+    guidance_rescale: float = 0.0  # against overexposure by it: 0.7 suits models of zero terminal SNR
     strength: float = 1.0  # factor on every control residual
     guess_mode: bool = False  # control without prompt: strength falls towards the outer residuals
     control_start: float = 0.0  # shares of the steps between which control acts
@@ -35,6 +36,7 @@ class Settings:
             num_samples=(1, 64),
             steps=(1, 1000),
             scale=(0, 100),
+            guidance_rescale=(0, 1),
             strength=(0, 10),
             control_start=(0, 1),
             control_end=(0, 1),
@@ -90,7 +92,7 @@ def sample(model, hints, prompts: list[str], settings: Settings, size, callback=
         return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(model.device)
 
     latents = randn((model.channels, size[0] // 8, size[1] // 8))
-    timesteps = make_ddim_timesteps("uniform", settings.steps, model.num_timesteps)
+    timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
     denoise = _denoiser(model, hints, prompts, settings, timesteps)
     latents = SAMPLERS[settings.sampler](
         denoise,
@@ -106,15 +108,16 @@ def sample(model, hints, prompts: list[str], settings: Settings, size, callback=
 
 def _denoiser(model, hints, prompts, settings, timesteps):
     """Guided by the prompts at every step, by the hints at those between control_start and control_end."""
-    text = dict(c_crossattn=[model.get_learned_conditioning(prompts)])
-    negative = dict(c_crossattn=[model.get_learned_conditioning([settings.negative_prompt] * len(prompts))])
-    hint = None if hints is None else [hints.to(model.device)]
-    plain = guided_denoiser(model, {**text, "c_concat": None}, {**negative, "c_concat": None}, settings.scale)
-    if hint is None or settings.strength == 0:
+    contexts = _contexts(model, [*prompts, *[settings.negative_prompt] * len(prompts)])
+    text, negative = (dict(c_crossattn=[context]) for context in contexts.chunk(2))
+    guidance = dict(scale=settings.scale, rescale=settings.guidance_rescale)
+    plain = guided_denoiser(model, {**text, "c_concat": None}, {**negative, "c_concat": None}, **guidance)
+    if hints is None or settings.strength == 0:
         return plain
+    hint = [hints.to(model.device)]
     guess = None if settings.guess_mode else hint
     controlled = guided_denoiser(
-        model, {**text, "c_concat": hint}, {**negative, "c_concat": guess}, settings.scale
+        model, {**text, "c_concat": hint}, {**negative, "c_concat": guess}, **guidance
     )
     scales = control_scales(len(model.control_scales), settings)
     num = len(timesteps)
@@ -134,6 +137,12 @@ def _denoiser(model, hints, prompts, settings, timesteps):
             model.control_scales = kept
 
     return denoise
+
+
+def _contexts(model, prompts):
+    """The contexts (b, n, context_dim) of prompts, of which equal ones are encoded once."""
+    different = list(dict.fromkeys(prompts))
+    return model.get_learned_conditioning(different)[[different.index(prompt) for prompt in prompts]]
 
 
 def control_scales(num: int, settings: Settings) -> list[float]:

@@ -50,6 +50,8 @@ def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo
     config = config or trained.get("config") or trained.get("model")
     model = _assemble(state, base, config)
     _lay_over(model, overlay, checkpoint)
+    if trained.get("zero_terminal_snr"):
+        model.use_zero_terminal_snr()
     hint = metadata.get("hint")
     encoder = HintEncoder.from_metadata(hint) if isinstance(hint, dict) else regions
     model.requires_grad_(False)

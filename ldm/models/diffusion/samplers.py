@@ -27,7 +27,8 @@ def ddim(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_like,
 def ddim_step(eps, x0, a, a_prev, eta=0.0, randn=torch.randn_like):
     """Predictions made at the level a -> latents at the level a_prev."""
     sigma = eta * ((1 - a_prev) / (1 - a) * (1 - a / a_prev)).sqrt()
-    x = a_prev.sqrt() * x0 + (1 - a_prev - sigma**2).sqrt() * eps
+    rest = (1 - a_prev - sigma**2).clamp(min=0)  # 0 at a = 0 and eta = 1, rounding aside
+    x = a_prev.sqrt() * x0 + rest.sqrt() * eps
     return x + sigma * randn(x) if eta else x
 
 

@@ -6,12 +6,24 @@ import torch
 from ldm.modules.diffusionmodules.util import extract_into_tensor
 
 
+def rescale_zero_terminal_snr(betas):
+    """Noise variances (T,) -> variances whose last timestep is pure noise (arXiv 2305.08891, algorithm 1).
+
+    sqrt(alphas_cumprod) is shifted to end at 0 and stretched to begin where it began.
+    """
+    roots = np.sqrt(np.cumprod(1.0 - betas))
+    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    alphas_cumprod = roots**2
+    return 1.0 - alphas_cumprod / np.append(1.0, alphas_cumprod[:-1])
+
+
 class NoiseSchedule:
     """Gives a module the buffers of a schedule, under the checkpoints' names, and the algebra on them.
 
     x (b, c, h, w) are latents, t (b,) timesteps; its network predicts what `parameterization` says.
     """
 
+    @np.errstate(divide="ignore")  # pure noise has no logarithm and no inverse, and nobody asks for them
     def register_schedule(self, betas):
         """Buffers (T,) fp32 of the forward process and its posterior (arXiv 2006.11239, equations 4, 7)."""
         alphas_cumprod = np.cumprod(1.0 - betas)
@@ -36,6 +48,32 @@ class NoiseSchedule:
         for name, values in buffers.items():
             # on the CPU even while weights are built on the meta device: files of old leave some of them out
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32, device="cpu"))
+
+    def use_zero_terminal_snr(self):
+        """Let the noise schedule end in pure noise, so that pictures may be dark or bright as a whole.
+
+        For training; weights that were trained without it do not know its last timesteps. Twice is once.
+        """
+        if self.parameterization == "eps":
+            raise ValueError(
+                'zero terminal SNR needs parameterization "v" or "x0", got "eps": where all is noise, to predict '
+                "the noise says nothing of the picture"
+            )
+        if self.has_zero_terminal_snr:
+            return
+        device = self.betas.device
+        self.register_schedule(rescale_zero_terminal_snr(self.betas.double().cpu().numpy()))
+        for name, buffer in [*self.named_buffers(recurse=False)]:
+            setattr(self, name, buffer.to(device))
+
+    @property
+    def has_zero_terminal_snr(self) -> bool:
+        return self.alphas_cumprod[-1].item() == 0
+
+    @property
+    def timestep_spacing(self) -> str:
+        """How sampling chooses its timesteps: from the last one, if only that one is pure noise."""
+        return "trailing" if self.has_zero_terminal_snr else "uniform"
 
     def q_sample(self, x_start, t, noise):
         """x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise (arXiv 2006.11239, equation 4)."""

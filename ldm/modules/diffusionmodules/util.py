@@ -21,14 +21,18 @@ def make_beta_schedule(schedule, n_timestep, linear_start=1e-4, linear_end=2e-2)
 def make_ddim_timesteps(ddim_discr_method, num_ddim_timesteps, num_ddpm_timesteps, verbose=False):
     """Exactly `num_ddim_timesteps` ascending timesteps out of `num_ddpm_timesteps`, int64.
 
-    The schedule of the checkpoints starts at 1; only a walk over every timestep needs index 0 as well.
+    "uniform" starts at 1, as the schedule of the checkpoints does; only a walk over every timestep needs
+    index 0 as well. "trailing" ends at the last timestep (arXiv 2305.08891, table 2).
     """
     S, T = num_ddim_timesteps, num_ddpm_timesteps
-    if ddim_discr_method != "uniform":
-        raise ValueError(f"ddim_discretize must be 'uniform', got {ddim_discr_method!r}")
+    if ddim_discr_method not in ("uniform", "trailing"):
+        raise ValueError(f"ddim_discretize must be 'uniform' or 'trailing', got {ddim_discr_method!r}")
     if not 1 <= S <= T:
         raise ValueError(f"the number of sampling steps must be between 1 and {T}, got {S}")
-    steps = np.arange(S) * T // S + (S < T)
+    if ddim_discr_method == "trailing":
+        steps = np.round(np.arange(1, S + 1) * T / S).astype(np.int64) - 1
+    else:
+        steps = np.arange(S) * T // S + (S < T)
     if verbose:
         print(f"Selected timesteps for DDIM: {steps}")
     return steps
