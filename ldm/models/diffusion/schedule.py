@@ -56,8 +56,8 @@ class NoiseSchedule:
         """
         if self.parameterization == "eps":
             raise ValueError(
-                'zero terminal SNR needs parameterization "v" or "x0", got "eps": where all is noise, to predict '
-                "the noise says nothing of the picture"
+                'zero terminal SNR needs parameterization "v" or "x0", got "eps": where all is noise, its '
+                "prediction says nothing of the picture"
             )
         if self.has_zero_terminal_snr:
             return
