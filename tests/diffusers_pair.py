@@ -40,6 +40,7 @@ def diffusers_vae(network, ddconfig):
             up_block_types=["UpDecoderBlock2D"] * len(widths),
             block_out_channels=widths,
             layers_per_block=ddconfig["num_res_blocks"],
+            norm_num_groups=ddconfig.get("num_groups", 32),
         )
     theirs.load_state_dict(to_diffusers_vae(network.state_dict()), assign=True)
     return theirs.eval()
