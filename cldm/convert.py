@@ -124,7 +124,7 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
     weights = control_alone(weights) if control_only else completed(weights, base) if full else weights
     if to_folder or full:  # averages of a training that is over
         weights.state = {n: t for n, t in weights.state.items() if not n.startswith("model_ema.")}
-    if dropped := Counter(name.split(".")[0] for name in before - set(weights.state)):
+    if dropped := Counter(map(part_of, before - set(weights.state))):
         lines.append("dropped: " + ", ".join(f"{count} of {part}" for part, count in sorted(dropped.items())))
     if dtype:
         weights.state = cast(weights.state, DTYPES[dtype])
@@ -133,7 +133,15 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
         write_folder(weights, output)
     else:
         write_state_dict(weights.state, output, weights.metadata)
+        if weights.metadata and output.suffix != ".safetensors":
+            weights.notes.append(
+                "dropped: the metadata, which a .ckpt has no place for and a .safetensors has"
+            )
     return "\n".join([*lines, *weights.notes, f"{output}: {describe(weights)}"])
+
+
+def part_of(name):
+    return name.split(".")[0] if "." in name else "the noise schedule"
 
 
 def describe(weights) -> str:

@@ -13,7 +13,9 @@ from ldm.modules.diffusionmodules.util import zero_module
 
 MODELS = Path(__file__).parent.parent / "models"
 FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base": "cldm_tiny.yaml"}
-NOTES = {"SD2.1": "taken as the 512 model; the 768 one has its shapes, but needs `parameterization: v`"}
+NOTES = {
+    "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
+}
 UNET, CONTROL = "model.diffusion_model.", "control_model."
 STEM = UNET + "input_blocks.0.0.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -25,7 +27,7 @@ SIGNS = {
     UNET + "label_emb.": "is SDXL or an unCLIP model, another architecture: SD1.5 or SD2.1 is wanted",
     "input_hint_block.": "holds a control branch already: train it as it is, or graft the base it came from",
     "controlnet_cond_embedding.": "is a ControlNet in diffusers' layout, not a base: graft a base",
-    "down_blocks.0.": "is in diffusers' layout: the single file in LDM's layout is wanted",
+    "down_blocks.0.": "is in diffusers' layout, not LDM's: convert its whole folder by tool_convert.py",
 }
 CHANNELS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model"}
 

@@ -73,6 +73,6 @@ def transfer(base_path, trained_path, new_path, output, dtype=None) -> str:
     control = [name for name in result.state if name.startswith(CONTROL)]
     num_moved = sum(name.replace(CONTROL, UNET, 1) in base.state for name in control)
     return (
-        f"control branch: {num_moved} tensors moved, {len(control) - num_moved} that no base has kept\n"
+        f"control branch: {num_moved} tensors moved, {len(control) - num_moved} kept, which no base has\n"
         f"{output}: {describe(result)}"
     )

@@ -130,7 +130,7 @@ def first_line(error):
 
 
 def write_state_dict(state, path, metadata: dict | None = None, overwrite=False):
-    """Write tensors by name, all or nothing, as .ckpt or .safetensors; without metadata a .ckpt is bare.
+    """Write tensors by name, all or nothing: as .ckpt (bare) or .safetensors (with metadata).
 
     Args:
         metadata: strings, dicts and lists by name.
@@ -148,7 +148,7 @@ def write_state_dict(state, path, metadata: dict | None = None, overwrite=False)
         if path.suffix == ".safetensors":
             save_file(state, temporary, metadata={"format": "pt", **texts})
         else:
-            torch.save(dict(state_dict=state, metadata=metadata) if metadata else state, temporary)
+            torch.save(state, temporary)
 
     try:
         write_atomically(path, write)

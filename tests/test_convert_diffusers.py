@@ -50,7 +50,7 @@ def test_the_way_to_diffusers_and_back_changes_no_bit(whole, tmp_path, suffix):
     yaml, _, file, folder = whole
     convert(folder, tmp_path / f"back{suffix}")
     assert same(read_state_dict(tmp_path / f"back{suffix}"), read_state_dict(file))
-    assert read_metadata(tmp_path / f"back{suffix}") == metadata_of(yaml)
+    assert read_metadata(tmp_path / f"back{suffix}") == (metadata_of(yaml) if suffix != ".ckpt" else {})
 
 
 @torch.no_grad()

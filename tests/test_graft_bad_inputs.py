@@ -59,7 +59,10 @@ CASES = {
         "holds a control branch already",
     ),
     "control alone": (saves(tensors("input_hint_block.0.weight")), "holds a control branch already"),
-    "diffusers": (saves(tensors("down_blocks.0.resnets.0.conv1.weight")), "in LDM's layout is wanted"),
+    "diffusers": (
+        saves(tensors("down_blocks.0.resnets.0.conv1.weight")),
+        "convert its whole folder by tool_convert.py",
+    ),
     "a VAE": (saves(tensors("first_stage_model.encoder.conv_in.weight")), "holds no U-Net"),
     "a stem of no channels": (saves(base() | tensors(STEM)), "is no Stable Diffusion"),
     "a numbered tensor": (saves(base() | {3: torch.zeros(1)}), "which is no text"),
