@@ -8,11 +8,14 @@ from einops import rearrange
 from PIL import Image
 from torch.nn.functional import pad
 
+from cldm.ranks import from_all, part_of
 from ldm.util import refuse_unless
 
 
 class ImageLogger(pl.Callback):
-    """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 a row, from rank 0.
+    """Writes {save_dir}/image_log/{split}/{KEY}_gs-{step}_e-{epoch}_b-{batch}.png, 4 a row.
+
+    Each process draws a share of the pictures, rank 0 writes them.
 
     Args:
         batch_frequency: in optimizer steps, however many micro-batches each accumulates; counting these
@@ -51,27 +54,45 @@ class ImageLogger(pl.Callback):
         step = trainer.global_step
         due = step % self.batch_frequency == 0 if step else False
         due = due or (self.log_first_step and self.last_step is None)
-        if self.disabled or not due or step == self.last_step or not trainer.is_global_zero:
+        if self.disabled or not due or step == self.last_step:
             return
         self.last_step = step
-        with torch.random.fork_rng(devices=[]), trainer.precision_plugin.forward_context():
-            was_training = pl_module.training
-            pl_module.eval()
-            with pl_module.stages_present():
-                images = pl_module.log_images(batch, **self.log_images_kwargs)
-            pl_module.train(was_training)
-        folder = Path(trainer.default_root_dir) / "image_log" / "train"
-        self.save(folder, images, step, trainer.current_epoch, batch_idx)
+        images = joined(from_all(self._draw(trainer, pl_module, batch)))
+        if trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir) / "image_log" / "train"
+            self.save(folder, images, step, trainer.current_epoch, batch_idx)
+
+    def _draw(self, trainer, pl_module, batch):
+        """This process's share of the pictures, name -> (n, 3, H, W) on the CPU, from its own batch."""
+        num = len(part_of(range(self.log_images_kwargs["N"])))
+        if not num:
+            return {}
+        was_training = pl_module.training
+        pl_module.eval()
+        with (
+            torch.random.fork_rng(devices=[]),
+            trainer.precision_plugin.forward_context(),
+            pl_module.stages_present(),
+            pl_module.averaged(),
+        ):
+            images = pl_module.log_images(batch, **self.log_images_kwargs | dict(N=num))
+        pl_module.train(was_training)
+        return {name: pictures.detach().float().cpu() for name, pictures in images.items()}
 
     def save(self, folder, images, step, epoch, batch_idx):
         """Write name -> images (n, 3, H, W) as one PNG grid each."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, batch in images.items():
-            batch = batch[: self.max_images].detach().float().cpu()
+            batch = batch[: self.max_images]
             batch = batch.clamp(-1.0, 1.0) if self.clamp else batch
             batch = (batch + 1.0) / 2.0 if self.rescale else batch
             path = folder / f"{name}_gs-{step:06}_e-{epoch:06}_b-{batch_idx:06}.png"
             Image.fromarray(grid(batch)).save(path)
+
+
+def joined(parts):
+    """Pictures by name of several processes -> those of all, in one."""
+    return {name: torch.cat([part[name] for part in parts if name in part]) for name in parts[0]}
 
 
 def grid(images, columns=4):

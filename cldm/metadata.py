@@ -27,7 +27,9 @@ def prompt_policy(options: TrainOptions, lines) -> dict:
     sources = Counter()
     for line in lines:
         captions = line.get("captions", {}).items()
-        sources.update([next((name for name, text in captions if line["prompt"].startswith(text)), "other")])
+        sources.update(
+            [next((name for name, text in captions if text and line["prompt"].startswith(text)), "other")]
+        )
     return policy | (dict(captions=dict(sources)) if {*sources} - {"other"} else {})
 
 

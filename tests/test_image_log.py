@@ -83,7 +83,7 @@ def test_micro_batches_are_not_counted():
 def logged_steps(folder, logger, steps):
     """Steps with pictures, when a Trainer in 32 bit stands at `steps`, a batch each."""
     model = SimpleNamespace(training=False, eval=lambda: None, train=lambda mode: None)
-    model.stages_present = nullcontext
+    model.stages_present = model.averaged = nullcontext
     model.log_images = lambda batch, N, split: dict(control=torch.zeros(N, 3, 8, 16))
     precision = SimpleNamespace(forward_context=torch.enable_grad)
     trainer = SimpleNamespace(precision_plugin=precision, is_global_zero=True, current_epoch=1)

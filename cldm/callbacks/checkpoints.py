@@ -34,6 +34,11 @@ class Checkpoints(pl.Callback):
 
     def on_train_start(self, trainer, pl_module):
         self.saved_step = self.seen_step = trainer.global_step
+        epochs = trainer.fit_loop.epoch_progress.current
+        if epochs.processed == epochs.started:
+            # saved at an epoch's last step: Lightning would take the next epoch for the same one resumed, not
+            # count it, and repeat its order when a run is resumed at the end of that one too
+            trainer.fit_loop.reset_restart_stage()
         if trainer.is_global_zero:
             for pattern in UNFINISHED.split():
                 for path in self.run.glob(pattern):
