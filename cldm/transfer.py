@@ -16,6 +16,11 @@ def moved(trained, base, new):
     return (trained.double() + new.double() - base.double()).to(trained.dtype)
 
 
+def equal(a, b):
+    """Whether two tensors have the same values, in whatever dtypes: float32 holds those of the 16-bit ones."""
+    return torch.equal(a, b) if a.dtype == b.dtype else torch.equal(a.float(), b.float())
+
+
 def read_base(path):
     weights = read_weights(path)
     if not weights.is_whole:
@@ -39,7 +44,7 @@ def transferred(trained, base, new):
             state[name] = tensor
         else:
             check_shapes(source, tensor, {base.source: before, new.source: after}, trained.source)
-            locked = name.startswith(UNET) and torch.equal(tensor.double(), before.double())
+            locked = name.startswith(UNET) and equal(tensor, before)
             state[name] = after if locked else moved(tensor, before, after)
     metadata = {**trained.metadata, "base": str(new.source), "transferred_from": str(base.source)}
     return Weights(state, metadata, trained.source)
