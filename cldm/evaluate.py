@@ -66,17 +66,24 @@ def score(pictures, maps, judge, names) -> ControlScore:
 
 
 def control_score(model, maps, prompts, encoder, judge, settings: Settings, batch_size=16) -> ControlScore:
-    """Generate one picture per map uint8 (H, W) and prompt, and score it. Strength 0 gives the floor.
+    """Generate one picture per map uint8 (H, W) and prompt, and score it. Strength 0 gives the floor."""
+    pictures = draw(model, maps, prompts, encoder, settings, batch_size)
+    return score(pictures, maps, judge, encoder.names)
 
-    Picture i draws from seed settings.seed + i, whatever the batch size and the sizes of the others.
+
+def draw(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbers=None):
+    """One picture uint8 (H, W, 3) per map uint8 (H, W) and prompt, `stacked`.
+
+    Picture i draws from seed settings.seed + i, or + numbers[i] where `numbers` tell the items' places among
+    others, whatever the batch size and the sizes of the others.
     """
-    pictures = [None] * len(maps)
+    pictures, numbers = [None] * len(maps), range(len(maps)) if numbers is None else numbers
     for group in by_size(maps):
         for part in (group[i : i + batch_size] for i in range(0, len(group), batch_size)):
             hints = torch.from_numpy(encoder.to_hint(np.stack([maps[i] for i in part])))
             hints, texts = rearrange(hints, "b h w c -> b c h w"), [prompts[i] for i in part]
-            seeds = [settings.seed + i for i in part]
+            seeds = [settings.seed + numbers[i] for i in part]
             drawn = sample(model, hints, texts, settings, maps[part[0]].shape, seeds=seeds)
             for i, picture in zip(part, drawn, strict=True):
                 pictures[i] = picture
-    return score(stacked(pictures), maps, judge, encoder.names)
+    return stacked(pictures)

@@ -1,170 +1,142 @@
-"""The report of a run: one HTML page with the curve of control mIoU, numbers, and pictures beside masks."""
+"""The report of a run: one HTML page, made from the files in its folder alone and without the model."""
 
-import base64
-import csv
 import html
-import io
-import os
+import json
 from pathlib import Path
 
 import numpy as np
+from omegaconf import OmegaConf
 
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}
-img{max-width:100%} table{border-collapse:collapse;margin:1em 0}
-td,th{padding:.25em .9em;border-bottom:1px solid #ddd;text-align:right} .n{color:#666;font-size:.9em}"""
-SHOWN = 8  # pictures in the strips
+from cldm import report_curves
+from cldm.convergence import advice, verdict
+from cldm.report_html import box, charts, folded, page, picture, table
+from cldm.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
+from cldm.tables import column, read_rows, save
+
+IOU_TEXT = (
+    "An independent segmenter reads the regions off each picture that was generated from a held-out mask; "
+    "intersection over union with the mask, summed over all pictures, mean over the garment regions, "
+    "background not counted. Floor: the same prompts and seeds without control. Ceiling: the segmenter on "
+    "the photos themselves."
+)
+LOSS_TEXT = (
+    "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "
+    "between steps and runs. The gap between the loss without the map and with it shows how much the map is "
+    "used."
+)
+TRAINING_TEXT = (
+    "The training loss moves with the timesteps that happen to be drawn. It says whether something broke, "
+    "and nothing about whether the map is obeyed."
+)
 
 
-def write_report(run, rows, encoder, maps, prompts, real, floor, strips):
-    """Write report.html and control_miou.png into the run's folder, replacing older ones at once.
+def write_report(run) -> Path:
+    """Write report.html into a run's folder, replacing an older one at once; returns its path."""
+    run = Path(run)
+    if not (run / "options.yaml").exists():
+        raise FileNotFoundError(f"{run} is not the folder of a run: it has no options.yaml")
+    options = OmegaConf.to_container(OmegaConf.load(run / "options.yaml"))
+    found_file, held_out_file = run / "convergence.json", run / "samples" / HELD_OUT
+    found = json.loads(found_file.read_text()) if found_file.exists() else None
+    held_out = json.loads(held_out_file.read_text()) if held_out_file.exists() else None
+    tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
+    metrics, validation, miou = tables.values()
+    parts = [f"<h1>{html.escape(str(run))}</h1>", state(metrics, options)]
+    parts += told(found, metrics, validation, miou, options)
+    if miou:
+        regions = held_out["regions"] if held_out else dict(names=[], colours=[])
+        parts += ["<h2>Is the mask obeyed?</h2>", report_curves.miou_chart(miou, regions, found)]
+        parts += [f"<p class=n>{IOU_TEXT}</p>"]
+    if held_out:
+        parts += held_out_strips(run / "samples", held_out)
+    else:
+        parts += logged_strips(run / "image_log" / "train")
+    if validation:
+        parts += ["<h2>Validation loss</h2>", charts(report_curves.validation_charts(validation, found))]
+        parts += [f"<p class=n>{LOSS_TEXT}</p>"]
+    if metrics:
+        parts += ["<h2>Training</h2>", charts(report_curves.training_charts(metrics, found))]
+        parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
+    for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
+        parts += [folded(f"{title}, all measurements", table(rows))] if rows else []
+    parts += [folded("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
+    save(run / "report.html", page(run.name, parts))
+    return run / "report.html"
 
-    Args:
-        rows: one dict per measurement, as in control_miou.csv.
-        maps, real: region ids (H, W) and photos (H, W, 3) of the n held-out items; `prompts` theirs.
-        floor: ControlScore without control; `strips`: step -> n pictures (H, W, 3).
-    """
-    run, masks = Path(run), [encoder.to_rgb(ids) for ids in maps]
-    curve = draw_curve(rows, encoder)
-    save(run / "control_miou.png", curve)
+
+def state(metrics, options) -> str:
+    """How far the run is."""
+    if not metrics:
+        return "<p>No step has been made yet.</p>"
+    last, recent = metrics[-1], metrics[-100:]
+    rate, wait = (np.nanmedian(column(recent, name)) for name in ("pictures_per_second", "data_wait"))
+    return (
+        f"<p>Step <b>{int(last['step']):,}</b> of {options['max_steps']:,}, {int(last['pictures']):,} "
+        f"pictures; {rate:.3g} pictures per second at last, "
+        f"{100 * wait:.0f} % of the time waiting for data.</p>"
+    )
+
+
+def told(found, metrics, validation, miou, options) -> list[str]:
+    """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
+    texts = []
+    if found:
+        text = verdict(found)
+        larger = f"Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
+        after = larger if found["accumulate"] else advice(options["accumulate"])
+        wanted = options["after_convergence"] and not found["accumulate"]
+        texts.append(box(f"{text[0].upper()}{text[1:]}." + ("" if wanted else f" {after}"), "yes"))
+    elif miou or validation:
+        texts.append(box("The mask has not taken over yet. It comes suddenly: nothing announces it."))
+    if miou:
+        value, floor, ceiling = (column(miou[-1:], name)[0] for name in ("miou", "floor", "ceiling"))
+        times = f", {value / floor:.1f} times the floor" if floor else ""
+        texts.append(
+            f"<p>Control mIoU <b>{value:.3f}</b> at step {int(miou[-1]['step']):,}{times}. "
+            f"Floor {floor:.3f}, ceiling {ceiling:.3f}.</p>"
+        )
+    if validation:
+        loss, gap = (column(validation[-1:], name)[0] for name in ("loss", "gap"))
+        texts.append(
+            f"<p>Validation loss <b>{loss:.4f}</b> with the map, {loss + gap:.4f} without it at step "
+            f"{int(validation[-1]['step']):,}: a gap of {100 * gap / (loss + gap):.1f} %.</p>"
+        )
+    if skipped := [row["step"] for row in metrics if row["skipped"] == "1"]:
+        listed = ", ".join(skipped[:20]) + (", ..." if len(skipped) > 20 else "")
+        texts.append(
+            box(f"{len(skipped)} steps were skipped, their loss or gradient was no number: {listed}.", "bad")
+        )
+    return texts
+
+
+def held_out_strips(folder, held_out) -> list[str]:
+    """Masks, what was drawn from them last and without control, the photos; then step by step."""
+    sizes = held_out["sizes"]
+    masks, real, floor = (load_strip(folder / f"{name}.png", sizes) for name in ("maps", "real", "floor"))
+    strips = load_strips(folder, sizes)
+    if not (strips and masks and real and floor):
+        return []
     last = max(strips)
     sheet = [("mask", masks), (f"with control, step {last}", strips[last])]
-    sheet += [("same prompt and seed, no control", floor.pictures), ("the photo behind the mask", real)]
+    sheet += [("same prompt and seed, no control", floor), ("the photo behind the mask", real)]
     steps = [(f"step {step}", strips[step]) for step in thinned(sorted(strips))]
-    page = [
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(run.name)}</title><style>{STYLE}</style>",
-        f"<h1>Is the mask obeyed? {html.escape(str(run))}</h1>",
-        summary(rows[-1]),
-        image(curve),
-        "<h2>Held-out masks</h2>",
-        image(png(draw_strips(sheet))),
-        "<ol class=n>" + "".join(f"<li>{html.escape(p)}</li>" for p in prompts[:SHOWN]) + "</ol>",
-        "<h2>On the way</h2>",
-        image(png(draw_strips([("mask", masks), *steps]))),
-        table(rows),
-    ]
-    save(run / "report.html", "\n".join(page).encode())
+    prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
+    parts = ["<h2>Held-out masks</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
+    return [*parts, "<h2>On the way</h2>", picture(draw_strips([("mask", masks), *steps]))]
 
 
-def summary(row) -> str:
-    miou, floor, ceiling = (float(row[key]) for key in ("miou", "floor", "ceiling"))
-    factor = f"{miou / floor:.1f} times the floor" if floor else "the floor is 0"
-    return (
-        f"<p>Control mIoU <b>{miou:.3f}</b> after {row['step']} optimizer steps "
-        f"({int(row['pictures']):,} pictures): {factor}. Floor {floor:.3f}: same prompts and seeds without "
-        f"control. Ceiling {ceiling:.3f}: the judge on the photos themselves.</p><p class=n>An independent "
-        "segmenter reads the regions off each generated picture; intersection over union with the mask it "
-        "was generated from, summed over all held-out pictures, mean over the garment regions, background "
-        "not counted.</p>"
-    )
+def logged_strips(folder) -> list[str]:
+    """The image log's newest pictures and some older ones, each beside its maps."""
+    from PIL import Image
 
-
-def draw_curve(rows, encoder) -> bytes:
-    """Control mIoU and each region's IoU over optimizer steps, between floor and ceiling, as PNG bytes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.add_subplot()
-    steps = [0, *(int(row["step"]) for row in rows)]
-    floor, ceiling = float(rows[-1]["floor"]), float(rows[-1]["ceiling"])
-    for name, colour in zip(encoder.names, encoder.colours, strict=True):
-        if name in rows[-1]:
-            values = [float(row[name]) if row.get(name) else np.nan for row in rows]
-            axes.plot(steps[1:], values, ".-", color=np.multiply(colour, 0.8 / 255), linewidth=1, label=name)
-    axes.plot(
-        steps, [floor, *(float(row["miou"]) for row in rows)], "k-o", markersize=4, label="control mIoU"
-    )
-    axes.axhline(ceiling, color="grey", linestyle="--", linewidth=1, label="ceiling: photos")
-    axes.axhline(floor, color="grey", linestyle=":", linewidth=1, label="floor: no control")
-    axes.set(xlabel="optimizer steps", ylabel="IoU with the mask", ylim=(0, 1), xlim=(0, None))
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
-
-
-def read_rows(path) -> list[dict]:
-    """The rows of a csv file, none if it does not exist."""
-    if not Path(path).exists():
+    drawn = {
+        int(path.name.split("_gs-")[1][:6]): path for path in sorted(folder.glob("samples_cfg*_gs-*.png"))
+    }
+    if not drawn:
         return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def save_strip(path, pictures):
-    """Write pictures uint8 (H, W, 3) side by side as a PNG."""
-    path.parent.mkdir(exist_ok=True)
-    save(path, png(side_by_side(pictures)))
-
-
-def side_by_side(pictures):
-    """Pictures uint8 (H, W, 3) -> one, as high as the highest, white below the others."""
-    height = max(len(picture) for picture in pictures)
-    padding = [((0, height - len(picture)), (0, 0), (0, 0)) for picture in pictures]
-    return np.concatenate(
-        [np.pad(p, below, constant_values=255) for p, below in zip(pictures, padding, strict=True)], axis=1
-    )
-
-
-def load_strips(folder, sizes):
-    """Step -> pictures uint8 (H, W, 3) that save_strip wrote, for maps of these sizes (H, W)."""
-    from PIL import Image
-
-    heights, widths = zip(*sizes, strict=True)
-    ends = np.cumsum(widths)
-    strips = {}
-    for path in sorted(folder.glob("step_[0-9]*.png")):
-        strip = np.asarray(Image.open(path))
-        # a resumed run may measure more or fewer maps than it did before
-        if strip.shape == (max(heights), ends[-1], 3):
-            pictures = np.split(strip, ends[:-1], axis=1)
-            strips[int(path.stem[5:])] = [p[:h] for p, h in zip(pictures, heights, strict=True)]
-    return strips
-
-
-def draw_strips(strips):
-    """[(title, pictures (H, W, 3))] -> one picture, a titled row each."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    scale = max(1, 120 // min(picture.shape[1] for picture in strips[0][1]))
-    font, bar = ImageFont.load_default(14), 22
-    rows = []
-    for title, pictures in strips:
-        row = side_by_side(pictures[:SHOWN]).repeat(scale, 0).repeat(scale, 1)
-        head = Image.new("RGB", (row.shape[1], bar), "white")
-        ImageDraw.Draw(head).text((2, 3), title, fill="black", font=font)
-        rows += [np.asarray(head), row]
-    return np.concatenate(rows)
-
-
-def thinned(steps, most=6):
-    """At most `most` of the steps, evenly spread, first and last among them."""
-    return [
-        steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, min(most, len(steps)))})
-    ]
-
-
-def table(rows) -> str:
-    head = "".join(f"<th>{html.escape(key)}</th>" for key in rows[-1])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{row.get(key, '')}</td>" for key in rows[-1]) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def png(picture) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="png")
-    return buffer.getvalue()
-
-
-def image(data: bytes) -> str:
-    return f'<p><img src="data:image/png;base64,{base64.b64encode(data).decode()}"></p>'
-
-
-def save(path, data: bytes):
-    """Replace a file in one step."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    parts = ["<h2>Image log</h2><p class=n>Maps that were trained on, and what was drawn from them.</p>"]
+    for step in reversed(thinned(sorted(drawn), 4)):
+        maps = sorted(folder.glob(f"control_gs-{step:06}_*.png"))[-1:]
+        pair = "".join(picture(np.asarray(Image.open(path).convert("RGB"))) for path in [*maps, drawn[step]])
+        parts.append(f"<p class=n>step {step}</p><div class=pair>{pair}</div>")
+    return parts

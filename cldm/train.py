@@ -5,21 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_only
 
 from cldm.build import build_model, trainable_table
 from cldm.cached_items import CachedItems
 from cldm.callbacks.averaging import Averaging
 from cldm.callbacks.checkpoints import Checkpoints
 from cldm.callbacks.control_metric import ControlMetric
+from cldm.callbacks.convergence import Convergence
 from cldm.callbacks.gradients import Gradients
+from cldm.callbacks.metrics import Metrics, run_logger
 from cldm.callbacks.progress import Progress
+from cldm.callbacks.report import Report
 from cldm.callbacks.stopping import Stopping, stops_told
+from cldm.callbacks.validation import ValidationLoss
 from cldm.data import TrainingData, bucket_text, sizes_of
 from cldm.dry_run import dry_run
 from cldm.logger import ImageLogger
 from cldm.metadata import run_metadata
-from cldm.options import TrainOptions
+from cldm.options import TrainOptions, accumulate_after_convergence
 from cldm.presets import with_accumulation
 from cldm.ranks import say
 from cldm.resuming import steps_done, write_options
@@ -41,12 +44,12 @@ def training_items(options: TrainOptions, dataset, held_out=None):
 
 
 def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=None):
-    """Train, or go on training, and leave checkpoints, image log, curve and options in the run folder.
+    """Train, or go on training, and leave checkpoints, image log, tables and a report in the run folder.
 
     Args:
         dataset: items dict(jpg, txt, hint); `sizes` and `folder`, if it has them, give buckets and cache.
-        held_out: the same, not trained on, for control mIoU; with `encoder`, the HintEncoder of the data, and
-            `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
+        held_out: the same, not trained on, for validation loss, and for control mIoU with `encoder`, the
+            HintEncoder of the data, and `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
     """
     run, devices = Path(options.run), num_processes(options)
     options = with_accumulation(options, devices)
@@ -62,26 +65,20 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     model = build_model(options, stages=not isinstance(dataset, CachedItems))
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
-    loading = options.batch_size, options.seed, options.accumulate, options.num_workers, options.flip
+    # epochs of whole windows, whichever of both lengths these have
+    window = max(options.accumulate, accumulate_after_convergence(options))
+    loading = options.batch_size, options.seed, window, options.num_workers, options.flip
     data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder))
     say(trainable_table(model))
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
         return
-    _open_run(run, options, done)
-    callbacks = _callbacks(options, held_out, encoder, judge, metadata)
-    logger = pl.loggers.CSVLogger(options.run, name="", version="log")
-    with stops_told(run):
-        lightning_trainer(options, callbacks, logger).fit(model, data, ckpt_path=last, weights_only=True)
-
-
-@rank_zero_only
-def _open_run(run: Path, options: TrainOptions, done: int):
-    """Write down the options, and set the log of the first `done` steps aside."""
     write_options(options)
-    log = run / "log" / "metrics.csv"
-    if log.exists():  # a logger that starts anew deletes it
-        log.replace(log.with_name(f"metrics_until_{done:06}.csv"))
+    callbacks = _callbacks(options, held_out, encoder, judge, metadata)
+    with stops_told(run):
+        lightning_trainer(options, callbacks, run_logger(run)).fit(
+            model, data, ckpt_path=last, weights_only=True
+        )
 
 
 def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
@@ -99,11 +96,14 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> lis
     stopping = Stopping()
     callbacks = [stopping, Gradients(options)]
     callbacks += [Averaging(options.ema_decay)] if options.ema_decay else []
+    callbacks.append(Metrics(options))
     if options.image_log_every:
         sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
         callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
     if judge is not None:
-        callbacks.append(ControlMetric(options.run, held_out, encoder, judge, options))
-    callbacks.append(Checkpoints(options.run, options, metadata, stopping))
+        callbacks.append(ControlMetric(held_out, encoder, judge, options))
+    if held_out:
+        callbacks += [ValidationLoss(held_out, options), Convergence(options)]
+    callbacks += [Checkpoints(options.run, options, metadata, stopping), Report(options)]
     # last, so that its clock starts when floor and ceiling have been measured
     return [*callbacks, Progress(options)]

@@ -38,7 +38,6 @@ def lightning_trainer(options: TrainOptions, callbacks, logger=False):
     """Without Lightning's own bar, checkpoints and sampler: callbacks and data bring theirs."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
-    warnings.filterwarnings("ignore", "Experiment logs directory")  # the older log has been moved aside
     warnings.filterwarnings("ignore", ".*LeafSpec")
     plugins = [VerifiedIO()]
     if not torch.distributed.is_torchelastic_launched() and SLURMEnvironment.detect():
@@ -54,7 +53,7 @@ def lightning_trainer(options: TrainOptions, callbacks, logger=False):
         plugins=plugins,
         callbacks=callbacks,
         logger=logger,
-        log_every_n_steps=1,
+        log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -65,8 +65,8 @@ def trained(folder, base, run, **changes):
 
 
 def losses(run):
-    with open(run / "log" / "metrics.csv") as file:
-        return np.array([float(row["train/loss_simple"]) for row in csv.DictReader(file)])
+    with open(run / "metrics.csv") as file:
+        return np.array([float(row["loss"]) for row in csv.DictReader(file)])
 
 
 def test_the_cache_changes_nothing_in_training(folder, base, tmp_path, capsys):

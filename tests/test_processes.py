@@ -52,7 +52,7 @@ def test_two_processes_are_one_run_that_resumes_exactly(tmp_path):
     for run, steps in (("whole", 3), ("parts", 1), ("parts", 3)):
         command = [*launcher, script, base, data, tmp_path / run, str(steps)]
         subprocess.run(command, check=True, env=environment, cwd=ROOT)
-    with open(tmp_path / "whole" / "log" / "metrics.csv") as file:
+    with open(tmp_path / "whole" / "metrics.csv") as file:
         assert len(list(csv.DictReader(file))) == 3
     whole, parts = (read_state_dict(tmp_path / run / "control.safetensors") for run in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)

@@ -1,29 +1,31 @@
 """Is the mask obeyed? Control mIoU on held-out maps while a run trains."""
 
-import csv
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 
+from cldm.callbacks.measurement import Measurement, measuring
 from cldm.data import check_sizes
-from cldm.evaluate import control_score, score, stacked
+from cldm.evaluate import draw, score, stacked
 from cldm.generate import Settings
-from cldm.report import load_strips, read_rows, save, save_strip, write_report
+from cldm.ranks import gathered, part_of
+from cldm.strips import save_held_out, save_strip
 
 
-class ControlMetric(pl.Callback):
-    """Measures control mIoU on held-out maps every `measure_every` steps; writes control_miou.csv and report.
+class ControlMetric(Measurement):
+    """Writes control_miou.csv, and the pictures behind it into samples/, for the report.
 
     Once, at the start: the ceiling (the judge on the real pictures) and the floor (the same prompts and
-    seeds without control). Only rank 0 measures.
+    seeds without control). The processes share the drawing; the first one judges.
     """
 
-    def __init__(self, run, held_out, encoder, judge, options):
-        self.run, self.encoder, self.judge, self.options = Path(run), encoder, judge, options
+    table = "control_miou.csv"
+
+    def __init__(self, held_out, encoder, judge, options):
+        super().__init__(options)
+        self.encoder, self.judge = encoder, judge
         items = [held_out[i] for i in range(min(options.measure_maps, len(held_out)))]
         for item in items:
             check_sizes([item])
@@ -33,53 +35,40 @@ class ControlMetric(pl.Callback):
         self.settings = Settings(
             steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
         )
-        self.ceiling = self.floor = None
-        self.folder = self.run / "samples"
-        self.strips = load_strips(self.folder, [ids.shape for ids in self.maps])
+        self.folder = Path(options.run, "samples")
 
-    def on_train_start(self, trainer, pl_module):
+    def prepare(self, trainer, pl_module):
+        drawn = self._draw(trainer, pl_module, strength=0.0)
         if trainer.is_global_zero:
-            self.ceiling = score(self.real, self.maps, self.judge, self.encoder.names)
-            self.floor = self._measure(trainer, pl_module, strength=0.0)
+            self.ceiling, self.floor = self._score(self.real).miou, self._score(drawn).miou
+            save_held_out(self.folder, self.encoder, self.maps, self.prompts, self.real, drawn)
             print(
-                f"control mIoU: floor {self.floor.miou:.3f} (no control), "
-                f"ceiling {self.ceiling.miou:.3f} (photos)"
+                f"control mIoU: floor {self.floor:.3f} (no control), ceiling {self.ceiling:.3f} (photos)",
+                flush=True,
             )
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        step = trainer.global_step
-        due = step % self.options.measure_every == 0 or step == self.options.max_steps
-        if trainer.is_global_zero and step and due and step not in self.strips:
-            result = self._measure(trainer, pl_module)
-            pictures = step * self.options.batch_size * self.options.accumulate * trainer.world_size
-            self._record(step, pictures, result)
-
-    def _measure(self, trainer, pl_module, **changes):
-        pl_module.eval()
-        with trainer.precision_plugin.forward_context(), torch.no_grad(), pl_module.stages_present():
-            settings = replace(self.settings, **changes)
-            result = control_score(pl_module, self.maps, self.prompts, self.encoder, self.judge, settings)
-        pl_module.train()
-        return result
-
-    def _record(self, step, pictures, result):
-        path = self.run / "control_miou.csv"
-        rows = [row for row in read_rows(path) if int(row["step"]) < step]
-        row = dict(step=step, pictures=pictures, miou=f"{result.miou:.4f}")
-        row |= dict(floor=f"{self.floor.miou:.4f}", ceiling=f"{self.ceiling.miou:.4f}")
-        rows.append(row | {name: f"{value:.4f}" for name, value in result.iou.items()})
-        text = io.StringIO()
-        # other held-out maps, measured before the run was resumed, may have had other regions
-        writer = csv.DictWriter(text, rows[-1].keys(), restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        save(path, text.getvalue().encode())
-        self.strips[step] = result.pictures
-        save_strip(self.folder / f"step_{step:06}.png", result.pictures)
+    def measure(self, trainer, pl_module):
+        drawn, step = self._draw(trainer, pl_module), trainer.global_step
+        if not trainer.is_global_zero:
+            return {}
+        result = self._score(drawn)
+        save_strip(self.folder / f"step_{step:06}.png", drawn)
         print(f"\nstep {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou), flush=True)
-        write_report(
-            self.run, rows, self.encoder, self.maps, self.prompts, self.real, self.floor, self.strips
-        )
+        trainer.callback_metrics["control_miou"] = torch.tensor(result.miou)
+        row = dict(miou=result.miou, floor=self.floor, ceiling=self.ceiling) | result.iou
+        return {name: f"{value:.4f}" for name, value in row.items()}
+
+    def _draw(self, trainer, pl_module, **changes):
+        """A picture per map, for all processes."""
+        mine = part_of(range(len(self.maps)))
+        maps, prompts = [self.maps[i] for i in mine], [self.prompts[i] for i in mine]
+        settings = replace(self.settings, **changes)
+        with measuring(trainer, pl_module), pl_module.stages_present():
+            drawn = draw(pl_module, maps, prompts, self.encoder, settings, numbers=mine)
+        return stacked(gathered(list(drawn)))
+
+    def _score(self, pictures):
+        return score(pictures, self.maps, self.judge, self.encoder.names)
 
 
 def region_ids(encoder, item, index):

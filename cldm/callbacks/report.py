@@ -1,0 +1,29 @@
+"""Keeps a run's report up to date."""
+
+import pytorch_lightning as pl
+
+from cldm.callbacks.measurement import due
+from cldm.report import write_report
+
+
+class Report(pl.Callback):
+    """Writes report.html after every measurement and at the end; comes behind whoever measures."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def on_train_start(self, trainer, pl_module):
+        self.seen_step = trainer.global_step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step = trainer.global_step
+        if step != self.seen_step and step < self.options.max_steps and due(step, self.options):
+            self._write(trainer)
+        self.seen_step = step
+
+    def on_train_end(self, trainer, pl_module):
+        self._write(trainer)
+
+    def _write(self, trainer):
+        if trainer.is_global_zero:
+            write_report(self.options.run)
