@@ -3,6 +3,7 @@
 python tutorial_train.py                                                # SD1.5 if grafted, else the tiny base
 python tutorial_train.py --config models/train_tiny.yaml max_steps=300  # minutes on a laptop's CPU
 python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 accumulate=8
+python tutorial_train.py --report runs/dolls                            # its report, while it trains or later
 """
 
 import argparse
@@ -22,8 +23,13 @@ def parse_arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", metavar="YAML", help="preset of options (default: by what is in models/)")
+    parser.add_argument("--report", metavar="RUN", help="write the report of a run's folder, train nothing")
     parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="options, over the preset's")
     arguments = parser.parse_args()
+    if arguments.report:
+        from cldm.report import write_report
+
+        sys.exit(print(f"report: {write_report(arguments.report).absolute()}"))
     grafted = any(Path("models").glob("control_sd15_ini.*"))
     preset = arguments.config or f"models/train_{'sd15' if grafted else 'tiny'}.yaml"
     if not Path(preset).is_file():
@@ -59,20 +65,20 @@ def prepare(options):
 
 
 def judge_of(options):
-    """(held-out items, hint encoder, judge) for control mIoU, all None where there is no segmenter."""
+    """(held-out items, hint encoder, judge) to measure with, each None where there is none."""
     from annotator.segment import PixelSegmenter
     from cldm.hint import HintEncoder
     from tutorial_dataset import MyDataset
 
     regions = Path(options.data, "regions.yaml")
     encoder = HintEncoder.from_file(regions) if regions.exists() else None
-    if not options.segmenter or encoder is None:
-        print("no segmenter or no regions.yaml: control mIoU is not measured")
-        return None, encoder, None
     if not any(item.get("split") == "val" for item in MyDataset(options.data).data):
-        print(f"{options.data} has no items of split val: control mIoU is not measured")
+        print(f"{options.data} has no items of split val: nothing is measured while it trains")
         return None, encoder, None
-    return MyDataset(options.data, "val"), encoder, PixelSegmenter.load(options.segmenter).segment
+    judge = PixelSegmenter.load(options.segmenter).segment if options.segmenter and encoder else None
+    if judge is None:
+        print("no segmenter or no regions.yaml: control mIoU is not measured, validation loss is")
+    return MyDataset(options.data, "val"), encoder, judge
 
 
 def main():
@@ -87,9 +93,6 @@ def main():
     except (OSError, ValueError) as error:
         # a process that loads pictures puts its whole traceback before the message
         sys.exit(f"error: {str(error).strip().splitlines()[-1].removeprefix('ValueError: ')}")
-    report = Path(options.run, "report.html")
-    if report.exists():
-        print(f"report with masks, pictures, curve and numbers: {report.absolute()}")
 
 
 if __name__ == "__main__":

@@ -81,11 +81,14 @@ def told(found, metrics, validation, miou, options) -> list[str]:
     """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
     texts = []
     if found:
-        text = verdict(found)
-        larger = f"Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
-        after = larger if found["accumulate"] else advice(options["accumulate"])
-        wanted = options["after_convergence"] and not found["accumulate"]
-        texts.append(box(f"{text[0].upper()}{text[1:]}." + ("" if wanted else f" {after}"), "yes"))
+        text, then = verdict(found), ""
+        if found["accumulate"]:
+            then = (
+                f" Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
+            )
+        elif not options["after_convergence"]:
+            then = " " + advice(options["accumulate"]) + "."
+        texts.append(box(f"{text[0].upper()}{text[1:]}.{then}", "yes"))
     elif miou or validation:
         texts.append(box("The mask has not taken over yet. It comes suddenly: nothing announces it."))
     if miou:

@@ -22,8 +22,10 @@ class Report(pl.Callback):
         self.seen_step = step
 
     def on_train_end(self, trainer, pl_module):
-        self._write(trainer)
+        self._write(trainer, said=True)
 
-    def _write(self, trainer):
+    def _write(self, trainer, said=False):
         if trainer.is_global_zero:
-            write_report(self.options.run)
+            path = write_report(self.options.run)
+            if said:
+                print(f"\nreport: {path.absolute()}", flush=True)
