@@ -1,58 +1,139 @@
-"""Several processes that torchrun has started train as one run."""
+"""Several processes, started by torchrun or by Lightning, train as one run."""
 
-import csv
 import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from cldm.options import TrainOptions
-from cldm.train import lightning_trainer
+from cldm.ranks import gathered, part_of
+from cldm.trainer import lightning_trainer
+from cldm.verified import same
 from ldm.checkpoint import read_state_dict
 from small_data import TALL, WIDE, write_base, write_items
 from sources import ROOT
 
-SCRIPT = """import sys
-from cldm.options import TrainOptions
-from cldm.train import train
-from tutorial_dataset import MyDataset
-
-base, data, run, max_steps = sys.argv[1:]
-model = dict(base=f"{base}/ini.safetensors", model=f"{base}/small.yaml", learning_rate=1e-3)
-size = dict(batch_size=1, accumulate=2, num_workers=0, max_steps=int(max_steps), flip=True)
-rest = dict(precision="32-true", image_log_every=1, checkpoint_every=1, sampling_steps=1)
-train(TrainOptions(run=run, data=data, **model, **size, **rest), MyDataset(data))
-"""
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-@pytest.mark.parametrize(("started", "nodes"), [(1, 1), (2, 1), (2, 4)])
-def test_the_trainer_expects_the_processes_that_torchrun_started(monkeypatch, tmp_path, started, nodes):
-    launched = dict(LOCAL_WORLD_SIZE=started, WORLD_SIZE=started * nodes, RANK=0, LOCAL_RANK=0)
-    for name, value in launched.items():
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Weights of the small model, pictures of one size, and of two."""
+    base, data, mixed = (tmp_path_factory.mktemp(name) for name in ("base", "data", "mixed"))
+    return write_base(base), write_items(data, [WIDE] * 8), write_items(mixed, [WIDE, TALL] * 5)
+
+
+def started(command, **environment):
+    given = dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1") | environment
+    options = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([*map(str, command)], env=os.environ | given, **options)
+
+
+def launched(monkeypatch, started, nodes):
+    """As in one of the processes of a machine of torchrun's."""
+    variables = dict(LOCAL_WORLD_SIZE=started, WORLD_SIZE=started * nodes, RANK=0, LOCAL_RANK=0)
+    for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
     given = {}
-    monkeypatch.setattr("cldm.train.pl.Trainer", lambda **options: given.update(options))
+    monkeypatch.setattr("cldm.trainer.pl.Trainer", lambda **options: given.update(options))
+    return given
+
+
+@pytest.mark.parametrize(("processes", "nodes"), [(1, 1), (2, 1), (2, 4)])
+def test_the_trainer_expects_the_processes_that_torchrun_started(monkeypatch, tmp_path, processes, nodes):
+    given = launched(monkeypatch, processes, nodes)
     lightning_trainer(TrainOptions(run=str(tmp_path)), [])
-    assert (given["devices"], given["num_nodes"]) == (started, nodes)
+    assert (given["devices"], given["num_nodes"], given["strategy"]) == (processes, nodes, "auto")
+    lightning_trainer(TrainOptions(run=str(tmp_path), devices=processes, num_nodes=nodes), [])
+    with pytest.raises(ValueError, match=f"devices=7, but torchrun has started {processes}"):
+        lightning_trainer(TrainOptions(run=str(tmp_path), devices=7), [])
+
+
+def test_without_torchrun_devices_machines_and_strategy_are_as_asked(monkeypatch):
+    given = {}
+    monkeypatch.setattr("cldm.trainer.pl.Trainer", lambda **options: given.update(options))
+    lightning_trainer(TrainOptions(devices=4, num_nodes=2, strategy="ddp"), [])
+    assert (given["devices"], given["num_nodes"], given["strategy"]) == (4, 2, "ddp")
+    lightning_trainer(TrainOptions(), [])
+    assert given["devices"] == "auto"
+
+
+def test_one_process_shares_with_nobody():
+    assert part_of([1, 2, 3]) == gathered([1, 2, 3]) == [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def ranks(folders, tmp_path_factory):
+    """What tests/two_ranks.py left and said, two processes of batch 2 and one of batch 4."""
+    base, data, _ = folders
+    two, one = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
+    script = ROOT / "tests" / "two_ranks.py"
+    processes = [
+        started([*TORCHRUN, script, base, data, two, 2, 9]),
+        started([sys.executable, script, base, data, one, 4, 1]),
+    ]
+    said = [process.communicate()[0] for process in processes]
+    print(*said)
+    assert [process.returncode for process in processes] == [1, 0]  # of torchrun after a signal, and of one
+    return two, one, said[0]
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def test_gradients_are_averaged_and_equal_to_one_process_with_twice_the_batch(ranks):
+    two, one, _ = ranks
+    first, second, together = (load(path / f"gradients_{i}.pt") for path, i in ((two, 0), (two, 1), (one, 0)))
+    assert same(first, second) and first.keys() == together.keys()
+    for name, gradient in first.items():
+        error = (gradient - together[name]).norm() / together[name].norm()
+        assert error < 1e-4, (name, float(error))
+
+
+def test_a_bad_loss_of_one_process_and_a_signal_to_one_are_minded_by_all(ranks):
+    two, _, said = ranks
+    assert said.count("The step is skipped (1 so far") == 1
+    assert "step 2: the gradient of control_model." in said and "the loss is nan for " in said
+    assert "stopped by SIGTERM at step 3, which is saved" in said
+    last = load(two / "run_0" / "last.ckpt")
+    assert last["global_step"] == 3 and last["callbacks"]["Gradients"] == dict(bad_steps=1)
+    weights = load(two / "weights_0.pt")
+    assert same(weights, load(two / "weights_1.pt"))
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_only_rank_0_writes_and_its_image_log_has_the_pictures_of_both(ranks):
+    two, _, _ = ranks
+    assert not (two / "run_1").exists()
+    log = list((two / "run_0" / "image_log" / "train").glob("control_gs-000001*.png"))
+    with Image.open(log[0]) as picture:
+        assert len(log) == 1 and picture.size == (4 * 64, 64)  # batches of 2
+
+
+def test_what_is_shared_among_processes_comes_back_in_order(ranks):
+    assert all(all(load(ranks[0] / f"parts_{rank}.pt")) for rank in (0, 1))
+
+
+SMALL = (
+    "batch_size=1 accumulate=2 num_workers=0 flip=true precision=32-true image_log_every=0 checkpoint_every=1"
+)
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_run_that_resumes_exactly(tmp_path):
-    base, data, script = tmp_path / "base", tmp_path / "data", tmp_path / "script.py"
-    base.mkdir()
-    data.mkdir()
-    write_base(base)
-    write_items(data, [WIDE, TALL] * 5)
-    script.write_text(SCRIPT)
-    environment = os.environ | dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+@pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
+def test_two_processes_are_one_run_that_resumes_exactly(folders, tmp_path, launcher):
+    base, _, data = folders
+    script = [*launcher, "tutorial_train.py", *SMALL.split(), f"base={base}/ini.safetensors"]
+    script += [f"model={base}/small.yaml", f"data={data}", "learning_rate=1e-3", "devices=2", "strategy=ddp"]
     for run, steps in (("whole", 3), ("parts", 1), ("parts", 3)):
-        command = [*launcher, script, base, data, tmp_path / run, str(steps)]
-        subprocess.run(command, check=True, env=environment, cwd=ROOT)
-    with open(tmp_path / "whole" / "metrics.csv") as file:
-        assert len(list(csv.DictReader(file))) == 3
+        process = started([*script, f"run={tmp_path / run}", f"max_steps={steps}", "segmenter="])
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        assert said.count(f"trained to step {steps}") == 1, said
     whole, parts = (read_state_dict(tmp_path / run / "control.safetensors") for run in ("whole", "parts"))
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert same(whole, parts)
