@@ -9,10 +9,12 @@ import torch
 
 from annotator.imaterialist import REGIONS_FILE
 from cldm.data import SeededBatches, TrainingData
+from cldm.flips import FlippedItems
 from cldm.hint import HintEncoder
 from cldm.options import TrainOptions
 from cldm.rough_maps import RoughItems, RoughMaps, dilated, simplified
 from cldm.train import train
+from ldm.checkpoint import read_state_dict
 from small_data import TALL, WIDE, write_base, write_items
 from tutorial_dataset import MyDataset
 
@@ -138,6 +140,29 @@ def test_photos_are_untouched_and_maps_repeat_by_seed_and_epoch_whatever_the_wor
     assert all(torch.equal(rough[key][1], workers[key][1]) for key in plain)
     others = loaded(folder, epoch=1), loaded(folder, seed=2)
     assert all(not all(torch.equal(o[key][1], rough[key][1]) for key in o) for o in others)
+
+
+def test_rough_maps_of_mirrored_items_are_of_the_mirrored_map(folder):
+    items, plain = FlippedItems(MyDataset(folder)), MyDataset(folder)[3]
+    rough, mirrored = RoughMaps(ENCODER, 4, 0), torch.from_numpy(plain["hint"]).flip(1)
+    made = RoughItems(items, rough, seed=7)[3, True, 2]
+    assert torch.equal(made["jpg"], torch.from_numpy(plain["jpg"]).flip(1))
+    assert torch.equal(made["hint"], rough.hint(mirrored, np.random.default_rng([7, 2, 3])))
+    assert not torch.equal(made["hint"], mirrored)
+
+
+def test_a_run_with_every_quality_option_resumes_exactly(folder):
+    options = dict(data=str(folder), model=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"))
+    options |= dict(batch_size=2, precision="32-true", num_workers=0, image_log_every=0, learning_rate=1e-3)
+    options |= dict(mask_dilation=3, mask_simplification=2, flip=True, warmup_steps=2, seed=5)
+    options |= dict(hint_dropout=0.3, min_snr_gamma=5.0, ema_decay=0.9)
+    published = []
+    for name, stops in (("whole", [6]), ("parts", [1, 5, 6])):  # an epoch has 4 steps
+        for stop in stops:
+            made = TrainOptions(run=str(folder / name), max_steps=stop, **options)
+            train(made, MyDataset(folder), encoder=ENCODER)
+        published.append(read_state_dict(folder / name / "control.safetensors"))
+    assert all(torch.equal(published[0][name], published[1][name]) for name in published[0])
 
 
 def test_the_sampler_tells_items_the_epoch_and_changes_nothing_else():
