@@ -31,6 +31,8 @@ def stops_told(run):
         say(f"\n{stop}; {again}", flush=True)
         raise SystemExit(128 + stop.signum) from stop
     except SystemExit as stop:  # Lightning's, 0 after SIGTERM and 1 after Ctrl-C
+        if not isinstance(stop, SIGTERMException) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
         signum = signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT
         say(f"\nstopped by {signum.name}; {again} from its last checkpoint", flush=True)
         raise SystemExit(128 + signum) from stop
