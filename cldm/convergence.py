@@ -40,10 +40,10 @@ def took_over(steps, values, scale: float) -> Takeover | None:
     steps, values = steps[known], values[known]
     if scale <= 0 or len(values) < 1 + LEAST_AFTER:
         return None
-    splits = range(1, len(values) - LEAST_AFTER + 1)
-    split = min(splits, key=lambda i: squares(values[:i]) + squares(values[i:]))
-    left, right = values[:split], values[split:]
-    low, high, rest = left.mean(), right.mean(), squares(left) + squares(right)
+    rest = squares_left(values)
+    split = 1 + int(np.argmin(rest[: len(values) - LEAST_AFTER]))
+    left, right, rest = values[:split], values[split:], rest[split - 1]
+    low, high = left.mean(), right.mean()
     prior = NUM_PRIOR * (PRIOR_NOISE * scale) ** 2
     noise = np.sqrt((prior + rest) / (NUM_PRIOR + len(values) - 2))
     error = noise * np.sqrt(1 / len(left) + 1 / len(right))
@@ -85,6 +85,9 @@ def advice(accumulate: int) -> str:
     )
 
 
-def squares(values) -> float:
-    """Sum of squared differences from the mean."""
-    return float(((values - values.mean()) ** 2).sum())
+def squares_left(values):
+    """Sums of squares (n - 1,) left by a mean before and one after a split, at 1, 2, ..., n - 1."""
+    values = values - values.mean()
+    num, before = np.arange(1, len(values)), np.cumsum(values)[:-1]
+    # the means of both parts take away so much, as all of it sums up to zero
+    return np.maximum((values**2).sum() - before**2 / num - before**2 / (len(values) - num), 0.0)

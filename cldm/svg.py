@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 INK, GREY, GRID, BAND = "#24292f", "#6e7781", "#eaeef2", "#d3f0da"
-LEFT, RIGHT, TOP, BOTTOM, LINE = 52, 14, 28, 36, 17  # margins, and the height of a line of the legend
+LEFT, RIGHT, TOP, BOTTOM, LINE = 52, 24, 28, 36, 17  # margins, and the height of a line of the legend
 LETTER = 6.3  # width of a letter of 11 px, about
 
 
@@ -29,7 +29,7 @@ def chart(title, lines, size=(340, 220), found=None, low=None, high=None, log=Fa
     """
     width, height = size
     named = [line for line in lines if line.label]
-    legend, top = _legend(named, width) if len(lines) > 1 else ("", TOP)
+    legend, top = _legend(named, width) if len(named) > 1 else ("", TOP)
     shown = [v for line in lines for v in line.values if math.isfinite(v) and (v > 0 or not log)]
     last = max((step for line in lines for step in line.steps), default=0) or 1
     ticks = _decades(shown) if log else _ticks(shown, low, high)

@@ -111,7 +111,10 @@ class Checkpoints(pl.Callback):
 
     def _told(self, trainer) -> dict:
         pictures = pictures_seen(trainer, self.options)
-        return self.metadata | dict(step=str(self.seen_step), pictures=str(pictures))
+        told = dict(step=str(self.seen_step), pictures=str(pictures))
+        takeover = self.run / "convergence.json"
+        told |= dict(convergence=takeover.read_text()) if takeover.exists() else {}
+        return self.metadata | told
 
     def _tell_of_little_room(self, pl_module):
         """last.ckpt takes weights, moments and an average, two files weights; each while its former stays."""

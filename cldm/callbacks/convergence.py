@@ -32,24 +32,22 @@ class Convergence(pl.Callback):
 
     def on_train_start(self, trainer, pl_module):
         self.seen_step = trainer.global_step
-        if trainer.is_global_zero and not self.found:
-            self.path.unlink(missing_ok=True)  # of a later step than the one that is resumed
-        pl_module.convergence = self.found
+        if trainer.is_global_zero:
+            self._write()  # the file may be of a later step than the one that is resumed
         if self.found and self.found["accumulate"]:
             trainer.accumulate_grad_batches = self.found["accumulate"]
-        self._look(trainer, pl_module, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+        self._look(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if trainer.global_step != self.seen_step:
             self.seen_step = trainer.global_step
-            self._look(trainer, pl_module, batch_idx + 1)
+            self._look(trainer, batch_idx + 1)
 
-    def _look(self, trainer, pl_module, batches):
+    def _look(self, trainer, batches):
         """At the end of a step, `batches` micro-batches into the epoch."""
         if not self.found and due(self.seen_step, self.options):
             found = takeover_of(self.options.run) if trainer.is_global_zero else None
             self.found = trainer.strategy.broadcast(found and asdict(found) | dict(accumulate=0))
-            pl_module.convergence = self.found
             if self.found and trainer.is_global_zero:
                 self._tell()
         if (
@@ -58,12 +56,18 @@ class Convergence(pl.Callback):
             and batches % self.accumulate == 0
         ):
             trainer.accumulate_grad_batches = self.accumulate
-            self.found |= dict(accumulate=self.accumulate, accumulate_from=self.seen_step)
+            self.found = self.found | dict(accumulate=self.accumulate, accumulate_from=self.seen_step)
             if trainer.is_global_zero:
                 self._tell()
 
+    def _write(self):
+        if self.found:
+            save(self.path, json.dumps(self.found, indent=1).encode())
+        else:
+            self.path.unlink(missing_ok=True)
+
     def _tell(self):
-        save(self.path, json.dumps(self.found, indent=1).encode())
+        self._write()
         if self.found["accumulate"]:
             text = f"step {self.seen_step}: from here on {self.accumulate} micro-batches a step"
         else:
