@@ -17,7 +17,7 @@ def moved(trained, base, new):
 
 
 def equal(a, b):
-    """Whether two tensors have the same values, in whatever dtypes: float32 holds those of the 16-bit ones."""
+    """Whether two tensors have the same values; float32 holds those of either 16-bit dtype."""
     return torch.equal(a, b) if a.dtype == b.dtype else torch.equal(a.float(), b.float())
 
 
