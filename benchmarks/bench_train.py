@@ -7,6 +7,7 @@
 Random weights, pictures, prompts, noise and timesteps are the same for all, so their losses must be; the exit
 code says whether they are. Every way runs in a process of its own, the ways taking turns in rounds, and a
 ratio is that of two steps on the same batch in the same round. Seconds are of one thread unless --threads.
+The split into phases is of a further step; peak memory has no part that building alone takes.
 """
 
 import argparse
@@ -92,7 +93,8 @@ def print_table(results, rate):
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for way, result in results.items():
         wall, flops = statistics.median(steps(result, "wall")), result[0]["flops"]
-        row = [way] + [f"{statistics.median(steps(result, key)):.3f}" for key in ("wall", "cpu", *PHASES)]
+        row = [way] + [f"{statistics.median(steps(result, key)):.3f}" for key in ("wall", "cpu")]
+        row += [f"{statistics.median(part['phases'][phase] for part in result):.3f}" for phase in PHASES]
         row += [f"{flops / 1e12:.3f}", f"{flops / wall / rate:.0%}"]
         row += [f"{max(part[key] for part in result):.2f}" for key in ("peak", "own")[: 1 + own]]
         print("| " + " | ".join([*row, f"{result[0]['losses'][0]:.6f}"]) + " |")
@@ -147,10 +149,10 @@ def main():
     sizes = arguments.batches or ([1] if on_cpu else [1, 4, 16])
     settings = {k: getattr(arguments, k) for k in ("yaml", "steps", "threads", "malloc")}
     settings |= dict(device=device, size=arguments.size or (256 if on_cpu else 512), precision="32-true")
-    settings["pictures"] = max(sizes) * (1 if max(sizes) > 4 else arguments.steps + 1)
+    settings["pictures"] = max(4, *sizes)
     agree = True
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        run("prepare", folder, settings | dict(device="cpu"))
+        run("prepare", folder, settings | dict(threads=os.cpu_count()))
         for precision in arguments.precisions or (["32-true"] if on_cpu else list(TOLERANCE)):
             settings["precision"] = precision
             rate = run("peak", folder, settings)

@@ -62,6 +62,7 @@ class DiffusersStep(nn.Module):
         super().__init__()
         params = OmegaConf.to_container(read_config(options.model).params)
         model = load_model(options.model, options.base)
+        model.cast_locked(torch.float32)
         unet, vae = params["unet_config"]["params"], params["first_stage_config"]["params"]["ddconfig"]
         self.unet = diffusers_unet(UNet2DConditionModel, model.model.diffusion_model, unet)
         with torch.device("meta"):

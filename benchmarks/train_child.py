@@ -1,6 +1,7 @@
 """What bench_train.py runs in a process of its own: the inputs, the matrix rate, or some steps of one way."""
 
 import ctypes
+import gc
 import re
 import time
 from pathlib import Path
@@ -16,7 +17,6 @@ from cldm.options import TrainOptions
 from golden.weights import uniform, weight
 from ldm.checkpoint import write_state_dict
 
-PHASES = "encode", "forward", "backward", "optimizer"
 GIB = 2**30
 # the counter knows attention on GPUs only; these are its own formulas for it
 CPU_ATTENTION = {
@@ -25,21 +25,24 @@ CPU_ATTENTION = {
 }
 
 
-def prepare(yaml, folder, size, num):
+def prepare(yaml, folder, size, num, device="cpu"):
     """base.safetensors, random weights of unit gain for every tensor, and `num` pictures, encoded."""
     with torch.device("meta"):
         wanted = create_model(yaml).state_dict()
     base = folder / "base.safetensors"
     write_state_dict({k: weight(k, v.shape) if v.is_meta else v for k, v in wanted.items()}, base)
-    encoders = load_encoders(base, yaml)[0].float()
+    encoders = load_encoders(base, yaml)[0].float().to(device)
     images = uniform("images", num, size, size, 3) * 2 - 1
     inputs = dict(jpg=images, hint=uniform("hints", num, size, size, 3))
     with torch.no_grad():
         encode = encoders["first_stage_model"].encode
-        inputs["moments"] = torch.cat([encode(image[None].movedim(-1, 1)).parameters for image in images])
+        rows = [encode(image[None].movedim(-1, 1).to(device)).parameters for image in images]
+        inputs["moments"] = torch.cat(rows)
         inputs["context"] = encoders["cond_stage_model"](prompts(num))
         inputs["empty_context"] = encoders["cond_stage_model"]([""] * num)
-    save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, folder / "inputs.safetensors")
+    save_file(
+        {name: tensor.cpu().contiguous() for name, tensor in inputs.items()}, folder / "inputs.safetensors"
+    )
 
 
 def prompts(num):
@@ -79,30 +82,41 @@ def synchronise(device):
 
 
 def measure(way, yaml, folder, precision, batch_size, num_steps, device):
-    """Build a way, take a first step to warm up and count in, then `num_steps` timed ones."""
+    """Build a way; take a first step to warm up and count in, `num_steps` timed ones, and one in phases."""
     options = TrainOptions(model=yaml, base=str(folder / "base.safetensors"), precision=precision)
     options.prompt_dropout = 0.0
     step = TrainingStep(way, options, device)
     for tensor in [*step.model.parameters(), *step.model.buffers()]:
         tensor.data = tensor.data.clone()  # out of the mapped file, so that the peak counts every weight
     reset_peak(device)
-    data, losses, rows = batches(folder, way, batch_size), [], []
+    data, losses, times = batches(folder, way, batch_size), [], []
     with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         losses.append(step(next(data), random(0, device)))
     for i in range(1, num_steps + 1):
-        batch = next(data)
-        synchronise(device)
-        row, marks = {}, [time.perf_counter()]
+        batch, clock = next(data), Clock(device)
+        losses.append(step(batch, random(i, device)))
+        clock.lap("step")
+        times.append(dict(wall=clock.wall["step"], cpu=clock.cpu["step"]))
+    clock = Clock(device)  # apart, as to wait for the device between phases costs time
+    step(next(data), random(num_steps + 1, device), clock.lap)
+    return dict(losses=losses, steps=times, phases=clock.wall, flops=counter.get_total_flops()) | peak(device)
 
-        def lap(phase, row=row, marks=marks):
-            synchronise(device)
-            marks.append(time.perf_counter())
-            row[phase] = marks[-1] - marks[-2]
 
-        cpu = time.process_time()
-        losses.append(step(batch, random(i, device), lap))
-        rows.append(row | dict(cpu=time.process_time() - cpu, wall=sum(row.values())))
-    return dict(way=way, losses=losses, steps=rows, flops=counter.get_total_flops()) | peak(device)
+class Clock:
+    """Seconds and CPU seconds between laps, by their names."""
+
+    def __init__(self, device):
+        self.device, self.wall, self.cpu = device, {}, {}
+        self._read()
+
+    def _read(self):
+        synchronise(self.device)
+        self.last = time.perf_counter(), time.process_time()
+
+    def lap(self, name):
+        before = self.last
+        self._read()
+        self.wall[name], self.cpu[name] = (now - then for now, then in zip(self.last, before, strict=True))
 
 
 def random(seed, device):
@@ -110,6 +124,7 @@ def random(seed, device):
 
 
 def reset_peak(device):
+    gc.collect()  # what building has left holds the mapped file
     if torch.device(device).type != "cpu":
         torch.accelerator.reset_peak_memory_stats()
     elif Path("/proc/self/clear_refs").exists():
@@ -134,10 +149,10 @@ def child(task, folder, settings):
     device, precision = settings["device"], settings["precision"]
     on_cpu = torch.device(device).type == "cpu"
     if task == "prepare":
-        return prepare(settings["yaml"], folder, settings["size"], settings["pictures"])
+        return prepare(settings["yaml"], folder, settings["size"], settings["pictures"], device)
     if task == "peak":
         dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
-        return matrix_rate(dtype, device, 2048 if on_cpu else 8192)
+        return matrix_rate(dtype, device, 1024 if on_cpu else 8192)
     try:
         return measure(
             task, settings["yaml"], folder, precision, settings["batch_size"], settings["steps"], device

@@ -12,6 +12,7 @@ from diffusers_names import to_diffusers_unet
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
+from learning import reached  # noqa: E402
 from train_child import batches, prepare  # noqa: E402
 from train_ways import WAYS, TrainingStep  # noqa: E402
 
@@ -81,3 +82,10 @@ def test_original_alone_computes_gradients_of_locked_weights(folder):
         unet = step.model.model.diffusion_model
         locked[way] = {name.split(".")[0] for name, p in unet.named_parameters() if p.grad is not None}
     assert locked == {"ours, cached": set(), "original": {"output_blocks", "out"}}
+
+
+def test_levels_are_reached_between_measurements():
+    curve = [dict(step=10, miou=0.2), dict(step=20, miou=0.4), dict(step=30, miou=0.3)]
+    assert reached(curve, 0.3, "step") == pytest.approx(15)
+    assert reached(curve, 0.1, "step") == pytest.approx(5)
+    assert reached(curve, 0.5, "step") is None
