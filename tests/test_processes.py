@@ -91,8 +91,9 @@ def test_gradients_are_averaged_and_equal_to_one_process_with_twice_the_batch(ra
     first, second, together = (load(path / f"gradients_{i}.pt") for path, i in ((two, 0), (two, 1), (one, 0)))
     assert same(first, second) and first.keys() == together.keys()
     for name, gradient in first.items():
-        error = (gradient - together[name]).norm() / together[name].norm()
-        assert error < 1e-4, (name, float(error))
+        # a bias that a norm takes out again has a gradient of nothing but round-off
+        error = (gradient - together[name]).norm()
+        assert error < 1e-5 * together[name].norm() + 1e-7, (name, float(error))
 
 
 def test_a_bad_loss_of_one_process_and_a_signal_to_one_are_minded_by_all(ranks):
