@@ -6,6 +6,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
+from cldm.callbacks.metrics import log
 from cldm.callbacks.progress import pictures_seen
 from cldm.tables import forget_after, read_rows, record
 
@@ -50,6 +51,8 @@ class Measurement(pl.Callback):
         row = self.measure(trainer, pl_module)
         if trainer.is_global_zero:
             record(self.path, dict(step=step, pictures=pictures_seen(trainer, self.options)) | row)
+            named = {f"{self.path.stem}/{name}": value for name, value in row.items()}
+            log(trainer, [dict(step=step) | named])
 
 
 def due(step, options) -> bool:

@@ -25,10 +25,10 @@ class Metrics(pl.Callback):
     """
 
     def __init__(self, options):
-        self.options, self.path = options, Path(options.run) / "metrics.csv"
+        self.options, self.path, self.rows = options, Path(options.run) / "metrics.csv", []
 
     def on_train_start(self, trainer, pl_module):
-        self.step, self.rows = trainer.global_step, []
+        self.step = trainer.global_step
         self._open_window(trainer)
         if trainer.is_global_zero:
             kept = [row for row in read_rows(self.path) if int(row["step"]) <= self.step]

@@ -44,7 +44,6 @@ class ValidationLoss(Measurement):
             control = self._losses(pl_module)
             if self.without is None or not pl_module.sd_locked:
                 self.without = self._losses(pl_module, control=False)
-        trainer.callback_metrics["val_loss"] = torch.tensor(control.mean())
         row = dict(loss=control.mean(), gap=self.without.mean() - control.mean())
         for (low, high), a, b in zip(self.bands, control, self.without, strict=True):
             row |= {f"loss_{low}_{high - 1}": a, f"without_{low}_{high - 1}": b}
