@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from sources import ROOT, code_files, imported_packages
 
 OURS = {"annotator", "cldm", "ldm", "tests", "benchmarks"}
+OPTIONAL = {"bitsandbytes"}  # for optimizer=adamw8bit, whose message says how to install it
 
 
 def requirements(name):
@@ -25,7 +26,7 @@ def canonical(name):
 
 def distributions_of(files: list[Path]):
     """The distributions that files import, `{canonical names that provide the package}` each."""
-    packages = set().union(*(imported_packages(file) for file in files))
+    packages = set().union(*(imported_packages(file) for file in files)) - OPTIONAL
     beside = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).iterdir()]
     local = OURS | {path.stem for path in [*ROOT.glob("*.py"), *beside]}
     providers = importlib.metadata.packages_distributions()
