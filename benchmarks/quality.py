@@ -24,7 +24,7 @@ VARIANTS = {
     BASELINE: {},
     "ema": dict(ema_decay=0.99),
     "min_snr": dict(min_snr_gamma=5),
-    "zero_terminal_snr": dict(zero_terminal_snr=True),
+    "zero_terminal_snr": dict(zero_terminal_snr="true"),
     "cosine": dict(lr_schedule="cosine"),
     "no_clip": dict(gradient_clip=0),
     "prompts_kept": dict(prompt_dropout=0),
