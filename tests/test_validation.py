@@ -123,7 +123,9 @@ def test_a_resumed_run_has_one_table_equal_to_that_of_a_whole_run(base, folder, 
     assert [{k: v for k, v in row.items() if k not in clocks} for row in again] == [
         {k: v for k, v in row.items() if k not in clocks} for row in steps
     ]
-    assert [row["step"] for row in steps] == ["1", "2", "3", "4"] and losses_again[::2] == losses[::2]
+    assert [row["step"] for row in steps] == ["1", "2", "3", "4"]
+    # the last step of each run is measured
+    assert [row for row in losses_again if row["step"] != "3"] == losses
     assert [row["pictures"] for row in steps] == ["4", "8", "12", "16"]
     assert [float(row["lr"]) for row in steps] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
     assert [row["step"] for row in losses] == ["0", "2", "4"] and float(losses[0]["gap"]) != 0
