@@ -11,6 +11,8 @@ from cldm.denoisers import guided_denoiser
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 
+DECODED_AT_ONCE = 512 * 512  # pixels
+
 
 @dataclass
 class Settings:
@@ -103,7 +105,9 @@ def sample(model, hints, prompts: list[str], settings: Settings, size, callback=
         randn=lambda like: randn(like.shape[1:]),
         callback=callback,
     )
-    return to_uint8(model.decode_first_stage(latents))
+    # in parts, as decoding takes far more memory a picture than sampling
+    parts = latents.split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
+    return np.concatenate([to_uint8(model.decode_first_stage(part)) for part in parts])
 
 
 def _denoiser(model, hints, prompts, settings, timesteps):

@@ -73,8 +73,8 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
         return
-    write_options(options)
     callbacks = _callbacks(options, held_out, encoder, judge, metadata)
+    write_options(options)
     with stops_told(run):
         lightning_trainer(options, callbacks, run_logger(run)).fit(
             model, data, ckpt_path=last, weights_only=True
@@ -93,6 +93,11 @@ def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
 
 def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> list[pl.Callback]:
     """What happens beside training. The order matters: what changes weights, who measures, who writes."""
+    if options.after_convergence and not held_out:
+        raise ValueError(
+            f"after_convergence={options.after_convergence} needs held-out pictures to see it by: "
+            f"{options.data} has no items of split val"
+        )
     stopping = Stopping()
     callbacks = [stopping, Gradients(options)]
     callbacks += [Averaging(options.ema_decay)] if options.ema_decay else []

@@ -180,3 +180,10 @@ def test_a_run_killed_between_its_files_is_not_taken_for_finished(base, data, tm
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(options(base, data, tmp_path, max_steps=1), MyDataset(data, "train"))
     assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_a_takeover_that_nobody_would_see_is_not_waited_for(base, data, tmp_path):
+    settings = options(base, data, tmp_path / "run", after_convergence="accumulate:4")
+    with pytest.raises(ValueError, match="accumulate:4 needs held-out pictures .* no items of split val"):
+        train(settings, MyDataset(data, "train"))
+    assert not (tmp_path / "run").exists()
