@@ -88,10 +88,10 @@ def measure(way, yaml, folder, precision, batch_size, num_steps, device):
     step = TrainingStep(way, options, device)
     for tensor in [*step.model.parameters(), *step.model.buffers()]:
         tensor.data = tensor.data.clone()  # out of the mapped file, so that the peak counts every weight
-    reset_peak(device)
     data, losses, times = batches(folder, way, batch_size), [], []
     with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         losses.append(step(next(data), random(0, device)))
+    reset_peak(device)  # counting takes memory of its own
     for i in range(1, num_steps + 1):
         batch, clock = next(data), Clock(device)
         losses.append(step(batch, random(i, device)))
