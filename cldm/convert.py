@@ -10,7 +10,7 @@ from cldm.convert_family import Weights, config_of, require_all
 from cldm.convert_folder import read_folder, table_of, write_folder
 from cldm.convert_names import from_diffusers
 from cldm.graft import CONTROL, with_text_level
-from cldm.model import create_model
+from cldm.model import create_model, read_config
 from ldm.checkpoint import (
     TORCH_SUFFIXES,
     CheckpointError,
@@ -37,9 +37,13 @@ def read_weights(path, config=None) -> Weights:
     if Path(path).is_dir():
         return read_folder(path, config)
     state = read_state_dict(path)
+    if not state:
+        raise CheckpointError(f"{path} holds no tensors")
     for sign, reason in SIGNS.items():
         if sign in state:
             raise CheckpointError(f"{path} {reason}")
+    if any("lora_" in name for name in state):
+        raise CheckpointError(f"{path} is a LoRA, a low-rank change to a model: whole weights are wanted")
     if "controlnet_cond_embedding.conv_in.weight" in state:
         state = from_diffusers(state, table_of("controlnet", state.keys(), None), path)
     if "input_hint_block.0.weight" in state:
@@ -118,6 +122,8 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
         config: yaml of the model; None takes the one that the metadata name, else the family's.
     """
     output, to_folder = check_output(output)
+    if config:
+        read_config(config)  # it goes into the metadata, so it must be one
     weights = read_weights(source, config)
     weights.metadata |= {"config": str(config)} if config else {}
     before, lines = set(weights.state), [f"{source}: {describe(weights)}"]

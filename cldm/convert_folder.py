@@ -99,9 +99,12 @@ def write_json(path, content):
 
 def read_json(path):
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise CheckpointError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no settings by name, as diffusers writes them")
+    return content
 
 
 def read_folder(path, config=None):

@@ -28,6 +28,8 @@ def read_config(config_path):
     """The `model` node of a yaml."""
     try:
         config = OmegaConf.load(config_path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{config_path} does not exist: the yaml of a model is wanted") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{config_path} is no yaml: {' '.join(str(error).split())}") from error
     if not isinstance(config, DictConfig) or not isinstance(config.get("model"), DictConfig):

@@ -171,6 +171,16 @@ def test_what_cannot_be_is_told_in_one_line(files, run, tmp_path):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".safetensors"] * 6
 
 
+def test_what_is_no_models_weights_or_settings_is_refused(files, run, tmp_path):
+    lora = save(tmp_path / "lora.safetensors", lora_unet_down=1)
+    assert "is a LoRA, a low-rank change to a model" in run(lora, "out.ckpt")
+    assert "holds no tensors" in run(save(tmp_path / "none.safetensors"), "out.ckpt")
+    assert "nope.yaml does not exist" in run(files[1], "out.ckpt", "--config", "nope.yaml")
+    (tmp_path / "config.json").write_text("[1]")
+    assert "config.json holds no settings by name" in run(tmp_path, "out.ckpt")
+    assert not (tmp_path / "out.ckpt").exists()
+
+
 def save(path, **values):
     save_file({name: torch.tensor([float(value)]) for name, value in values.items()}, path)
     return path
