@@ -26,7 +26,7 @@ def parse_arguments():
     parser.add_argument("--report", metavar="RUN", help="write the report of a run's folder, train nothing")
     parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="options, over the preset's")
     arguments = parser.parse_args()
-    if arguments.report:
+    if arguments.report is not None:
         from cldm.report import write_report
 
         sys.exit(print(f"report: {write_report(arguments.report).absolute()}"))

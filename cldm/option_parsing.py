@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import fields
+from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cldm.options import TrainOptions, check_options
 from cldm.presets import options_of
+
+OPTIONS = "options.yaml"  # in the folder of a run
 
 
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
@@ -24,7 +27,9 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
     if len(dotlist) != len(overrides):
         raise ValueError(f"options are key=value, got {(set(overrides) - set(dotlist)).pop()!r}")
     presets, given = list(map(_read_preset, presets)), _read_overrides(dotlist)
-    if "accumulate" in given and "effective_batch" not in given:
+    if "accumulate" in given:
+        if given.get("effective_batch"):
+            raise ValueError("accumulate follows from effective_batch: give one of them, not both")
         given["effective_batch"] = 0
     chosen = [source["preset"] for source in [*presets, given] if "preset" in source]
     for source in [*presets, options_of(chosen[-1] if chosen else ""), given]:
@@ -40,6 +45,17 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
         raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
     check_options(options)
     return options
+
+
+def read_options(run: Path) -> dict:
+    """The options in a run's folder; those that an older version did not have are not in it."""
+    try:
+        options = OmegaConf.to_container(OmegaConf.load(run / OPTIONS))
+        if options and isinstance(options, dict) and None not in options.values():
+            return options
+    except (yaml.YAMLError, UnicodeDecodeError):
+        pass
+    raise ValueError(f"{run / OPTIONS} is damaged: delete it, and the run's command writes it anew")
 
 
 def _read_preset(path):

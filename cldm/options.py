@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 RANGES = (  # options, lowest value, highest value
     ("max_steps batch_size accumulate checkpoint_every measure_every measure_maps num_nodes", 1, math.inf),
     ("warmup_steps image_log_every num_workers effective_batch devices keep_every", 0, math.inf),
-    ("min_snr_gamma gradient_clip mask_dilation mask_simplification max_bad_steps", 0, math.inf),
+    ("min_snr_gamma gradient_clip max_bad_steps", 0, math.inf),
+    ("mask_dilation mask_simplification", 0, 128),
     ("seed", 0, 2**32 - 1),
     ("sampling_steps", 1, 1000),
     ("guidance", 0, 100),
@@ -103,7 +104,7 @@ def accumulate_after_convergence(options: TrainOptions) -> int:
     if not options.after_convergence:
         return 0
     action, _, number = options.after_convergence.partition(":")
-    if action != "accumulate" or not number.isdigit() or not int(number):
+    if action != "accumulate" or not number.isdecimal() or not int(number):
         raise ValueError(
             f"after_convergence must be empty or accumulate:N, 32 micro-batches say, "
             f"got {options.after_convergence!r}"

@@ -21,8 +21,8 @@ def options_of(preset: str) -> dict:
     """The options that a preset sets, none for the empty one."""
     if not preset:
         return {}
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, or empty, got {preset!r}")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, or empty, got {str(preset)!r}")
     return PRESETS[preset] | dict(effective_batch=EFFECTIVE_BATCH)
 
 

@@ -2,13 +2,15 @@
 
 import html
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from cldm import report_curves
 from cldm.convergence import advice, verdict
+from cldm.option_parsing import read_options
+from cldm.options import TrainOptions
 from cldm.report_html import box, charts, folded, page, picture, table
 from cldm.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
 from cldm.tables import column, read_rows, save
@@ -35,10 +37,8 @@ def write_report(run) -> Path:
     run = Path(run)
     if not (run / "options.yaml").exists():
         raise FileNotFoundError(f"{run} is not the folder of a run: it has no options.yaml")
-    options = OmegaConf.to_container(OmegaConf.load(run / "options.yaml"))
-    found_file, held_out_file = run / "convergence.json", run / "samples" / HELD_OUT
-    found = json.loads(found_file.read_text()) if found_file.exists() else None
-    held_out = json.loads(held_out_file.read_text()) if held_out_file.exists() else None
+    options = asdict(TrainOptions()) | read_options(run)  # an older version's run lacks some
+    found, held_out = read_json(run / "convergence.json"), read_json(run / "samples" / HELD_OUT)
     tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
     metrics, validation, miou = tables.values()
     parts = [f"<h1>{html.escape(str(run))}</h1>", state(metrics, options)]
@@ -64,14 +64,25 @@ def write_report(run) -> Path:
     return run / "report.html"
 
 
+def read_json(path) -> dict | None:
+    """What a run has written, None if it has not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if content is None or isinstance(content, dict):
+            return content
+    except ValueError:
+        pass
+    raise ValueError(f"{path} is damaged: delete it, a resumed run writes it anew")
+
+
 def state(metrics, options) -> str:
     """How far the run is."""
     if not metrics:
         return "<p>No step has been made yet.</p>"
-    last, recent = metrics[-1], metrics[-100:]
+    last, recent, pictures = metrics[-1], metrics[-100:], column(metrics[-1:], "pictures")[0]
     rate, wait = (np.nanmedian(column(recent, name)) for name in ("pictures_per_second", "data_wait"))
     return (
-        f"<p>Step <b>{int(last['step']):,}</b> of {options['max_steps']:,}, {int(last['pictures']):,} "
+        f"<p>Step <b>{int(last['step']):,}</b> of {options['max_steps']:,}, {pictures:,.0f} "
         f"pictures; {rate:.3g} pictures per second at last, "
         f"{100 * wait:.0f} % of the time waiting for data.</p>"
     )
@@ -104,7 +115,7 @@ def told(found, metrics, validation, miou, options) -> list[str]:
             f"<p>Validation loss <b>{loss:.4f}</b> with the map, {loss + gap:.4f} without it at step "
             f"{int(validation[-1]['step']):,}: a gap of {100 * gap / (loss + gap):.1f} %.</p>"
         )
-    if skipped := [row["step"] for row in metrics if row["skipped"] == "1"]:
+    if skipped := [row["step"] for row in metrics if row.get("skipped") == "1"]:
         listed = ", ".join(skipped[:20]) + (", ..." if len(skipped) > 20 else "")
         texts.append(
             box(f"{len(skipped)} steps were skipped, their loss or gradient was no number: {listed}.", "bad")
@@ -140,6 +151,10 @@ def logged_strips(folder) -> list[str]:
     parts = ["<h2>Image log</h2><p class=n>Maps that were trained on, and what was drawn from them.</p>"]
     for step in reversed(thinned(sorted(drawn), 4)):
         maps = sorted(folder.glob(f"control_gs-{step:06}_*.png"))[-1:]
-        pair = "".join(picture(np.asarray(Image.open(path).convert("RGB"))) for path in [*maps, drawn[step]])
+        try:
+            pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*maps, drawn[step]]]
+        except OSError:  # cut short where the run was killed
+            continue
+        pair = "".join(map(picture, pictures))
         parts.append(f"<p class=n>step {step}</p><div class=pair>{pair}</div>")
     return parts

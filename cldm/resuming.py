@@ -1,5 +1,6 @@
 """Whether and where a run folder goes on, and what is written down about its options."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
+from cldm.option_parsing import OPTIONS, read_options
 from cldm.options import TrainOptions
 from cldm.ranks import say
 from ldm.checkpoint import write_atomically
@@ -22,10 +24,11 @@ def steps_done(last: Path, options: TrainOptions) -> int:
     """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
     try:
         done = torch.load(last, weights_only=True, mmap=True)["global_step"]
+        if not isinstance(done, int):
+            raise TypeError(f"its step is {done!r}")
     except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
-    written = last.parent / "options.yaml"
-    before = OmegaConf.load(written) if written.exists() else {}
+    before = read_options(last.parent) if (last.parent / OPTIONS).exists() else {}
     changed = {name for name in before if before[name] != getattr(options, name, before[name])}
     for name in RESTORED:
         if name in changed:
@@ -39,9 +42,18 @@ def steps_done(last: Path, options: TrainOptions) -> int:
     return done
 
 
+def check_folder(run: Path):
+    """Raise for a run folder that nothing can be written to, before there is work to lose."""
+    found = next(path for path in (run, *run.absolute().parents) if path.exists())
+    if not found.is_dir():
+        raise NotADirectoryError(f"{found} is a file, no folder to write a run to: give another run=FOLDER")
+    if not os.access(found, os.W_OK):
+        raise PermissionError(f"{found} is not writable: give another run=FOLDER")
+
+
 @rank_zero_only
 def write_options(options: TrainOptions):
     """options.yaml in the run folder; whole at any time, as other processes read it."""
     run = Path(options.run)
     run.mkdir(parents=True, exist_ok=True)
-    write_atomically(run / "options.yaml", lambda path: OmegaConf.save(OmegaConf.structured(options), path))
+    write_atomically(run / OPTIONS, lambda path: OmegaConf.save(OmegaConf.structured(options), path))

@@ -15,12 +15,21 @@ def save(path, data: bytes):
 
 
 def read_rows(path) -> list[dict]:
-    """The rows of a csv file as texts by column; none if it does not exist. A row cut short is left out."""
+    """The rows of a csv file as texts by column; none if it does not exist. Damaged rows are left out."""
     if not Path(path).exists():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
         rows = list(csv.DictReader(file))
-    return [row for row in rows if (row.get("step") or "").isdigit() and None not in row.values()]
+    return [row for row in rows if (row.get("step") or "").isdecimal() and all(map(is_number, row.values()))]
+
+
+def is_number(text) -> bool:
+    """Whether a cell holds a number, or nothing; what lies beyond a row's end is None or a list."""
+    try:
+        float("nan" if text == "" else text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def column(rows, name) -> list[float]:

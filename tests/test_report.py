@@ -138,3 +138,21 @@ def test_what_a_report_imports_needs_no_torch():
         tree = ast.parse((ROOT / "cldm" / f"{name}.py").read_text())
         modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
         assert not any(module.startswith("ldm") for module in modules)
+
+
+def test_a_report_passes_over_what_is_damaged_or_names_it(run):
+    (run / "options.yaml").write_text("max_steps: 700\n")  # an older version's, with fewer options
+    with open(run / "metrics.csv", "ab") as file:
+        file.write(b"501,2004,hello,1,1,1,1,0\n502,\xff,1,1,1,1,1,0\n503,2012,0.1\n")
+    log = run / "image_log" / "train"
+    log.mkdir(parents=True)
+    (log / "samples_cfg_scale_9.00_gs-000500_e-000001_b-000003.png").write_bytes(b"cut short")
+    assert "Step <b>500</b> of 700, 2,000 pictures" in write_report(run).read_text()
+    for content in ("[1]", "{"):
+        (run / "convergence.json").write_text(content)
+        with pytest.raises(ValueError, match="convergence.json is damaged: delete it"):
+            write_report(run)
+    for content in (b"", b"- 1", b"\xff", b"run: [", b"max_steps:"):
+        (run / "options.yaml").write_bytes(content)
+        with pytest.raises(ValueError, match="options.yaml is damaged: delete it"):
+            write_report(run)
