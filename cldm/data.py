@@ -42,7 +42,8 @@ class SeededBatches(Sampler):
             buckets = f" in {len(self.buckets)} sizes" if len(self.buckets) > 1 else ""
             raise ValueError(
                 f"one optimizer step takes {self.row * accumulate} pictures (batch size x accumulation x "
-                f"devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate"
+                f"devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate, "
+                "which effective_batch and after_convergence set too"
             )
         self.epoch = self.skip = 0
         self.sampler = self  # where Lightning looks for set_epoch

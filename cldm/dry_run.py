@@ -36,9 +36,10 @@ def largest(sizes):
 
 
 def loading_rate(loader, batch_size: int) -> float:
-    """Pictures a second that a loader hands out, over a few seconds or its epoch, after the first batch."""
+    """Pictures a second that a loader hands out, over a few seconds or its epoch, without the first batch."""
     batches, num = iter(loader), 0
-    next(batches)
+    if len(loader) > 1:
+        next(batches)
     start = time.monotonic()
     for _ in batches:
         num += 1

@@ -25,7 +25,7 @@ from cldm.metadata import run_metadata
 from cldm.options import TrainOptions, accumulate_after_convergence
 from cldm.presets import with_accumulation
 from cldm.ranks import say
-from cldm.resuming import steps_done, write_options
+from cldm.resuming import check_folder, steps_done, write_options
 from cldm.rough_maps import RoughMaps
 from cldm.trainer import lightning_trainer, num_processes
 
@@ -53,6 +53,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     """
     run, devices = Path(options.run), num_processes(options)
     options = with_accumulation(options, devices)
+    check_folder(run)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
     done = steps_done(last, options) if last else 0
     if done >= options.max_steps:
@@ -74,11 +75,10 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         dry_run(model, data, dataset, options, devices)
         return
     callbacks = _callbacks(options, held_out, encoder, judge, metadata)
+    trainer = lightning_trainer(options, callbacks, run_logger(run))
     write_options(options)
     with stops_told(run):
-        lightning_trainer(options, callbacks, run_logger(run)).fit(
-            model, data, ckpt_path=last, weights_only=True
-        )
+        trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 
 def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:

@@ -70,7 +70,7 @@ def test_an_epoch_goes_on_exactly_where_it_stood(flip):
 
 
 def test_too_few_pictures_for_one_step_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match="lower batch_size or accumulate"):
+    with pytest.raises(ValueError, match="lower batch_size or accumulate, which effective_batch"):
         SeededBatches(7, batch_size=4, accumulate=2)
     with pytest.raises(ValueError, match="takes 4 pictures .* the data has 6 in 2 sizes: lower"):
         SeededBatches([WIDE] * 3 + [TALL] * 3, batch_size=4)

@@ -47,6 +47,8 @@ def test_a_step_takes_at_least_the_effective_batch(batch_size, devices, accumula
 def test_micro_batches_given_by_hand_are_taken():
     options = parse_options([SD15], ["batch_size=2", "accumulate=16"])
     assert with_accumulation(options, 1).accumulate == 16
+    with pytest.raises(ValueError, match="give one of them, not both"):
+        parse_options([SD15], ["effective_batch=32", "accumulate=3"])
 
 
 @pytest.fixture
@@ -97,3 +99,16 @@ def test_a_dry_run_says_what_would_be_and_leaves_nothing(options, tmp_path, caps
         assert text in shown
     assert "24 pictures, 3.0 epochs" in shown and "data path:" in shown
     assert not (tmp_path / "run").exists()
+    train(replace(dry, batch_size=8, accumulate=1), MyDataset(tmp_path))  # a single batch has a rate as well
+    assert "data path: 0 " not in capsys.readouterr().out
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(options, tmp_path):
+    write_items(tmp_path, [WIDE] * 8)
+    for wrong in (dict(precision="fp16"), dict(strategy="foo")):
+        with pytest.raises(ValueError, match="fp16|foo"):
+            train(replace(options, batch_size=2, **wrong), MyDataset(tmp_path))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").write_text("no folder")
+    with pytest.raises(NotADirectoryError, match="run is a file, .* give another run=FOLDER"):
+        train(replace(options, run=str(tmp_path / "run" / "below")), MyDataset(tmp_path))

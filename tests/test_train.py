@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import cv2
@@ -159,6 +160,13 @@ def test_a_damaged_checkpoint_or_another_learning_rate_is_refused(base, data, tm
         (tmp_path / "last.ckpt").write_bytes(damaged)
         with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
             trained(options(base, data, tmp_path), data)
+    torch.save(dict(global_step="one"), tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
+        trained(options(base, data, tmp_path), data)
+    (tmp_path / "last.ckpt").write_bytes(whole)
+    shutil.copy(tmp_path / "control.safetensors", tmp_path / "control_best.safetensors")
+    with pytest.raises(ValueError, match="control_best.safetensors is damaged or another's: delete it"):
+        trained(options(base, data, tmp_path), data)
 
 
 def test_weights_that_are_no_numbers_replace_no_good_ones(base, data, tmp_path):

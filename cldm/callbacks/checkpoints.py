@@ -44,8 +44,16 @@ class Checkpoints(pl.Callback):
                 for path in self.run.glob(pattern):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             if (self.run / BEST).exists():
-                self.best = float(read_metadata(self.run / BEST)["control_miou"])
+                self.best = self._best_so_far()
             self._tell_of_little_room(pl_module)
+
+    def _best_so_far(self):
+        try:
+            return float(read_metadata(self.run / BEST)["control_miou"])
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.run / BEST} is damaged or another's: delete it, the next measurement writes it anew"
+            ) from error
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step, last_step = trainer.global_step, self.options.max_steps

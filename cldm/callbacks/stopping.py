@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -37,7 +38,8 @@ def stops_told(run):
         say(f"\nstopped by {signum.name}; {again} from its last checkpoint", flush=True)
         raise SystemExit(128 + signum) from stop
     except Exception:
-        say(f"\nthe run has failed; once the cause is mended, {again} from its last checkpoint", flush=True)
+        again = f"{again} from its last checkpoint" if Path(run, "last.ckpt").exists() else "start it again"
+        say(f"\nthe run has failed; once the cause is mended, {again}", flush=True)
         raise
 
 
