@@ -65,7 +65,17 @@ def load_model(config_path, checkpoint_path, stages=True):
         if names:
             listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise ValueError(
-                f"{checkpoint_path} {problem} {listed}: is {config_path} the yaml that it belongs to?"
+                f"{checkpoint_path} {problem} {listed}: {_remedy(state, checkpoint_path, config_path)}"
             )
     model.lock()
     return model.to("cpu").eval()  # no tensor moves, but Lightning still takes meta for the model's device
+
+
+def _remedy(state, path, config_path) -> str:
+    """What to do with weights that are not a yaml's model."""
+    parts = {name.split(".")[0] for name in state}
+    if "model" in parts and "control_model" not in parts:
+        return f"graft it first, python tool_add_control.py {path} OUTPUT"
+    if parts == {"control_model"}:
+        return f"join it to its base, python tool_convert.py {path} OUTPUT --full"
+    return f"is {config_path} the yaml that it belongs to?"

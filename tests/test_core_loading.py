@@ -110,3 +110,16 @@ def test_a_base_without_control_is_refused_with_a_count(files, trained):
     state = {k: v for k, v in trained.state_dict().items() if not k.startswith("control_model.")}
     with pytest.raises(ValueError, match=r"no tensor for control_model\..* and \d+ more"):
         load_model(*files(state))
+
+
+@pytest.mark.parametrize(
+    ("part", "remedy"),
+    [
+        ("model.", "graft it first, python tool_add_control.py"),
+        ("control_model.", "tool_convert.py .* --full"),
+    ],
+)
+def test_half_a_model_is_refused_with_the_command_that_makes_it_whole(files, trained, part, remedy):
+    half = {name: tensor for name, tensor in trained.state_dict().items() if name.startswith(part)}
+    with pytest.raises(ValueError, match=remedy):
+        load_model(*files(half))
