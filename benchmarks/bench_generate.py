@@ -42,7 +42,10 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=3, help="timed ones (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--malloc", action="store_true", help="glibc never gives memory back to the system")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if 1000 % arguments.steps:
+        parser.error(f"--steps must divide 1000, or diffusers takes other timesteps, got {arguments.steps}")
+    return arguments
 
 
 def counted(side, request):
