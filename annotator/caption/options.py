@@ -22,6 +22,7 @@ class InterrogatorOptions:
     max_flavors: int = option(32, "labels that are added at most (classic: 3)")
     min_flavors: int = option(8, "rounds of mode best that may lower the similarity")
     candidates: int = option(2048, "labels that modes best and negative choose from")
+    resize: str = option("longest", "longest pads to a square, shortest crops as published, squash distorts")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""Captions of the labels that CLIP finds most like a picture, as the program CLIP-Interrogator makes them.
+
+Modes, by pharmapsychotic/clip-interrogator 0.6.0, each after a starting caption or alone:
+
+    fast      the labels most like the picture, of all lists
+    classic   the best label of each list, in a fixed order
+    best      labels added one at a time, each time the one that makes the whole prompt most like the picture;
+              of this, fast, classic and the starting caption, whichever is most like it
+    negative  the same chain of the least fitting labels, for a negative prompt
+"""
+
+import torch
+
+from .base import Caption, Captioner
+from .chain import Chain, cut_to_fit
+from .clip_model import Clip, identity, similarities
+from .label_bank import label_vectors
+from .word_lists import read_word_lists
+
+MODES = "fast", "classic", "best", "negative"
+
+
+class Interrogator(Captioner):
+    """Labels for pictures; results are those of the published program, but for what docs/captions.md says.
+
+    Args:
+        clip: the model, and `vectors` float32 (n, d) of all labels of `words`, list after list.
+        words: WordLists.
+        options: InterrogatorOptions.
+    """
+
+    name = "clip_interrogator"
+
+    def __init__(self, clip, vectors, words, options):
+        self.clip, self.vectors, self.words, self.options = clip, vectors, words, options
+        self.labels = [label for labels in words.labels.values() for label in labels]
+        self.places, start = {}, 0
+        for name, labels in words.labels.items():
+            self.places[name] = slice(start, start + len(labels))
+            start += len(labels)
+        self.chain = Chain(clip.text)
+
+    @classmethod
+    def load(cls, folder, options, device="cpu", dtype=None):
+        if options.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {options.mode!r}")
+        for name in ("max_flavors", "candidates"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
+        words = read_word_lists(options.words)
+        clip = Clip.load(folder, device, dtype, options.resize)
+        labels = [label for labels in words.labels.values() for label in labels]
+        return cls(clip, label_vectors(clip, labels, folder, identity(folder)), words, options)
+
+    def caption(self, images, prompt=None) -> list[Caption]:
+        """A caption of each picture; `prompt` is the starting caption of all, none by default."""
+        return self.caption_from(images, [prompt or ""] * len(images), [None] * len(images))
+
+    def caption_lines(self, lines, images) -> list[Caption]:
+        """The same after the lines' captions of the column `start`, with labels of their regions only."""
+        starts = [line.get("captions", {}).get(self.options.start, "") for line in lines]
+        return self.caption_from(images, starts, [line.get("regions") for line in lines])
+
+    @torch.inference_mode()
+    def caption_from(self, images, starts: list[str], regions: list) -> list[Caption]:
+        """Captions after given starts; `regions` are names of those that each map has, None for all."""
+        features = self.clip.encode_images(images)
+        scores = similarities(features, self.vectors)
+        for row, names in zip(scores, regions, strict=True):
+            for name in self._absent(names):
+                row[self.places[name]] = torch.nan
+        make = getattr(self, f"_{self.options.mode}")
+        return [make(*one) for one in zip(features, scores, starts, strict=True)]
+
+    def _absent(self, regions) -> list[str]:
+        """Lists about regions that a picture lacks."""
+        if regions is None:
+            return []
+        return [name for name, region in self.words.regions.items() if region not in regions]
+
+    def _top(self, scores, count: int, lists=None, lowest=False) -> list[str]:
+        """The labels with the highest scores (n,), of all lists or of some; nan is of no account."""
+        places = range(len(self.labels)) if lists is None else []
+        for name in lists or ():
+            places = [*places, *range(len(self.labels))[self.places[name]]]
+        part = scores if lists is None else scores[torch.tensor(places, device=scores.device)]
+        part = (-part if lowest else part).nan_to_num(nan=-torch.inf)
+        values, found = part.topk(min(count, len(part)))
+        return [self.labels[places[i]] for i in found[values > -torch.inf].tolist()]
+
+    def _fast(self, feature, scores, start):
+        return self._caption(start, self._fast_prompt(scores, start))
+
+    def _classic(self, feature, scores, start):
+        return self._caption(start, self._classic_prompt(scores, start))
+
+    def _best(self, feature, scores, start):
+        options = self.options
+        labels = self._top(scores, options.candidates)
+        counts = dict(min_count=options.min_flavors, max_count=options.max_flavors)
+        chained, _ = self.chain.grow(feature, labels, start, **counts)
+        prompts = [start, self._classic_prompt(scores, start), self._fast_prompt(scores, start), chained]
+        prompts = [prompt for prompt in prompts if prompt]
+        cosines = self.chain.cosines(feature, prompts).tolist()
+        # the first of equals, as in the list's order
+        best = max(range(len(prompts)), key=cosines.__getitem__)
+        return self._caption(start, prompts[best], similarity=cosines[best])
+
+    def _negative(self, feature, scores, start):
+        words, options = self.words, self.options
+        labels = [*self._top(scores, options.candidates, words.negative_of, lowest=True), *words.negative]
+        prompt, cosine = self.chain.grow(feature, labels, max_count=options.max_flavors, sign=-1)
+        return self._caption("", prompt, similarity=cosine)
+
+    def _fast_prompt(self, scores, start) -> str:
+        return self._joined([start, *self._top(scores, self.options.max_flavors)])
+
+    def _classic_prompt(self, scores, start) -> str:
+        parts = []
+        for lists in self.words.classic:
+            labels = [", ".join(self._top(scores, count, [name])) for name, count in lists]
+            if not parts and len(labels) > 1 and labels[0] and start.startswith(labels[0]):
+                # "a painting of a dress" is no other painting
+                start, labels = f"{start} {labels[1]}", labels[2:]
+            parts.append(" ".join(filter(None, labels)))
+        return self._joined([start, *parts])
+
+    def _joined(self, parts) -> str:
+        return cut_to_fit(self.clip.text, ", ".join(filter(None, parts)))
+
+    def _caption(self, start: str, text: str, **scores) -> Caption:
+        labels = text[len(start) :] if text.startswith(start) else text
+        phrases = [(label, []) for label in labels.split(", ") if label]
+        return Caption(text, phrases, scores)

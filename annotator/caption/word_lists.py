@@ -1,0 +1,127 @@
+"""The labels that CLIP-Interrogator chooses from: our garment words, the published lists, or a file's."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+GARMENTS_FILE = Path(__file__).with_name("garment_labels.yaml")
+# the published program holds these in its code, not in its lists
+SITES = (
+    "Artstation, behance, cg society, cgsociety, deviantart, dribble, flickr, instagram, pexels, pinterest, "
+    "pixabay, pixiv, polycount, reddit, shutterstock, tumblr, unsplash, zbrush central"
+).split(", ")
+TRENDING = ("{}", "trending on {}", "featured on {}", "{} contest winner")
+PUBLISHED = "artists", "flavors", "mediums", "movements", "negative"
+
+
+@dataclass(frozen=True)
+class WordLists:
+    """Labels by list, and what the modes make of them.
+
+    Args:
+        labels: of each list, no label twice in all.
+        regions: list -> region of the map that its labels are about.
+        classic: the parts of a classic prompt; a part is (list, how many labels) once or more.
+        negative: labels for mode negative beside the least fitting ones of `negative_of`, lists' names.
+    """
+
+    labels: dict[str, list[str]]
+    regions: dict[str, str]
+    classic: list[list[tuple[str, int]]]
+    negative: list[str]
+    negative_of: tuple[str, ...]
+
+
+def read_word_lists(words: str) -> WordLists:
+    """`garments`, `published`, or those of a yaml file like garment_labels.yaml.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the published lists' package is not installed.
+        ValueError: the file's content is no word lists; says what is wrong.
+    """
+    if words == "published":
+        return published_lists()
+    path = GARMENTS_FILE if words == "garments" else Path(words)
+    if not path.is_file():
+        raise FileNotFoundError(f"words must be garments, published or a yaml file; there is no {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    try:
+        return _word_lists(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def published_lists() -> WordLists:
+    """The lists of the package clip-interrogator, read from where it is installed; nothing of it runs."""
+    package = importlib.util.find_spec("clip_interrogator")
+    if package is None:
+        raise FileNotFoundError(
+            "words=published reads the word lists of the package clip-interrogator, which is not installed: "
+            "pip install --no-deps clip-interrogator==0.6.0, or take words=garments"
+        )
+    folder = Path(package.submodule_search_locations[0], "data")
+    raw = {name: (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines() for name in PUBLISHED}
+    artists = [f"{by} {name.strip()}" for by in ("by", "inspired by") for name in raw["artists"]]
+    lists = dict(artists=artists, flavors=raw["flavors"], mediums=raw["mediums"], movements=raw["movements"])
+    lists["trendings"] = [form.format(site) for form in TRENDING for site in SITES]
+    classic = [[("mediums", 1), ("artists", 1)], [("trendings", 1)], [("movements", 1)], [("flavors", 3)]]
+    return WordLists(_once(lists), {}, classic, _once({"": raw["negative"]})[""], ("flavors",))
+
+
+def _once(lists: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The lists without empty labels and without those that stood before, in any list."""
+    seen: set[str] = set()
+    kept: dict[str, list[str]] = {}
+    for name, labels in lists.items():
+        labels = dict.fromkeys(label.strip() for label in labels)
+        kept[name] = [label for label in labels if label and label not in seen]
+        seen.update(kept[name])
+    return kept
+
+
+def _word_lists(content) -> WordLists:
+    lists = content.get("lists") if isinstance(content, dict) else None
+    if not isinstance(lists, dict) or not lists:
+        raise ValueError("lists must give each list's name its labels, see garment_labels.yaml")
+    for name, entry in lists.items():
+        if not isinstance(entry, dict) or entry.keys() - {"labels", "behind", "region"}:
+            raise ValueError(f"list {name} takes labels, behind and region, got {entry!r}")
+        _check_labels(entry.get("labels"), f"list {name}")
+        if (behind := entry.get("behind")) not in (None, *lists):
+            raise ValueError(f"list {name} stands behind {behind!r}, and there is no such list")
+    labels = {name: _combined(lists, entry) for name, entry in lists.items()}
+    regions = {name: entry["region"] for name, entry in lists.items() if "region" in entry}
+    classic = [_part(part, lists) for part in content.get("classic", [])]
+    negative = content.get("negative", [])
+    if negative:
+        _check_labels(negative, "negative")
+    return WordLists(_once(labels), regions, classic, list(negative), tuple(lists))
+
+
+def _check_labels(labels, where: str) -> None:
+    texts = labels if isinstance(labels, list) else [labels]
+    wrong = next((label for label in texts if not isinstance(label, str) or ", " in label), None)
+    if wrong is not None or not texts or not isinstance(labels, list):
+        raise ValueError(
+            f"{where} wants labels, each a text without a comma and a space in it, got {wrong!r}"
+        )
+
+
+def _combined(lists: dict, entry: dict) -> list[str]:
+    before = entry.get("behind")
+    if before is None:
+        return entry["labels"]
+    return [f"{first} {label}" for label in entry["labels"] for first in lists[before]["labels"]]
+
+
+def _part(part, lists) -> list[tuple[str, int]]:
+    counts = list(part.items()) if isinstance(part, dict) else [(part, None)]
+    for name, count in counts:
+        if name not in lists or type(count) is not int or count < 1:
+            raise ValueError(f"classic wants {{list: number of its labels}}, got {part!r}")
+    return counts
