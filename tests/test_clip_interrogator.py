@@ -1,13 +1,10 @@
 """CLIP-Interrogator: the same text as the published program in every mode, computed once instead of often."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from annotator.caption import load_captioner
 from annotator.caption.clip_interrogator import Interrogator
 from annotator.caption.clip_model import Clip
 from annotator.caption.options import InterrogatorOptions
@@ -145,6 +142,15 @@ def test_labels_of_regions_that_a_picture_lacks_are_not_said(clip, pictures):
     assert [text.count(",") for text in texts] == [1, 1, 2]
 
 
+def test_a_label_of_two_lists_is_said_once(clip, pictures):
+    lists = dict(mediums=["a photo", "a drawing"], flavors=["a photo", "red dress"])
+    words = WordLists(lists, {}, [[("mediums", 2)]], [], ("flavors",))
+    for caption in interrogator(clip, "fast", words).caption(pictures):
+        assert sorted(caption.text.split(", ")) == ["a drawing", "a photo", "red dress"]
+    for caption in interrogator(clip, "classic", words).caption(pictures):
+        assert sorted(caption.text.split(", ")) == ["a drawing", "a photo"]
+
+
 def test_a_start_column_comes_first_and_is_no_label(clip, pictures):
     captioner = interrogator(clip, "fast", start="blip", max_flavors=4)
     lines = [dict(captions=dict(blip="someone walks")), dict(captions={}), {}]
@@ -153,53 +159,3 @@ def test_a_start_column_comes_first_and_is_no_label(clip, pictures):
     for caption in captions:
         labels = [text for text, _ in caption.phrases]
         assert len(labels) == 4 and caption.text.endswith(", ".join(labels))
-
-
-def test_it_loads_from_a_folder_and_keeps_its_labels_there(folder, pictures, capsys):
-    options = InterrogatorOptions(mode="classic")
-    first = load_captioner("clip_interrogator", folder, options).caption(pictures)
-    assert "labels" in capsys.readouterr().out
-    again = load_captioner("clip_interrogator", folder, options).caption(pictures)
-    assert "labels" not in capsys.readouterr().out
-    assert again == first and len(list(folder.glob("labels_*.safetensors"))) == 1
-
-
-def test_folders_that_cannot_be_written_are_no_hindrance(folder, pictures, monkeypatch, capsys):
-    def refuse(path, data):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr("annotator.caption.label_bank.write_atomically", refuse)
-    options = InterrogatorOptions(words="garments", max_flavors=2)
-    other = dataclasses.replace(options, mode="negative")
-    monkeypatch.setattr("annotator.caption.label_bank.load_file", lambda path: {})
-    assert load_captioner("clip_interrogator", folder, other).caption(pictures[:1])[0].text
-    assert "cannot be written" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])
-def test_a_missing_file_is_named_with_where_to_take_it(name, tmp_path):
-    folder = save_small_clip(tmp_path / "clip")
-    (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"clip has no {name}.*ViT-H-14-laion2B"):
-        load_captioner("clip_interrogator", folder)
-
-
-def test_damaged_weights_are_told_from_missing_ones(tmp_path):
-    folder = save_small_clip(tmp_path / "clip")
-    (folder / "open_clip_model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ValueError, match="holds no CLIP that open_clip loads"):
-        load_captioner("clip_interrogator", folder)
-
-
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        (dict(mode="quick"), "mode must be one of fast"),
-        (dict(max_flavors=0), "max_flavors must be at least 1"),
-        (dict(resize="stretch"), "resize must be one of longest"),
-        (dict(words="missing.yaml"), "there is no missing.yaml"),
-    ],
-)
-def test_wrong_options_are_named(wrong, message, folder):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        load_captioner("clip_interrogator", folder, InterrogatorOptions(**wrong))

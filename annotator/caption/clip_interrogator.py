@@ -38,6 +38,8 @@ class Interrogator(Captioner):
         for name, labels in words.labels.items():
             self.places[name] = slice(start, start + len(labels))
             start += len(labels)
+        first = {label: place for place, label in reversed(list(enumerate(self.labels)))}
+        self.again = [place for place, label in enumerate(self.labels) if first[label] != place]
         self.chain = Chain(clip.text)
 
     @classmethod
@@ -78,15 +80,21 @@ class Interrogator(Captioner):
             return []
         return [name for name, region in self.words.regions.items() if region not in regions]
 
-    def _top(self, scores, count: int, lists=None, lowest=False) -> list[str]:
+    def _top(self, scores, count: int, lists=None) -> list[str]:
         """The labels with the highest scores (n,), of all lists or of some; nan is of no account."""
-        places = range(len(self.labels)) if lists is None else []
-        for name in lists or ():
-            places = [*places, *range(len(self.labels))[self.places[name]]]
-        part = scores if lists is None else scores[torch.tensor(places, device=scores.device)]
-        part = (-part if lowest else part).nan_to_num(nan=-torch.inf)
+        left_out = [self.places[name] for name in self.places if name not in (lists or self.places)]
+        scores = scores.nan_to_num(nan=-torch.inf)
+        scores[self.again] = -torch.inf
+        for places in left_out:
+            scores[places] = -torch.inf
+        values, found = scores.topk(min(count, len(scores)))
+        return [self.labels[place] for place in found[values > -torch.inf].tolist()]
+
+    def _top_of_list(self, scores, count: int, name: str) -> list[str]:
+        part = scores[self.places[name]].nan_to_num(nan=-torch.inf)
         values, found = part.topk(min(count, len(part)))
-        return [self.labels[places[i]] for i in found[values > -torch.inf].tolist()]
+        labels = self.words.labels[name]
+        return [labels[place] for place in found[values > -torch.inf].tolist()]
 
     def _fast(self, feature, scores, start):
         return self._caption(start, self._fast_prompt(scores, start))
@@ -108,7 +116,7 @@ class Interrogator(Captioner):
 
     def _negative(self, feature, scores, start):
         words, options = self.words, self.options
-        labels = [*self._top(scores, options.candidates, words.negative_of, lowest=True), *words.negative]
+        labels = [*self._top(-scores, options.candidates, words.negative_of), *words.negative]
         prompt, cosine = self.chain.grow(feature, labels, max_count=options.max_flavors, sign=-1)
         return self._caption("", prompt, similarity=cosine)
 
@@ -118,7 +126,7 @@ class Interrogator(Captioner):
     def _classic_prompt(self, scores, start) -> str:
         parts = []
         for lists in self.words.classic:
-            labels = [", ".join(self._top(scores, count, [name])) for name, count in lists]
+            labels = [", ".join(self._top_of_list(scores, count, name)) for name, count in lists]
             if not parts and len(labels) > 1 and labels[0] and start.startswith(labels[0]):
                 # "a painting of a dress" is no other painting
                 start, labels = f"{start} {labels[1]}", labels[2:]

@@ -21,7 +21,7 @@ class WordLists:
     """Labels by list, and what the modes make of them.
 
     Args:
-        labels: of each list, no label twice in all.
+        labels: of each list, none twice in it.
         regions: list -> region of the map that its labels are about.
         classic: the parts of a classic prompt; a part is (list, how many labels) once or more.
         negative: labels for mode negative beside the least fitting ones of `negative_of`, lists' names.
@@ -74,14 +74,9 @@ def published_lists() -> WordLists:
 
 
 def _once(lists: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The lists without empty labels and without those that stood before, in any list."""
-    seen: set[str] = set()
-    kept: dict[str, list[str]] = {}
-    for name, labels in lists.items():
-        labels = dict.fromkeys(label.strip() for label in labels)
-        kept[name] = [label for label in labels if label and label not in seen]
-        seen.update(kept[name])
-    return kept
+    """The lists, each without empty labels and without those that it has already."""
+    stripped = {name: dict.fromkeys(label.strip() for label in labels) for name, labels in lists.items()}
+    return {name: [label for label in labels if label] for name, labels in stripped.items()}
 
 
 def _word_lists(content) -> WordLists:
@@ -108,7 +103,7 @@ def _check_labels(labels, where: str) -> None:
     wrong = next((label for label in texts if not isinstance(label, str) or ", " in label), None)
     if wrong is not None or not texts or not isinstance(labels, list):
         raise ValueError(
-            f"{where} wants labels, each a text without a comma and a space in it, got {wrong!r}"
+            f"{where} wants a list of labels, each a text without ', ' in it, got {wrong or labels!r}"
         )
 
 
