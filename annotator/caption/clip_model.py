@@ -70,6 +70,7 @@ class Clip:
         batch = torch.stack(pixels).to(self.device, next(self.model.parameters()).dtype)
         return self.model.encode_image(batch, normalize=True).float()
 
+    @torch.inference_mode()
     def encode_texts(self, texts: list[str]):
         """Unit vectors float32 (b, d) of texts, which are cut at 77 tokens as CLIP's tokenizer cuts them."""
         return self.text.encode([self.text.tokens(text) for text in texts])

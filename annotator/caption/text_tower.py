@@ -36,7 +36,6 @@ class TextTower:
         room = self.num_tokens - start
         return tokens if len(tokens) <= room else [*tokens[: room - 1], self.end]
 
-    @torch.inference_mode()
     def encode(self, rows: list[list[int]], prefix=None):
         """Unit vectors float32 (b, d) of rows of tokens that end with the end token.
 
@@ -55,7 +54,6 @@ class TextTower:
             found[part] = vectors
         return found
 
-    @torch.inference_mode()
     def read_prefix(self, tokens: list[int]):
         """Keys and values of tokens, start token included and end token not, for `encode`."""
         return self._run([tokens], None)[1]
