@@ -111,9 +111,10 @@ def told(found, metrics, validation, miou, options) -> list[str]:
         )
     if validation:
         loss, gap = (column(validation[-1:], name)[0] for name in ("loss", "gap"))
+        share = f": a gap of {100 * gap / (loss + gap):.1f} %" if loss + gap else ""
         texts.append(
             f"<p>Validation loss <b>{loss:.4f}</b> with the map, {loss + gap:.4f} without it at step "
-            f"{int(validation[-1]['step']):,}: a gap of {100 * gap / (loss + gap):.1f} %.</p>"
+            f"{int(validation[-1]['step']):,}{share}.</p>"
         )
     if skipped := [row["step"] for row in metrics if row.get("skipped") == "1"]:
         listed = ", ".join(skipped[:20]) + (", ..." if len(skipped) > 20 else "")

@@ -156,3 +156,8 @@ def test_a_report_passes_over_what_is_damaged_or_names_it(run):
         (run / "options.yaml").write_bytes(content)
         with pytest.raises(ValueError, match="options.yaml is damaged: delete it"):
             write_report(run)
+
+
+def test_losses_of_nothing_are_no_hindrance(run):
+    record(run / "validation.csv", dict(step=501, pictures=2004, loss=0.0, gap=0.0))
+    assert "0.0000</b> with the map, 0.0000 without it at step 501." in write_report(run).read_text()
