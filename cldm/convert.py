@@ -91,9 +91,9 @@ def cast(state, dtype):
         changes = tensor.is_floating_point() and tensor.dtype != dtype and "." in name
         result[name] = tensor.to(dtype) if changes else tensor
         if changes and dtype == torch.float16 and not result[name].isfinite().all():
-            raise ValueError(
-                f"{name} has values that fp16 cannot hold (beyond 65504, or no numbers): take bf16"
-            )
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds infinite values or no numbers: such weights draw nothing")
+            raise ValueError(f"{name} has values that fp16 cannot hold (beyond 65504): take bf16")
     return result
 
 

@@ -95,6 +95,12 @@ def test_a_value_beyond_fp16_is_refused_by_name(files, tmp_path):
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_weights_that_are_no_numbers_are_no_matter_of_the_dtype(tmp_path):
+    save_file({CONTROL + "zero_convs.0.0.weight": torch.tensor([torch.nan])}, tmp_path / "in.safetensors")
+    with pytest.raises(ValueError, match="zero_convs.0.0.weight holds infinite values or no numbers"):
+        convert(tmp_path / "in.safetensors", tmp_path / "out.safetensors", dtype="fp16")
+
+
 def test_zero_terminal_snr_reaches_the_scheduler(files, tmp_path):
     options = dict(zero_terminal_snr=True)
     metadata = read_metadata(files[1]) | {"options": options}
