@@ -27,10 +27,12 @@ class Caption:
 class Captioner:
     """Pictures in, captions out; each subclass loads from a local folder and downloads nothing.
 
-    `name` is the captioner's in options.py, and of the column that it writes unless told otherwise.
+    `name` is the captioner's in options.py, and of the column that it writes unless told otherwise. `folder`
+    is the training folder of the lines to caption, set before that for those who read more of it.
     """
 
     name = ""
+    folder: Path | None = None
 
     @classmethod
     def load(cls, folder, options, device="cpu", dtype=None) -> "Captioner":
@@ -49,7 +51,7 @@ class Captioner:
     def caption(self, images, prompt: str | None = None) -> list[Caption]:
         """A caption of each picture, uint8 (h, w, 3) in RGB; they may differ in size.
 
-        `prompt` is what a caption starts with, or the question it answers; None takes the options'.
+        `prompt` is what a caption goes on from, or the question it answers; None takes the options'.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot caption")
 
