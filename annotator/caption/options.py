@@ -27,7 +27,7 @@ class InterrogatorOptions:
 
 @dataclass(frozen=True)
 class Kosmos2Options:
-    prompt: str = option("<grounding>An image of", "what each caption starts with")
+    prompt: str = option("<grounding>An image of", "what the caption goes on from, without repeating it")
     max_new_tokens: int = option(64, "length of a caption at most")
     num_beams: int = option(1, "beams of the search")
 
@@ -37,12 +37,11 @@ class GroundingDinoOptions:
     phrases: str = option("", "phrases to find, parted by ';', or empty for those of a column")
     column: str = option("garments", "column whose phrases are looked for")
     box_threshold: float = option(0.35, "score that a box needs, in [0, 1]")
-    text_threshold: float = option(0.25, "score that a word of its phrase needs, in [0, 1]")
 
 
 @dataclass(frozen=True)
 class BlipOptions:
-    prompt: str = option("", "what each caption starts with")
+    prompt: str = option("", "what the caption goes on from, without repeating it")
     max_new_tokens: int = option(32, "length of a caption at most")
     num_beams: int = option(1, "beams of the search")
 
@@ -53,6 +52,9 @@ class VlmOptions:
         "Name each garment in the picture with its colour, pattern, cut and length. Only the clothes, "
         "as a comma-separated list.",
         "the question; for Florence-2 one of its tasks, <MORE_DETAILED_CAPTION> for one",
+    )
+    column: str = option(
+        "", "column whose caption follows the question, for Florence-2's <CAPTION_TO_PHRASE_GROUNDING>"
     )
     max_new_tokens: int = option(96, "length of a caption at most")
     num_beams: int = option(1, "beams of the search")

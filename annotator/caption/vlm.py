@@ -1,0 +1,97 @@
+"""Any model that answers questions about pictures: Qwen3-VL, Qwen2.5-VL, SmolVLM, Florence-2 and the like."""
+
+from .base import Caption
+from .florence import read_answer, task_of
+from .lines import caption_in
+from .pretrained import PretrainedCaptioner, pictures_of
+
+WHERE = (
+    "such a model is a folder with all files, but for those of other frameworks, of a repository like "
+    "Qwen/Qwen3-VL-2B-Instruct or -4B-Instruct, Qwen/Qwen2.5-VL-3B-Instruct, "
+    "HuggingFaceTB/SmolVLM-500M-Instruct or florence-community/Florence-2-base, downloaded elsewhere; "
+    "without one, the captioner attributes needs no weights"
+)
+
+
+class VlmCaptioner(PretrainedCaptioner):
+    """Answers to one question, or to a task of Florence-2, whose boxes are kept."""
+
+    name = "vlm"
+    where = WHERE
+
+    def __init__(self, model, processor, options):
+        super().__init__(model, processor, options)
+        if not model.config.is_encoder_decoder:
+            # what goes on from a text must stand right behind it
+            processor.tokenizer.padding_side = "left"
+
+    @classmethod
+    def model_types(cls):
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+        return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    def caption(self, images, prompt=None) -> list[Caption]:
+        """The answer to `prompt` about each picture."""
+        text = self.options.prompt if prompt is None else prompt
+        return self.answer(images, [text] * len(images))
+
+    def caption_lines(self, lines, images) -> list[Caption]:
+        """The same, each line's caption of the options' column behind the question, if there is a column."""
+        prompt, column = self.options.prompt, self.options.column
+        asked = [f"{prompt} {caption_in(x, column)}" if column else prompt for x in lines]
+        return self.answer(images, asked)
+
+    def answer(self, images, questions: list[str]) -> list[Caption]:
+        """What the model says to each picture's own question."""
+        if not len(images):
+            return []
+        tasks = [task_of(self.processor, question) for question in questions]
+        pictures = pictures_of(images)
+        if getattr(self.processor, "chat_template", None):
+            inputs = self._chat(pictures, questions)
+        else:
+            inputs = self._plain(pictures, questions)
+        tokens, scores = self.generate(inputs)
+        said = without_prompt(tokens, inputs["input_ids"])
+        texts = self.processor.tokenizer.batch_decode(said, skip_special_tokens=True)
+        captions = []
+        for task, question, text, row, of_one in zip(tasks, questions, texts, said, scores, strict=True):
+            text, phrases = read_answer(self.processor, task, question, row) if task else (text, [])
+            captions.append(Caption(" ".join(text.split()), phrases, of_one))
+        return captions
+
+    def _chat(self, pictures, questions):
+        """Inputs of a model that was trained on conversations."""
+        contents = [
+            [{"type": "image", "image": picture}, {"type": "text", "text": text}]
+            for picture, text in zip(pictures, questions, strict=True)
+        ]
+        conversations = [[{"role": "user", "content": content}] for content in contents]
+        inputs = self.processor.apply_chat_template(
+            conversations,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs=dict(padding=True),
+        )
+        return inputs.to(self.model.device, self.model.dtype)
+
+    def _plain(self, pictures, questions):
+        """Inputs of a model that reads questions as they are."""
+        try:
+            return self.prepare(images=pictures, text=questions, padding=True)
+        except ValueError as error:
+            # most models are told by their template where in the text the picture is
+            raise ValueError(
+                f"{error} If the repository has chat_template.jinja or chat_template.json, "
+                "the folder lacks it"
+            ) from error
+
+
+def without_prompt(tokens, prompt):
+    """Generated tokens (b, n) without the prompt's (b, m), which some models repeat and others do not."""
+    length = prompt.shape[1]
+    repeated = tokens.shape[1] >= length and bool((tokens[:, :length] == prompt).all())
+    return tokens[:, length:] if repeated else tokens
