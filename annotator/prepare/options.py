@@ -5,7 +5,7 @@ from pathlib import Path
 
 from annotator.parallel import num_cores
 
-from .people import person_label
+from .people import check_detector
 
 MULTIPLE = 64
 HINTS = ("auto", "regions", "picture")
@@ -73,7 +73,7 @@ class PrepareOptions:
         if self.regions is not None and not Path(self.regions).is_file():
             raise FileNotFoundError(f"--regions {self.regions} does not exist")
         if self.person_detector is not None:
-            person_label(self.person_detector)
+            check_detector(self.person_detector)
 
     def of_files(self) -> dict:
         """The choices that decide what is in the files."""

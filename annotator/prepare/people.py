@@ -13,10 +13,13 @@ from PIL import Image
 from annotator.files import write_atomically
 from annotator.progress import Progress
 
+from .grounded_people import GroundedPersonDetector, is_grounding_dino
+
 WANTED = (
     "a person detector is a folder of config.json, preprocessor_config.json and model.safetensors, as any "
     "DETR, YOLOS or RT-DETR checkpoint trained on COCO has them (hustvl/yolos-tiny, say), downloaded "
-    "elsewhere; without a detector, people whom nobody annotated are guessed by the colour of skin"
+    "elsewhere, or one of Grounding DINO (IDEA-Research/grounding-dino-tiny); without a detector, people "
+    "whom nobody annotated are guessed by the colour of skin"
 )
 CONFIDENT = 0.7
 # a person of whose box garments' boxes cover less than this share is nobody that was annotated
@@ -66,6 +69,19 @@ class PersonDetector:
         return people
 
 
+def load_detector(folder, device: str = "cpu"):
+    """The detector of a folder, with check_detector's errors."""
+    return (GroundedPersonDetector if is_grounding_dino(folder) else PersonDetector).load(folder, device)
+
+
+def check_detector(folder) -> None:
+    """Raise FileNotFoundError for a folder that lacks a file, ValueError for a detector of other things."""
+    if is_grounding_dino(folder):
+        GroundedPersonDetector.check(folder)
+    else:
+        person_label(folder)
+
+
 def person_label(folder) -> int:
     """The number of the label `person` of a detector, read without loading it.
 
@@ -104,7 +120,7 @@ def detect_unlabelled(out, records: list[dict], detector_folder, device: str = "
     found = _read(path)
     missing = [r for r in records if found.get(r["name"], {}).get("crc") != r["target_crc"]]
     if missing:
-        detector = PersonDetector.load(detector_folder, device)
+        detector = load_detector(detector_folder, device)
         progress = Progress(f"{out}: people", len(records), "pictures", len(records) - len(missing))
         missing.sort(key=lambda record: (record["size"], record["name"]))
     for start in range(0, len(missing), CHUNK):
