@@ -93,10 +93,12 @@ def test_no_name_has_two_meanings():
 def test_all_that_annotations_are_called_is_understood(category):
     """One and two of each garment, with each attribute and with all."""
     said = [a for name, part in read_words()["attributes"].items() if name != "unsaid" for a in part]
+    detailed = Regions.read(REGIONS_FILE, "detailed")
+    region = detailed.names[detailed.region_of[category]] if category in detailed.region_of else None
     for attributes in ((), *((a,) for a in said), tuple(said)):
         row = Row("photo.jpg", "1 1", 8, 8, category, attributes)
-        assert category_of_phrase(garment_words([row])) == category
-        assert category_of_phrase(garment_words([row, row])) == category
+        for words in (garment_words([row]), garment_words([row, row])):
+            assert category_of_phrase(words) == category and region_of_phrase(words, detailed) == region
 
 
 def test_other_tables_give_other_regions():

@@ -77,7 +77,7 @@ def singulars(noun: str) -> list[str]:
 def region_of_phrase(text: str, regions) -> str | None:
     """The region of the garment that a phrase is about; None if there is none, or several."""
     named = set()
-    for part in re.split(r"\band\b|&|,", text):
+    for part in re.split(r"\sand\s|&|,", text):
         category = category_of_phrase(part)
         # a category that is painted as two regions is none's
         place = None if category in regions.split else regions.region_of.get(category)
