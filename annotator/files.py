@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,8 +33,11 @@ def remove_temporary(folder: Path) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path):
-    """Be the only process that has this folder; ValueError if another one has. A killed one has nothing."""
+def alone_in(folder: Path, patience: float = 0):
+    """Be the only process that has this folder; ValueError if another one has. A killed one has nothing.
+
+    `patience`: for how many seconds another one is waited for.
+    """
     if fcntl is None:
         yield
         return
@@ -41,12 +45,19 @@ def alone_in(folder: Path):
     try:
         # some network file systems have no locks
         with suppress(OSError):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"{folder} is being written by another run: wait for it, or stop it"
-                ) from error
+            _lock(handle, folder, time.monotonic() + patience)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, folder: Path, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise ValueError(
+                    f"{folder} is being written by another run: wait for it, or stop it"
+                ) from error
+            time.sleep(0.1)

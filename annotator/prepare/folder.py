@@ -4,6 +4,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+from annotator.caption.merging import add_columns, check_names
 from annotator.files import write_atomically
 from annotator.imaterialist import Rejection
 from annotator.parallel import run_jobs
@@ -39,6 +40,7 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     source = open_source(raw, options)
     if options.second_crop:
         check_crop_names(source.examples)
+    check_names(out, {name for example in source.examples for name in example.captions})
     with open_folder(out, _settings(source, options, identity(raw, source))):
         return _fill_folder(out, source, options, chosen)
 
@@ -49,7 +51,7 @@ def _fill_folder(out: Path, source: Source, options: PrepareOptions, chosen: dic
     noted, rejected = _do_chunks(job, source)
     records, spoilt = read_corrections(job, noted)
     rejected = [*source.rejected, *rejected, *spoilt]
-    _add_what_may_change(out, source, records, options)
+    records = _with_what_may_change(out, source, records, options)
     tables.check_prompt(options.prompt, records)
     print(f"{out}: comparing {len(records)} pictures, writing tables and report", flush=True)
     reasons = judge(records, chosen)
@@ -103,8 +105,10 @@ def _run(job: Job, chunks: list[list[Example]], total: int, done: int):
         progress.add(len(chunk))
 
 
-def _add_what_may_change(out: Path, source: Source, records: list[dict], options: PrepareOptions) -> None:
-    """Give the records the captions of the raw folder as it is now, and what a detector finds."""
+def _with_what_may_change(
+    out: Path, source: Source, records: list[dict], options: PrepareOptions
+) -> list[dict]:
+    """The records with the captions that there are now, of captioners too, and what a detector finds."""
     captions = {example.name: example.captions for example in source.examples}
     for record in records:
         record["captions"] = captions[record["example"]] | record["captions"]
@@ -112,6 +116,7 @@ def _add_what_may_change(out: Path, source: Source, records: list[dict], options
         found = detect_unlabelled(out, records, options.person_detector, options.device)
         for record in records:
             record["measures"]["unlabelled"] = found[record["name"]]
+    return add_columns(out, records)
 
 
 def _export(out: Path, kept: list[dict], options: PrepareOptions) -> None:

@@ -13,6 +13,7 @@ from .options import PrepareOptions
 LAST_PROMPT = "garments"
 KEPT = ("source", "target", "prompt", "captions", "size", "bucket", "regions", "areas", "split", "group")
 KEPT += ("photo", "photo_size", "crop")
+OF_CAPTIONERS = ("phrases", "scores")  # only where a captioner has found some
 SPLITS = ("train", "val", "test")
 
 
@@ -52,7 +53,8 @@ def make_lines(records: list[dict], groups: list[int], options: PrepareOptions) 
             "split": split_of(first[group], options),
             "group": first[group],
         }
-        lines.append({key: (record | more)[key] for key in KEPT})
+        kept = [*KEPT, *(key for key in OF_CAPTIONERS if key in record)]
+        lines.append({key: (record | more)[key] for key in kept})
     return lines
 
 
