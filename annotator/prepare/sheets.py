@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 HEIGHT, QUALITY = 160, 75
 PAIR = 324, 270  # the largest width and height of two pictures together
@@ -26,8 +26,11 @@ def thumbnail(path: Path, height=HEIGHT) -> bytes:
     return _jpeg(_small(path, height))
 
 
-def overlay(photo: Path, hint: Path) -> bytes:
-    """A photo, and beside or below it the photo under the colours of its map, as JPEG; black is clear."""
+def overlay(photo: Path, hint: Path, boxes=()) -> bytes:
+    """A photo, and beside or below it the photo under the colours of its map, as JPEG; black is clear.
+
+    `boxes` (left, top, right, bottom), in [0, 1], are drawn on both.
+    """
     with Image.open(hint) as image:
         width, height = image.size
         # whichever way the two are larger
@@ -39,8 +42,9 @@ def overlay(photo: Path, hint: Path) -> bytes:
         colours = np.asarray(image.convert("RGB").resize(size, Image.Resampling.NEAREST), np.float32)
     share = STRENGTH * colours.any(axis=2, keepdims=True)
     blended = picture * (1 - share) + colours * share
-    gap = np.full((GAP, size[0], 3) if axis == 0 else (size[1], GAP, 3), 255, np.float32)
-    return _jpeg(Image.fromarray(np.concatenate([picture, gap, blended], axis=axis).astype(np.uint8)))
+    sides = [_with_boxes(side.astype(np.uint8), boxes) for side in (picture, blended)]
+    gap = np.full((GAP, size[0], 3) if axis == 0 else (size[1], GAP, 3), 255, np.uint8)
+    return _jpeg(Image.fromarray(np.concatenate([sides[0], gap, sides[1]], axis=axis)))
 
 
 def contact_sheet(figures: list[tuple[bytes, str, str]], kind="small") -> str:
@@ -52,6 +56,19 @@ def contact_sheet(figures: list[tuple[bytes, str, str]], kind="small") -> str:
         for data, caption, name in figures
     ]
     return f"<div class='sheet {kind}'>{''.join(cells)}</div>"
+
+
+def _with_boxes(pixels, boxes):
+    """Pixels uint8 (h, w, 3) with the outlines of boxes in [0, 1]: white in black, seen on any ground."""
+    image, (height, width, _) = Image.fromarray(pixels), pixels.shape
+    draw = ImageDraw.Draw(image)
+    for left, top, right, bottom in boxes:
+        corners = [left * (width - 1), top * (height - 1), right * (width - 1), bottom * (height - 1)]
+        draw.rectangle(corners, outline="black", width=3)
+        inner = [corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1]
+        if inner[0] < inner[2] and inner[1] < inner[3]:
+            draw.rectangle(inner, outline="white")
+    return np.asarray(image)
 
 
 def _small(path: Path, height: int) -> Image.Image:

@@ -1,0 +1,107 @@
+"""What can be counted about a column of captions: lengths, words, repetitions, garments that they name."""
+
+import importlib.util
+import re
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+from .agreement import ENDS, region_of_phrase
+
+TOKENS = 75  # what CLIP's text encoder reads of a prompt, besides its start and end
+STOP_WORDS = set(
+    "a an the and or of in on at to with is are his her its their this that it as by for from".split()
+)
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+PHRASES = re.compile(r"[^\w\s'’-]+|\b(?:and|" + "|".join(ENDS) + r")\b", re.IGNORECASE)
+
+
+def words_of(text: str) -> list[str]:
+    return WORD.findall(text.lower())
+
+
+@cache
+def tokenizer():
+    """CLIP's, from open_clip's wheel; without the import of open_clip itself, which takes many seconds."""
+    if "open_clip.tokenizer" in sys.modules:
+        return sys.modules["open_clip.tokenizer"].SimpleTokenizer()
+    package = importlib.util.find_spec("open_clip")
+    if package is None:
+        raise ModuleNotFoundError("to count tokens takes open_clip's vocabulary: pip install open_clip_torch")
+    path = Path(package.submodule_search_locations[0]) / "tokenizer.py"
+    spec = importlib.util.spec_from_file_location("open_clip_tokenizer", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SimpleTokenizer()
+
+
+def count_tokens(texts: list[str]) -> list[int]:
+    """Tokens of each text for CLIP, start and end not counted."""
+    known: dict[str, int] = {}
+    for text in texts:
+        if text not in known:
+            known[text] = len(tokenizer().encode(text))
+    return [known[text] for text in texts]
+
+
+def frequent(texts: list[str], size: int, most: int) -> dict[str, int]:
+    """The most frequent runs of `size` words, with the number of texts that have them.
+
+    No run goes across a comma or the like, or begins or ends with an article and the like.
+    """
+    counts: Counter = Counter()
+    for text in texts:
+        found = set()
+        for part in re.split(r"[^\w\s'’-]+", text):
+            words = words_of(part)
+            runs = zip(*(words[start:] for start in range(size)), strict=False)
+            found |= {" ".join(run) for run in runs if STOP_WORDS.isdisjoint((run[0], run[-1]))}
+        counts.update(found)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+
+
+def shared(texts: list[str]) -> dict[str, int]:
+    """Captions that several pictures share, with how many: equal but for capitals and punctuation."""
+    first: dict[str, str] = {}
+    counts: Counter = Counter()
+    for text in texts:
+        key = " ".join(words_of(text))
+        first.setdefault(key, text)
+        counts[key] += 1
+    return {first[key]: number for key, number in counts.most_common() if number > 1 and key}
+
+
+def regions_named(text: str, regions) -> set[str]:
+    """The regions of the garments that a caption names."""
+    parts = (part.strip() for part in PHRASES.split(text))
+    return {region for part in parts if part and (region := _region_of(part.lower(), regions))}
+
+
+_KNOWN: dict[tuple, str | None] = {}
+
+
+def _region_of(part: str, regions) -> str | None:
+    key = regions.names, regions.table, part
+    if key not in _KNOWN:
+        _KNOWN[key] = region_of_phrase(part, regions)
+    return _KNOWN[key]
+
+
+def naming(lines: list[dict], texts: list[str], regions) -> list[tuple[str, int, int, int, int]]:
+    """How truly captions name regions, for each region that some picture shows.
+
+    Returns:
+        (name, pictures that show it, captions among them that name it, pictures that do not show it,
+        captions among these that name it all the same).
+    """
+    named = [regions_named(text, regions) for text in texts]
+    found = []
+    for name in regions.names[1:]:
+        there = [name in says for line, says in zip(lines, named, strict=True) if name in line["regions"]]
+        others = [
+            name in says for line, says in zip(lines, named, strict=True) if name not in line["regions"]
+        ]
+        if there:
+            found.append((name, len(there), sum(there), len(others), sum(others)))
+    return found
