@@ -26,7 +26,7 @@ def test_it_loads_from_a_folder_and_keeps_its_labels_there(folder, pictures, cap
     assert "labels" in capsys.readouterr().out
     again = load_captioner("clip_interrogator", folder, options).caption(pictures)
     assert "labels" not in capsys.readouterr().out
-    assert again == first and len(list(folder.glob("labels_*.safetensors"))) == 1
+    assert again == first and len(list(folder.glob(".labels/*.safetensors"))) == 1
 
 
 def test_folders_that_cannot_be_written_are_no_hindrance(folder, pictures, monkeypatch, capsys):

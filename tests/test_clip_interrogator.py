@@ -153,9 +153,11 @@ def test_a_label_of_two_lists_is_said_once(clip, pictures):
 
 def test_a_start_column_comes_first_and_is_no_label(clip, pictures):
     captioner = interrogator(clip, "fast", start="blip", max_flavors=4)
-    lines = [dict(captions=dict(blip="someone walks")), dict(captions={}), {}]
+    lines = [dict(captions=dict(blip=text)) for text in ("someone walks", "a hat", "")]
     captions = captioner.caption_lines(lines, pictures)
     assert captions[0].text.startswith("someone walks, ")
     for caption in captions:
         labels = [text for text, _ in caption.phrases]
         assert len(labels) == 4 and caption.text.endswith(", ".join(labels))
+    with pytest.raises(ValueError, match="x.jpg has no captions of the column 'blip'"):
+        captioner.caption_lines([dict(target="x.jpg", captions=dict(other="x"))], pictures[:1])

@@ -15,6 +15,7 @@ from .base import Caption, Captioner
 from .chain import Chain, cut_to_fit
 from .clip_model import Clip, identity, similarities
 from .label_bank import label_vectors
+from .lines import caption_in
 from .word_lists import read_word_lists
 
 MODES = "fast", "classic", "best", "negative"
@@ -59,8 +60,12 @@ class Interrogator(Captioner):
         return self.caption_from(images, [prompt or ""] * len(images), [None] * len(images))
 
     def caption_lines(self, lines, images) -> list[Caption]:
-        """The same after the lines' captions of the column `start`, with labels of their regions only."""
-        starts = [line.get("captions", {}).get(self.options.start, "") for line in lines]
+        """The same after the lines' captions of the column `start`, with labels of their regions only.
+
+        ValueError names a line that has no such caption.
+        """
+        start = self.options.start
+        starts = [caption_in(line, start) if start else "" for line in lines]
         return self.caption_from(images, starts, [line.get("regions") for line in lines])
 
     @torch.inference_mode()

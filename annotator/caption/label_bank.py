@@ -15,13 +15,15 @@ CHUNK = 2048
 
 
 def label_vectors(clip, labels: list[str], folder, weights: str):
-    """Unit vectors float32 (n, d) of labels, rounded to float16 as they are kept in `folder`.
+    """Unit vectors float32 (n, d) of labels, rounded to float16 as they are kept in `folder`/.labels.
+
+    Hidden, so that they are none of the weights' files, by which one CLIP is told from another.
 
     Args:
         weights: what tells the CLIP from others; another one has another file.
     """
     key = hashlib.sha256(json.dumps([weights, labels]).encode()).hexdigest()[:16]
-    path = Path(folder, f"labels_{key}.safetensors")
+    path = Path(folder, ".labels", f"{key}.safetensors")
     try:
         found = load_file(path)["vectors"]
     except (OSError, SafetensorError, KeyError):
@@ -41,6 +43,7 @@ def _compute(clip, labels):
 
 def _keep(path: Path, vectors) -> None:
     try:
+        path.parent.mkdir(exist_ok=True)
         write_atomically(path, save({"vectors": vectors.contiguous()}))
     except OSError as error:
         print(
