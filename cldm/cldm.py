@@ -5,6 +5,7 @@ from einops import rearrange
 from torch import nn
 
 from cldm.average import Averaged
+from cldm.controls import ActiveControl, added_residuals
 from cldm.image_log import ImageLog
 from cldm.optimizer import configured
 from cldm.stages import StagesOnDemand
@@ -153,18 +154,20 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
     def apply_model(self, x_noisy, t, cond):
         """The U-Net's output under control; `cond["c_concat"]` None means without.
 
-        `cond["hint_features"]` may hold the hint block's features of `c_concat`, see `remembered`.
+        `cond["hint_features"]` may hold the hint block's features of `c_concat`, see `remembered`. Instead of
+        these two, `cond["controls"]` may list ActiveControls, whose residuals are added.
         """
         unet, context = self.model.diffusion_model, self.joined(cond["c_crossattn"])
-        x_noisy = x_noisy.to(context.dtype)
-        if cond["c_concat"] is None:
-            return unet(x_noisy, t, context)
-        mid, hint = self.only_mid_control, self.joined(cond["c_concat"])
-        features = cond.get("hint_features")
-        control = self.control_model(x_noisy, hint, t, context, mid, hint_features=features)
-        scales = self.control_scales[-len(control) :]
-        control = [residual * scale for residual, scale in zip(control, scales, strict=True)]
+        x_noisy, mid = x_noisy.to(context.dtype), self.only_mid_control
+        controls = cond.get("controls") or self._own_control(cond)
+        control = added_residuals(controls, x_noisy, t, context, mid)
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)
+
+    def _own_control(self, cond):
+        if cond["c_concat"] is None:
+            return []
+        hint, features = self.joined(cond["c_concat"]), cond.get("hint_features")
+        return [ActiveControl(self.control_model, hint, features, self.control_scales)]
 
     def low_vram_shift(self, is_diffusing):
         """Send autoencoder and text encoder to the CPU while U-Net and control diffuse, those two otherwise.

@@ -18,18 +18,42 @@ def guided_denoiser(model, cond, uncond=None, scale=1.0, rescale=0.0):
     else:
         parts = [uncond, cond] if guided else [cond]
     parts = [remembered(model, part) for part in parts]
+    return lambda x, t, scale=scale: _predictions(model, x, t, parts, guided, scale, rescale)
 
-    @torch.no_grad()
-    def denoise(x, t, scale=scale):
-        t = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-        output = torch.cat([_outputs(model, x, t, part) for part in parts])
-        if guided:
-            base, conditional = output.chunk(2)
-            output = base + scale * (conditional - base)
-            output = rescaled(output, conditional, rescale) if rescale else output
-        return model.predictions(x, t, output.to(x.dtype))
+
+def controlled_denoiser(model, text, negative, controls, scale=1.0, rescale=0.0):
+    """As `guided_denoiser`, under the contexts (b, n, context_dim) of prompts and negative prompts.
+
+    At each timestep those of the ActiveControls act whose `steps` have it; those in guess mode on the
+    prediction under `text` alone. Each attention layer projects the contexts once, whoever acts.
+    """
+    guided = scale != 1.0
+    joined = [torch.cat([negative, text]), negative, text]
+    both, negative, text = (ProjectedContext(model.joined([tokens])) for tokens in joined)
+
+    def denoise(x, t):
+        acting = [control for control in controls if int(t) in control.steps]
+        always = [control for control in acting if not control.guess_mode]
+        if not guided:
+            parts = [(text, acting)]
+        else:
+            parts = [(both, acting)] if len(always) == len(acting) else [(negative, always), (text, acting)]
+        parts = [dict(c_crossattn=[context], c_concat=None, controls=active) for context, active in parts]
+        return _predictions(model, x, t, parts, guided, scale, rescale)
 
     return denoise
+
+
+@torch.no_grad()
+def _predictions(model, x, t, parts, guided, scale, rescale):
+    """(noise, x_0) by conditions: one of both halves of guidance, or one each, or one without guidance."""
+    t = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
+    output = torch.cat([_outputs(model, x, t, part) for part in parts])
+    if guided:
+        base, conditional = output.chunk(2)
+        output = base + scale * (conditional - base)
+        output = rescaled(output, conditional, rescale) if rescale else output
+    return model.predictions(x, t, output.to(x.dtype))
 
 
 @torch.no_grad()

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from einops import rearrange
 
 from cldm.generate import Settings, sample
 
@@ -80,10 +78,9 @@ def draw(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbe
     pictures, numbers = [None] * len(maps), range(len(maps)) if numbers is None else numbers
     for group in by_size(maps):
         for part in (group[i : i + batch_size] for i in range(0, len(group), batch_size)):
-            hints = torch.from_numpy(encoder.to_hint(np.stack([maps[i] for i in part])))
-            hints, texts = rearrange(hints, "b h w c -> b c h w"), [prompts[i] for i in part]
-            seeds = [settings.seed + numbers[i] for i in part]
-            drawn = sample(model, hints, texts, settings, maps[part[0]].shape, seeds=seeds)
+            control = settings.control(encoder.to_hint(np.stack([maps[i] for i in part])))
+            texts, seeds = [prompts[i] for i in part], [settings.seed + numbers[i] for i in part]
+            drawn = sample(model, [control], texts, settings, maps[part[0]].shape, seeds=seeds)
             for i, picture in zip(part, drawn, strict=True):
                 pictures[i] = picture
     return stacked(pictures)

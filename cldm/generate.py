@@ -1,17 +1,19 @@
 """The one way to make pictures: a hint and settings in, uint8 pictures out."""
 
 from dataclasses import dataclass, fields
-from numbers import Real
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 
-from cldm.denoisers import guided_denoiser
+from cldm.controls import Control, activated, check_number
+from cldm.denoisers import controlled_denoiser
+from cldm.starts import FACTOR, Photo, start_of
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 
 DECODED_AT_ONCE = 512 * 512  # pixels
+OF_A_SINGLE_HINT = "strength", "guess_mode", "control_start", "control_end"
 
 
 @dataclass
@@ -51,10 +53,7 @@ class Settings:
                 raise ValueError(f"{field.name} must be of type {field.type.__name__}, got {value!r}")
             if low is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"{field.name} must be a number, got {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{field.name} must be between {low} and {high}, got {value}")
+            check_number(field.name, value, low, high)
             if field.type is int:
                 if int(value) != value:
                     raise ValueError(f"{field.name} must be a whole number, got {value!r}")
@@ -64,83 +63,75 @@ class Settings:
         if self.control_start > self.control_end:
             raise ValueError(f"control_start {self.control_start} lies behind control_end {self.control_end}")
 
+    def control(self, hint) -> Control:
+        """A single hint as these settings have it act."""
+        factors = dict(strength=self.strength, guess_mode=self.guess_mode)
+        return Control(hint, start=self.control_start, end=self.control_end, **factors)
 
-def generate(model, hint, settings: Settings, size=None, callback=None):
+
+def generate(model, hint, settings: Settings, size=None, callback=None, photo: Photo | None = None):
     """Pictures uint8 (num_samples, H, W, 3) that follow the hint and the prompt.
 
     Args:
-        model: a ControlLDM, on any device; its `control_scales` are ignored and left as they were.
-        hint: float32 (H, W, 3) in [0, 1], or (num_samples, H, W, 3) for a hint per picture; None without
-            control.
-        size: (H, W), needed when there is no hint.
+        model: a ControlLDM, on any device; its `control_scales` are ignored.
+        hint: float32 (H, W, 3) in [0, 1], or (num_samples, H, W, 3) for a hint per picture; or a Control or a
+            list of them, which say themselves what the settings say of a single hint; None without control.
+        size: (H, W), needed when there is neither hint nor photo.
         callback: called after each step with dict(i=, t=, x=, pred_x0=).
+        photo: what to start from instead of noise.
     """
-    hints = _batched_hints(hint, settings.num_samples, model)
-    if hints is None and size is None:
+    controls = _controls(hint, settings)
+    sizes = [control.size for control in controls] + [photo.size for photo in [photo] if photo]
+    if not sizes and size is None:
         raise ValueError("without a hint, the size (H, W) is wanted")
-    height, width = hints.shape[-2:] if hints is not None else size
+    height, width = sizes[0] if sizes else size
     _check_size(height, width)
     prompts = [settings.prompt] * settings.num_samples
-    return sample(model, hints, prompts, settings, (height, width), callback)
+    return sample(model, controls, prompts, settings, (height, width), callback, photo=photo)
 
 
 @torch.no_grad()
-def sample(model, hints, prompts: list[str], settings: Settings, size, callback=None, seeds=None):
-    """As `generate`, for a prompt, a hint (b, 3, H, W) and, if given, a seed per picture."""
+def sample(
+    model, controls, prompts: list[str], settings: Settings, size, callback=None, seeds=None, photo=None
+):
+    """As `generate`, for a prompt and, if given, a seed per picture, under a list of Controls, or None."""
     seeds = seeds or [settings.seed + i for i in range(len(prompts))]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def randn(shape):
         return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(model.device)
 
-    latents = randn((model.channels, size[0] // 8, size[1] // 8))
+    noise = randn((model.channels, size[0] // FACTOR, size[1] // FACTOR))
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
-    denoise = _denoiser(model, hints, prompts, settings, timesteps)
+    start = start_of(model, photo, noise, timesteps)
+    text, negative = _contexts(model, [*prompts, *[settings.negative_prompt] * len(prompts)]).chunk(2)
+    active = activated(controls or [], model, len(prompts), start.timesteps, size)
+    guidance = settings.scale, settings.guidance_rescale
     latents = SAMPLERS[settings.sampler](
-        denoise,
-        latents,
+        start.denoiser(controlled_denoiser(model, text, negative, active, *guidance)),
+        start.latents,
         model.alphas_cumprod,
-        timesteps,
+        start.timesteps,
         eta=settings.eta,
         randn=lambda like: randn(like.shape[1:]),
         callback=callback,
     )
     # in parts, as decoding takes far more memory a picture than sampling
-    parts = latents.split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
-    return np.concatenate([to_uint8(model.decode_first_stage(part)) for part in parts])
+    parts = start.finished(latents).split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
+    return start.composed(np.concatenate([to_uint8(model.decode_first_stage(part)) for part in parts]))
 
 
-def _denoiser(model, hints, prompts, settings, timesteps):
-    """Guided by the prompts at every step, by the hints at those between control_start and control_end."""
-    contexts = _contexts(model, [*prompts, *[settings.negative_prompt] * len(prompts)])
-    text, negative = (dict(c_crossattn=[context]) for context in contexts.chunk(2))
-    guidance = dict(scale=settings.scale, rescale=settings.guidance_rescale)
-    plain = guided_denoiser(model, {**text, "c_concat": None}, {**negative, "c_concat": None}, **guidance)
-    if hints is None or settings.strength == 0:
-        return plain
-    hint = [hints.to(model.device)]
-    guess = None if settings.guess_mode else hint
-    controlled = guided_denoiser(
-        model, {**text, "c_concat": hint}, {**negative, "c_concat": guess}, **guidance
-    )
-    scales = control_scales(len(model.control_scales), settings)
-    num = len(timesteps)
-    active = {
-        int(t)
-        for i, t in enumerate(reversed(timesteps))
-        if settings.control_start <= i / num and (i + 1) / num <= settings.control_end
-    }
-
-    def denoise(x, t):
-        if t not in active:
-            return plain(x, t)
-        kept, model.control_scales = model.control_scales, scales
-        try:
-            return controlled(x, t)
-        finally:
-            model.control_scales = kept
-
-    return denoise
+def _controls(hint, settings):
+    """The Controls of `generate`'s hint."""
+    if hint is None:
+        return []
+    given = [hint] if isinstance(hint, Control) else hint
+    if not (isinstance(given, list | tuple) and all(isinstance(control, Control) for control in given)):
+        return [settings.control(hint)]
+    for name in OF_A_SINGLE_HINT:
+        if getattr(settings, name) != getattr(Settings, name):
+            raise ValueError(f"{name} is a single hint's: with Controls, say it of each of them")
+    return list(given)
 
 
 def _contexts(model, prompts):
@@ -149,34 +140,10 @@ def _contexts(model, prompts):
     return model.get_learned_conditioning(different)[[different.index(prompt) for prompt in prompts]]
 
 
-def control_scales(num: int, settings: Settings) -> list[float]:
-    """A factor per residual; in guess mode falling by 0.825 from the middle outwards, as in the original."""
-    if settings.guess_mode:
-        return [settings.strength * 0.825 ** (num - 1 - i) for i in range(num)]
-    return [settings.strength] * num
-
-
 def to_uint8(images):
     """Images (b, 3, H, W) in [-1, 1] -> uint8 (b, H, W, 3) on the CPU."""
     images = (images.float().clamp(-1, 1) + 1) * 127.5
     return rearrange(images, "b c h w -> b h w c").round().to(torch.uint8).cpu().numpy()
-
-
-def _batched_hints(hint, num, model):
-    if hint is None:
-        return None
-    hint = torch.from_numpy(np.ascontiguousarray(hint, dtype=np.float32))
-    channels = model.control_model.hint_channels
-    if hint.ndim not in (3, 4) or hint.shape[-1] != channels:
-        raise ValueError(f"a hint must be (H, W, {channels}), got {tuple(hint.shape)}")
-    if hint.numel() and not 0 <= hint.min() <= hint.max() <= 1:
-        raise ValueError(f"a hint must lie in [0, 1], got values from {hint.min():g} to {hint.max():g}")
-    hint = (
-        repeat(hint, "h w c -> b c h w", b=num) if hint.ndim == 3 else rearrange(hint, "b h w c -> b c h w")
-    )
-    if len(hint) != num:
-        raise ValueError(f"got {len(hint)} hints for {num} pictures")
-    return hint
 
 
 def _check_size(height, width):

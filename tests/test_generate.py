@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cldm.evaluate import control_score, region_iou, score
-from cldm.generate import Settings, control_scales, generate, sample
+from cldm.generate import Settings, generate, sample
 from cldm.hint import HintEncoder
 from small import small_model
 
@@ -61,7 +61,7 @@ def test_control_acts_in_its_range_of_steps_only(model, hint):
 
 
 def test_guess_mode_weakens_the_outer_residuals_and_controls_one_half(model, hint):
-    scales = control_scales(13, Settings(guess_mode=True, strength=2.0))
+    scales = Settings(guess_mode=True, strength=2.0).control(np.zeros((64, 64, 3))).scales(13)
     assert scales[-1] == 2.0 and scales[0] == pytest.approx(2 * 0.825**12)
     before = list(model.control_scales)
     assert (generate(model, hint, settings(guess_mode=True)) != generate(model, hint, settings())).any()
@@ -100,8 +100,10 @@ def test_a_setting_out_of_range_is_refused_by_name(change, message):
 def test_a_hint_of_another_shape_is_refused(model):
     with pytest.raises(ValueError, match="multiples of 64"):
         generate(model, np.zeros((72, 64, 3), np.float32), settings())
-    with pytest.raises(ValueError, match=r"a hint must be \(H, W, 3\)"):
+    with pytest.raises(ValueError, match=r"a hint must be \(H, W, c\)"):
         generate(model, np.zeros((64, 64), np.float32), settings())
+    with pytest.raises(ValueError, match=r"a hint must be \(H, W, 3\), got \(64, 64, 4\)"):
+        generate(model, np.zeros((64, 64, 4), np.float32), settings())
     with pytest.raises(ValueError, match="2 hints for 3 pictures"):
         generate(model, np.zeros((2, 64, 64, 3), np.float32), settings(num_samples=3))
 
