@@ -22,6 +22,7 @@ from cldm.graft import CONTROL
 from cldm.hint import HintEncoder
 from cldm.model import load_model, load_state_dict
 from cldm.option_parsing import parse_options
+from cldm.stages import STAGES
 from cldm.trainer import lightning_trainer
 from diffusers_names import to_diffusers_unet
 from ldm.checkpoint import write_state_dict
@@ -75,7 +76,7 @@ def of_control(state):
 def train_ours(options, dataset, folder, every):
     """As cldm.train does from a cache: this project's model, data, loop and clipping."""
     pl.seed_everything(options.seed, verbose=False)
-    model = build_model(options, stages=False)
+    model = build_model(options, without=STAGES)
     data = TrainingData(CachedItems(dataset, options.base, options.model), options.batch_size, options.seed)
     callbacks = [Gradients(options), Watched(folder, every, options.max_steps)]
     lightning_trainer(options, callbacks).fit(model, data)
@@ -84,7 +85,7 @@ def train_ours(options, dataset, folder, every):
 def train_diffusers(options, dataset, folder, every):
     """The loop of diffusers' script over the same batches in the same order."""
     step = TrainingStep("diffusers", options, "cpu")
-    ours = load_model(options.model, options.base, stages=False).control_model
+    ours = load_model(options.model, options.base, without=STAGES).control_model
     num_res_blocks = ours.num_res_blocks
     names = to_diffusers_unet({name: name for name in ours.state_dict()}, num_res_blocks)
     branch = step.model.controlnet

@@ -6,10 +6,11 @@ from rival_diffusers import DiffusersStep
 from torch.nn.utils import clip_grad_norm_
 
 from cldm.build import build_model
+from cldm.stages import STAGES
 
 # name: (how it is built from TrainOptions, whether it recomputes)
 WAYS = {
-    "ours, cached": (lambda options: build_model(options, stages=False), False),
+    "ours, cached": (lambda options: build_model(options, without=STAGES), False),
     "ours, uncached": (build_model, False),
     "diffusers": (DiffusersStep, False),
     "diffusers, recompute": (DiffusersStep, True),

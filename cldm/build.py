@@ -20,12 +20,12 @@ def resolve_precision(precision: str) -> str:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 
-def build_model(options: TrainOptions, stages=True):
+def build_model(options: TrainOptions, without=()):
     """The grafted model with the options that concern it; locked weights may stay in 16 bit on a GPU.
 
-    Without `stages`, autoencoder and text encoder are left on the disk until `stages_present` asks for them.
+    `without` names what of cldm.stages.STAGES is left on the disk until `stages_present` asks for it.
     """
-    model = load_model(options.model, options.base, stages)
+    model = load_model(options.model, options.base, without)
     model.load_stages = lambda: read_encoders(options.base, options.model)[0].float()
     for name in FROM_OPTIONS:
         setattr(model, name, getattr(options, name))

@@ -11,10 +11,13 @@ from torch.utils.data import Dataset
 from cldm.cache_file import DamagedShard, ShardFile
 from cldm.cache_plan import first
 from cldm.encoders import load_encoders
+from cldm.stages import STAGES
 
 
 class CachedItems(Dataset):
     """Items dict(moments (2 c, h, w), context (n, d), empty_context (n, d), txt, hint), all float32 but txt.
+
+    `replaces` are the parts of the model that these items do without, of cldm.stages.STAGES.
 
     `sizes` are (height, width) of the pictures. Files are opened where they are read, in each process.
 
@@ -22,12 +25,14 @@ class CachedItems(Dataset):
         dataset: of a training folder, with its `folder`, its lines `data`, and `read` for the maps.
         checkpoint, config: the model that will be trained; the cache must be of its encoders.
         mirrored: whether the mirror images' moments are wanted as well.
+        prompts: whether prompts are those of the lines, whose contexts it holds; else items have none.
 
     Raises:
         ValueError: the cache is damaged, of other weights, older data or other items than the dataset's.
     """
 
-    def __init__(self, dataset, checkpoint, config=None, mirrored=False):
+    def __init__(self, dataset, checkpoint, config=None, mirrored=False, prompts=True):
+        self.replaces = STAGES if prompts else STAGES[:1]
         self.dataset, self.cache = dataset, Path(dataset.folder) / "cache"
         model = [str(checkpoint), *([str(config)] if config else [])]
         # tool_prepare_data.py would do as well, but write prompt.json anew, edited by hand or not
@@ -42,7 +47,7 @@ class CachedItems(Dataset):
         self.files = [shard["file"] for shard in shards]
         if gone := [file for file in self.files if not (self.cache / file).exists()]:
             self._refuse(f"lacks {len(gone)} of its files, {first(gone)}")
-        kinds = ("moments", "text", "mirrored")[: 2 + mirrored]
+        kinds = ["moments", *["text"] * prompts, *["mirrored"] * mirrored]
         self.places = {kind: self._find(kind, shards) for kind in kinds}
         self.sizes = [tuple(shards[shard]["size"]) for shard, _ in self.places["moments"]]
         self._open = {}
@@ -59,9 +64,11 @@ class CachedItems(Dataset):
         hint = self.dataset.read(line["source"]).astype(np.float32) / 255.0
         if hint.shape[:2] != self.sizes[index]:
             raise ValueError(f"{line['source']} is {hint.shape[:2]}, {line['target']} is {self.sizes[index]}")
-        context, empty = (self._value(self.places["text"][i]) for i in (index, -1))
-        moments = self.moments(index)
-        return dict(moments=moments, context=context, empty_context=empty, txt=line["prompt"], hint=hint)
+        item = dict(moments=self.moments(index), txt=line["prompt"], hint=hint)
+        if "text" in self.places:
+            rows = zip(("context", "empty_context"), (index, -1), strict=True)
+            item |= {key: self._value(self.places["text"][row]) for key, row in rows}
+        return item
 
     def moments(self, index, mirrored=False):
         """(2 c, h, w) of a picture, or of its mirror image."""

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from cldm.callbacks.stopping import outlive_signals
 from cldm.flips import FlippedItems
+from cldm.mixed_prompts import MixedItems
 from cldm.rough_maps import RoughItems
 
 
@@ -130,13 +131,17 @@ class TrainingData(pl.LightningDataModule):
     """Training batches of any dataset whose items are dict(jpg, txt, hint).
 
     Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
-    `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps.
+    `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps, `prompts` (MixedPrompts) gives
+    them prompts.
     """
 
-    def __init__(self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False, rough=None):
+    def __init__(
+        self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False, rough=None, prompts=None
+    ):
         super().__init__()
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.accumulate, self.num_workers, self.flip, self.rough = accumulate, num_workers, flip, rough
+        self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
+        self.rough, self.prompts = rough, prompts
 
     def train_dataloader(self):
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
@@ -145,7 +150,7 @@ class TrainingData(pl.LightningDataModule):
     def loader(self, rank=0, world=1, pin_memory=False):
         """The batches of one of `world` processes."""
         sizes = sizes_of(self.dataset)
-        drawn = dict(flip=self.flip, keyed=self.rough is not None)
+        drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
         batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
         if batches.unseen and rank == 0:
             print(
@@ -169,9 +174,11 @@ class TrainingData(pl.LightningDataModule):
         return [lines[i]["target"] if lines else f"item {i}" for i in items]
 
     def _items(self):
-        if self.rough is not None:
-            return RoughItems(FlippedItems(self.dataset), self.rough, self.seed)
-        return FlippedItems(self.dataset) if self.flip else self.dataset
+        if not (self.flip or self.rough or self.prompts):
+            return self.dataset
+        items = FlippedItems(self.dataset)
+        items = RoughItems(items, self.rough, self.seed) if self.rough else items
+        return MixedItems(items, self.prompts, self.seed) if self.prompts else items
 
 
 def sizes_of(dataset) -> list:

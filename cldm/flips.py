@@ -9,7 +9,7 @@ SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 class FlippedItems(Dataset):
-    """The items of a dataset by (index, mirrored); its arrays (H, W, c) become tensors.
+    """The items of a dataset by (index, mirrored, ...); its arrays (H, W, c) become tensors.
 
     An item whose prompt has the word left or right is never mirrored.
     """
@@ -21,7 +21,7 @@ class FlippedItems(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, place):
-        index, mirrored = place
+        index, mirrored = place[:2]
         item = self.dataset[index]
         mirrored = mirrored and not SIDES.search(item["txt"])
         arrays = {key: torch.as_tensor(item[key]) for key in ("jpg", "hint") if key in item}

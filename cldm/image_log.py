@@ -4,6 +4,7 @@ import torch
 from einops import rearrange
 
 from cldm.ddim_hacked import DDIMSampler
+from cldm.prompts import FIXED
 from ldm.util import log_txt_as_img, refuse_unless
 
 
@@ -40,6 +41,7 @@ class ImageLog:
     ):
         """Name -> images (n, 3, H, W) in [-1, 1] of the first `N` items; `control` is the hint in that range.
 
+        Their prompts are the fixed ones, where the batch brings such.
         `sample` adds samples without guidance, `plot_denoise_rows` these and how the first `n_row` of them
         came about, `plot_diffusion_rows` how noise covers the first `n_row` images. As in the original,
         `inpaint`, `quantize_denoised`, `plot_progressive_rows`, `use_ema_scope`, `split` change nothing.
@@ -47,6 +49,7 @@ class ImageLog:
         label, why = unconditional_guidance_label, "it has no effect"
         refuse_unless(return_keys is None, "return_keys", return_keys, why)
         refuse_unless(label is None, "unconditional_guidance_label", label, why)
+        batch = {**batch, self.cond_stage_key: batch.get(FIXED, batch[self.cond_stage_key])}
         z, cond = self.get_input(batch, self.first_stage_key, bs=N)
         hint, scale = cond["c_concat"][0], unconditional_guidance_scale
         log = dict(reconstruction=self.decode_first_stage(z), control=hint * 2.0 - 1.0)

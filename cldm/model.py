@@ -4,7 +4,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from cldm.stages import STAGES
 from ldm.checkpoint import read_state_dict
 from ldm.util import instantiate_from_config
 
@@ -37,24 +36,22 @@ def read_config(config_path):
     return config.model
 
 
-def load_model(config_path, checkpoint_path, stages=True):
+def load_model(config_path, checkpoint_path, without=()):
     """The model of a yaml with a checkpoint's weights in it, in their own dtypes, each held in memory once.
 
-    Without `stages` it has neither autoencoder nor text encoder.
+    `without`: names among cldm.stages.STAGES, of parts that are left on the disk.
 
     Raises:
         ValueError: tensors are missing, unknown or of another shape; names the first of them.
     """
     with torch.device("meta"):
         model = create_model(config_path)
-    if not stages:
-        model.leave_out_stages()
+    model.leave_out_stages(without)
     state, ours = read_state_dict(checkpoint_path), model.state_dict()
     # a schedule that somebody rounded to 16 bits along with the weights: the yaml's own is exact
     rounded = {k for k, v in ours.items() if k in state and not v.is_meta and state[k].dtype != v.dtype}
     state = {k: v for k, v in state.items() if k not in rounded}
-    if not stages:
-        state = {k: v for k, v in state.items() if not k.startswith(STAGES)}
+    state = {k: v for k, v in state.items() if k.split(".")[0] not in without}
     misshapen = [k for k, v in ours.items() if k in state and state[k].shape != v.shape]
     missing = unknown = []
     if not misshapen:

@@ -1,6 +1,5 @@
 """Options of a training run from yaml presets and key=value."""
 
-import difflib
 from dataclasses import fields
 from pathlib import Path
 
@@ -8,14 +7,16 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cldm.options import TrainOptions, check_options
+from cldm.options import TrainOptions, check_known, check_options
 from cldm.presets import options_of
+from cldm.prompt_parsing import options_of_policy
 
 OPTIONS = "options.yaml"  # in the folder of a run
+NAMED = dict(preset=options_of, prompts=options_of_policy)  # options that set others by what they name
 
 
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
-    """Options from yaml presets, later over earlier, then the memory `preset`, then `key=value` overrides.
+    """Options from yaml presets, later over earlier, then `preset` and `prompts`, then `key=value` overrides.
 
     Micro-batches given by an override are not counted anew from `effective_batch`.
 
@@ -31,10 +32,11 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
         if given.get("effective_batch"):
             raise ValueError("accumulate follows from effective_batch: give one of them, not both")
         given["effective_batch"] = 0
-    chosen = [source["preset"] for source in [*presets, given] if "preset" in source]
-    for source in [*presets, options_of(chosen[-1] if chosen else ""), given]:
+    chosen = {name: source[name] for source in (*presets, given) for name in NAMED if name in source}
+    named = [set_by(chosen.get(name, "")) for name, set_by in NAMED.items()]
+    for source in [*presets, *named, given]:
         for key in source:
-            _check_known(key)
+            check_known(str(key), [f.name for f in fields(TrainOptions)], "option")
         try:
             merged = OmegaConf.merge(merged, source)
         except OmegaConfBaseException as error:
@@ -76,16 +78,6 @@ def _read_overrides(dotlist):
         raise ValueError(f"{' '.join(dotlist)} is no yaml: {' '.join(str(error).split())}") from error
     # nothing behind the = is the empty text, which yaml would read as null
     return OmegaConf.merge(values, {override[:-1]: "" for override in empty})
-
-
-def _check_known(key):
-    key = str(key)
-    known = [f.name for f in fields(TrainOptions)]
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1)
-        raise ValueError(
-            f"unknown option {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {known}")
-        )
 
 
 def describe_options() -> str:

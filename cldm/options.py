@@ -1,5 +1,6 @@
 """What a training run depends on: typed options, and the values that each may take."""
 
+import difflib
 import math
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class TrainOptions:
     ema_decay: float = option(0.0, "average the trained weights over steps, 0.999 say; 0: do not")
     min_snr_gamma: float = option(0.0, "weigh timesteps by min(SNR, gamma), 5 in the paper; 0: alike")
     zero_terminal_snr: bool = option(False, "end the noise schedule in pure noise; for v-prediction")
+    prompts: str = option("", "how prompts are built: a name in models/prompts or a yaml; empty: as they are")
     prompt_dropout: float = option(0.5, "share of prompts replaced by the empty one")
     hint_dropout: float = option(0.0, "share of maps replaced by an empty one")
     mask_dilation: int = option(0, "grow or shrink regions by up to so many pixels, so that rough maps work")
@@ -80,6 +82,15 @@ class TrainOptions:
     measure_maps: int = option(32, "held-out maps per measurement")
     sampling_steps: int = option(20, "sampler steps per measured or logged picture")
     guidance: float = option(9.0, "guidance scale of measured and logged pictures")
+
+
+def check_known(key, known: list[str], kind: str):
+    """Raise ValueError for a key that is none of the known ones, with the nearest."""
+    if key not in known:
+        near = difflib.get_close_matches(str(key), known, n=1)
+        raise ValueError(
+            f"unknown {kind} {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {known}")
+        )
 
 
 def check_options(options: TrainOptions):

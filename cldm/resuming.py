@@ -17,7 +17,8 @@ from ldm.checkpoint import write_atomically
 RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
 # what may change, but then the run is not what it would have been
 EXACT = """data base precision batch_size accumulate lr_schedule gradient_clip ema_decay min_snr_gamma
-zero_terminal_snr prompt_dropout hint_dropout mask_dilation mask_simplification cached flip seed""".split()
+zero_terminal_snr prompts prompt_dropout hint_dropout mask_dilation mask_simplification cached flip
+seed""".split()
 
 
 def steps_done(last: Path, options: TrainOptions) -> int:

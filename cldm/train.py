@@ -1,6 +1,7 @@
 """One training run: the wiring of model, data and callbacks into Lightning's Trainer."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +23,35 @@ from cldm.data import TrainingData, bucket_text, sizes_of
 from cldm.dry_run import dry_run
 from cldm.logger import ImageLogger
 from cldm.metadata import run_metadata
+from cldm.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
 from cldm.options import TrainOptions, accumulate_after_convergence
 from cldm.presets import with_accumulation
+from cldm.prompt_parsing import read_policy
+from cldm.prompts import PromptPolicy
 from cldm.ranks import say
 from cldm.resuming import check_folder, steps_done, write_options
 from cldm.rough_maps import RoughMaps
 from cldm.trainer import lightning_trainer, num_processes
 
 
-def training_items(options: TrainOptions, dataset, held_out=None):
-    """The dataset, or its items from its folder's cache; prints what there is to train on."""
+def training_items(options: TrainOptions, dataset, held_out=None, prompts=None):
+    """The dataset, or its items from its folder's cache; prints what there is to train on.
+
+    With `prompts` (MixedPrompts) the cache's are of no use.
+    """
     folder = getattr(dataset, "folder", None)
     cached = options.cached and folder and Path(folder, "cache", "index.json").exists()
     if cached:
-        dataset = CachedItems(dataset, options.base, options.model, mirrored=options.flip)
+        wanted = dict(mirrored=options.flip, prompts=not prompts)
+        dataset = CachedItems(dataset, options.base, options.model, **wanted)
     held = f", {len(held_out):,} held out" if held_out else ""
-    source = f"taken from {folder}/cache" if cached else "encoded in every step"
-    say(f"{folder or 'the data'}: {len(dataset):,} items to train on{held}; latents and prompts {source}")
+    read, encoded = f"taken from {folder}/cache", "encoded in every step"
+    way = f"latents and prompts {read if cached else encoded}"
+    if cached and prompts:
+        way = f"latents {read}, prompts {encoded}"
+    say(f"{folder or 'the data'}: {len(dataset):,} items to train on{held}; {way}")
+    if prompts:
+        say(f"prompts: {prompts.summary()}")
     say(f"buckets, height x width: {bucket_text(Counter(sizes_of(dataset)))}")
     return dataset
 
@@ -52,7 +65,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
             HintEncoder of the data, and `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
     """
     run, devices = Path(options.run), num_processes(options)
-    options = with_accumulation(options, devices)
+    options, policy = _with_policy(with_accumulation(options, devices))
     check_folder(run)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
     done = steps_done(last, options) if last else 0
@@ -60,16 +73,18 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         say(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
     say(f"resuming {run} at step {done}" if last else f"starting {run}")
-    metadata = run_metadata(options, encoder, getattr(dataset, "data", ()))
-    dataset = training_items(options, dataset, held_out)
+    metadata = run_metadata(options, encoder, getattr(dataset, "data", ()), policy)
+    prompts = mixed_prompts(policy, dataset, options.model)
+    dataset = training_items(options, dataset, held_out, prompts)
+    held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
-    model = build_model(options, stages=not isinstance(dataset, CachedItems))
+    model = build_model(options, without=getattr(dataset, "replaces", ()))
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
     # epochs of whole windows, whichever of both lengths these have
     window = max(options.accumulate, accumulate_after_convergence(options))
     loading = options.batch_size, options.seed, window, options.num_workers, options.flip
-    data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder))
+    data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder), prompts=prompts)
     say(trainable_table(model))
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
@@ -79,6 +94,25 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     write_options(options)
     with stops_told(run):
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
+
+
+def _with_policy(options: TrainOptions) -> tuple[TrainOptions, PromptPolicy | None]:
+    """(the options with the whole policy as `prompts`, so that it is written down with them; the policy)."""
+    if not options.prompts:
+        return options, None
+    policy = read_policy(options.prompts)
+    stated, given = policy.prompt_dropout, options.prompt_dropout
+    if stated is not None:
+        other = f", which was given, and not the {stated:g} that it states" if stated != given else ""
+        say(f"prompts={options.prompts}: prompt_dropout={given:g}{other}")
+    return replace(options, prompts=policy.text()), policy
+
+
+def _with_fixed_prompts(held_out, prompts: MixedPrompts | None):
+    """Held-out items whose prompts are like those of training, but the same every time."""
+    if not held_out or not prompts:
+        return held_out
+    return FixedItems(held_out, MixedPrompts(prompts.policy, lines_of(held_out), prompts.tokenizer))
 
 
 def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
