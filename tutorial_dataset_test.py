@@ -3,6 +3,7 @@
 python tutorial_dataset_test.py                              # training/dolls -> dataset.png
 python tutorial_dataset_test.py training/fill50k --out fill50k.png --items 16
 python tutorial_dataset_test.py pairs.jsonl                  # or a folder with images/ and masks/
+python tutorial_dataset_test.py training/fashion --prompts mixed          # print prompts and their lengths
 """
 
 import argparse
@@ -20,16 +21,16 @@ def parse_arguments():
         "path", nargs="?", default="training/dolls", help="training folder (default: %(default)s)"
     )
     parser.add_argument("--out", default="dataset.png", help="PNG to write (default: %(default)s)")
-    parser.add_argument("--items", type=int, default=8, help="how many, evenly spread (default: %(default)s)")
+    parser.add_argument("--items", type=int, help="how many, evenly spread (default: 8, or 20 prompts)")
+    parser.add_argument(
+        "--prompts", help="print what this policy, of models/prompts or a yaml, makes of lines"
+    )
+    parser.add_argument("--model", default="models/cldm_v15.yaml", help="whose tokens (default: %(default)s)")
     arguments = parser.parse_args()
+    arguments.items = (20 if arguments.prompts else 8) if arguments.items is None else arguments.items
     if arguments.items < 1:
         parser.error(f"--items must be at least 1, got {arguments.items}")
     return arguments
-
-
-def sizes_of(dataset):
-    """How many items the lines say to have which size, the most frequent first: {(H, W): number}."""
-    return dict(Counter(size for size in dataset.sizes if size).most_common())
 
 
 def check(item, index):
@@ -74,6 +75,10 @@ def main():
             remedy = f"python tool_prepare_data.py {arguments.path} training/{Path(arguments.path).name}"
             raise ValueError(f"{arguments.path} is raw iMaterialist data; prepare it first: {remedy}")
         dataset = MyDataset(arguments.path)
+        if arguments.prompts:
+            from cldm.prompt_preview import preview
+
+            sys.exit(print(preview(dataset.data, arguments.prompts, arguments.model, arguments.items)))
         step = max(1, len(dataset) // arguments.items)
         shown = range(0, len(dataset), step)[: arguments.items]
         items = [dataset[i] for i in shown]
@@ -82,7 +87,8 @@ def main():
         draw(items, arguments.out)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in sizes_of(dataset).items())
+    counts = Counter(filter(None, dataset.sizes)).most_common()
+    sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in counts)
     print(f"sizes (height x width): {sizes or 'the lines do not say'}")
     if max(item["hint"].max() for item in items) < 0.1:
         print("the maps are nearly black: do they hold region ids? tool_prepare_data.py gives them colours")
