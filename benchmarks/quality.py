@@ -1,6 +1,6 @@
 """What each quality option does to the control of the tiny model: one table, the same seeds for each.
 
-python benchmarks/quality.py                       # 30 runs of 400 steps, two at a time
+python benchmarks/quality.py                       # 36 runs of 400 steps, two at a time
 python benchmarks/quality.py --steps 20 --num 8 --variants ema min_snr --seeds 0 --out runs/quality_trial
 
 Trains from the cache of training/dolls, which is computed first where there is none. What has been measured
@@ -31,6 +31,8 @@ VARIANTS = {
     "prompts_half": dict(prompt_dropout=0.5),
     "hint_dropout": dict(hint_dropout=0.1),
     "rough_maps": dict(mask_dilation=6, mask_simplification=6),
+    "attributes": dict(prompts="attributes"),  # which leaves out the colours
+    "mixed": dict(prompts="mixed"),
 }
 COLUMNS = {
     "miou": "mIoU, exact maps",
