@@ -7,6 +7,7 @@ Weights and label vectors are random, which changes no time; what both sides say
 and classic the package ranks for one picture after the other, this project for a batch; both start from the
 picture's features, as encoding a picture is the same arithmetic on both sides and is timed on its own. Mode
 best is a chain of rounds, each of which scores all candidates behind the prompt so far: one round is timed.
+Times are CPU seconds, of all threads together, so that other work on the machine changes them little.
 """
 
 import argparse
@@ -102,12 +103,12 @@ def make_program(clip, words, vectors):
 
 
 def seconds(rounds, work):
-    """(median seconds of some calls, what the last one returned)."""
+    """(median CPU seconds of some calls, what the last one returned)."""
     times = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         result = work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return sorted(times)[len(times) // 2], result
 
 
@@ -179,7 +180,7 @@ def main():
     import torch
 
     rows, num_labels = compare(arguments)
-    print("| | package, ms | here, ms | ratio | results |\n|---|---|---|---|---|")
+    print("| | package, CPU ms | here, CPU ms | ratio | results |\n|---|---|---|---|---|")
     for what, slow, fast, same in rows:
         print(f"| {what} | {1000 * slow:.3g} | {1000 * fast:.3g} | {slow / fast:.1f} | {same} |")
     print(

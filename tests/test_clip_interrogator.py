@@ -129,6 +129,20 @@ def test_labels_behind_a_prompt_score_as_their_whole_texts_do(clip):
         torch.testing.assert_close(together, direct @ feature, atol=1e-5, rtol=0)
 
 
+def test_a_prompt_is_as_long_as_the_tokenizer_makes_it(clip):
+    text = clip.text
+    for prompt in (
+        "",
+        "a red dress, it's fine... 50%-off",
+        "tom &amp jerry",
+        "crème  brûlée",
+        " x ",
+        "<end_of_text>",
+        "a<end_of_text>b",
+    ):
+        assert text.length(prompt) == len(text.tokenizer.encode(prompt))
+
+
 def test_labels_of_regions_that_a_picture_lacks_are_not_said(clip, pictures):
     lists = dict(tops=["red shirt", "blue shirt"], whole=["red dress", "blue dress"], scenes=["outside"])
     classic = [[("whole", 1)], [("tops", 1)], [("scenes", 1)]]

@@ -4,10 +4,10 @@ import re
 
 import torch
 
-# what the tokenizer reads in two parts exactly as in one: ASCII without entities of HTML, and before the
-# comma a letter or a digit
-SAFE_LABEL = re.compile(r"[\x20-%'-~]*")
-SAFE_PREFIX = re.compile(SAFE_LABEL.pattern + "[A-Za-z0-9]")
+from .text_tower import PLAIN
+
+# what the tokenizer reads before a comma for itself
+SAFE_PREFIX = re.compile(PLAIN.pattern + "[A-Za-z0-9]")
 
 
 class Chain:
@@ -73,15 +73,15 @@ class Chain:
     def _tokens_behind(self, label: str) -> list[int] | None:
         """Tokens of ", label" and the end token; None for a label that must be read with what precedes it."""
         if label not in self.behind:
-            safe = SAFE_LABEL.fullmatch(label)
+            safe = PLAIN.fullmatch(label)
             found = [*self.text.tokenizer.encode(f", {label}"), self.text.end] if safe else None
             self.behind[label] = found
         return self.behind[label]
 
 
 def is_full(text, prompt: str) -> bool:
-    """Whether a prompt takes all tokens."""
-    return len(text.tokens(prompt)) == text.num_tokens
+    """Whether a prompt takes all tokens, its start and end counted."""
+    return text.length(prompt) + 2 >= text.num_tokens
 
 
 def cut_to_fit(text, prompt: str) -> str:

@@ -4,11 +4,16 @@ The tower is causal and its result is read at the end token, so that what follow
 computed, and what precedes a common prefix' end need be computed only once: its keys and values are kept.
 """
 
+import re
+from functools import lru_cache
+
 import torch
 from einops import rearrange
 from torch.nn.functional import linear, normalize, scaled_dot_product_attention
 
 BATCH = 256
+# ASCII without entities of HTML: the tokenizer reads each of its words for itself
+PLAIN = re.compile(r"[\x20-%'-~]*")
 
 
 class TextTower:
@@ -26,6 +31,13 @@ class TextTower:
         self.text, self.tokenizer = text, tokenizer
         self.num_tokens = text.positional_embedding.shape[0]
         self.end = tokenizer.eot_token_id
+        self.word_length = lru_cache(maxsize=100_000)(lambda word: len(tokenizer.encode(word)))
+
+    def length(self, text: str) -> int:
+        """How many tokens a text has, however many it may have."""
+        if PLAIN.fullmatch(text):
+            return sum(map(self.word_length, text.split()))
+        return len(self.tokenizer.encode(text))
 
     def tokens(self, text: str) -> list[int]:
         """Start token, the text's, end token: 77 at most, the end token always there."""
