@@ -102,3 +102,11 @@ def read_lines(folder, table="prompt.json"):
 def read_records(folder, column="stub"):
     parts = sorted((folder / "captions" / column).glob("part-*.jsonl"))
     return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    # tutorial_caption.py with the stub among its captioners, for processes of their own
+    import tutorial_caption
+
+    register()
+    tutorial_caption.main()

@@ -4,10 +4,12 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
 
 import tutorial_caption
@@ -15,6 +17,7 @@ from annotator.caption import predict  # noqa: F401 - before any fork: the impor
 from annotator.caption.engine import caption_folder
 from annotator.files import alone_in
 from caption_folder import Stub, job, make_folder, read_lines, read_records, register
+from sources import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +58,7 @@ def ended(child):
 
 
 def wait_for_records(folder, number):
-    for _ in range(600):
+    for _ in range(10000):
         if sum(part.read_bytes().count(b"\n") for part in folder.glob("captions/stub/part-*")) >= number:
             return
         time.sleep(0.02)
@@ -133,6 +136,27 @@ def test_two_processes_caption_each_picture_once_and_as_one_does(tmp_path, pictu
     assert (two / "prompt.json").read_bytes() == (one / "prompt.json").read_bytes()
 
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
+def test_two_launched_processes_are_one_run_that_resumes(folder, launcher):
+    command = [*launcher, ROOT / "tests" / "caption_folder.py", folder, "--captioner", "stub"]
+    command += "--batch-size 1 --accelerator cpu --workers 1 seconds=1".split()
+    command += [] if launcher is TORCHRUN else ["--devices", "2"]
+    environment = os.environ | dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1")
+    options = dict(env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started = subprocess.Popen([*map(str, command)], **options)
+    wait_for_records(folder, 2)
+    started.terminate()
+    said = started.communicate()[0]
+    assert started.returncode and said.count("stopped; the same command resumes") == 1, said
+    again = subprocess.run([*map(str, command)], **options, check=False)
+    assert again.returncode == 0 and again.stdout.count("10 captioned") == 1, again.stdout
+    assert len(read_records(folder)) == 10 and None not in column(folder)
+
+
 def test_a_picture_that_cannot_be_read_is_listed_and_tried_again(folder):
     shutil.copy(folder / "target/3.png", folder / "3.png")
     (folder / "target/3.png").write_bytes(b"no picture")
@@ -177,3 +201,9 @@ def test_a_second_run_beside_the_first_is_refused(folder):
     (folder / "captions" / "stub").mkdir(parents=True)
     with alone_in(folder / "captions" / "stub"), pytest.raises(ValueError, match="written by another run"):
         caption_folder(job(folder))
+
+
+def test_a_device_that_is_not_there_is_an_error_that_names_the_options(folder):
+    many = torch.accelerator.device_count() + 1
+    with pytest.raises(ValueError, match=f"--accelerator gpu --devices {many}: "):
+        caption_folder(job(folder, accelerator="gpu", devices=many))

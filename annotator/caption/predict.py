@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from annotator.progress import Progress
 
@@ -114,16 +115,19 @@ def trainer_of(job) -> pl.Trainer:
     if not torch.distributed.is_torchelastic_launched() and SLURMEnvironment.detect():
         # a captioner has no state that Lightning could save
         plugins.append(SLURMEnvironment(auto_requeue=False))
-    return pl.Trainer(
-        accelerator=job.accelerator,
-        **processes(job),
-        plugins=plugins,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    try:
+        return pl.Trainer(
+            accelerator=job.accelerator,
+            **processes(job),
+            plugins=plugins,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(f"--accelerator {job.accelerator} --devices {job.devices}: {error}") from error
 
 
 def processes(job) -> dict:
