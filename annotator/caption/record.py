@@ -20,7 +20,7 @@ def make_record(target: str, stamp: list[int], caption: Caption) -> dict:
         for text, boxes in caption.phrases
     ]
     # JSON has no word for a score that is no number
-    scores = {name: float(value) for name, value in caption.scores.items() if math.isfinite(value)}
+    scores = {n: round(float(value), 6) for n, value in caption.scores.items() if math.isfinite(value)}
     return dict(target=target, file=stamp, text=caption.text, phrases=phrases, scores=scores)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import html
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,11 @@ def read_columns(folder: Path, lines: list[dict]) -> list[Captions]:
         having = [(line, text) for line, text in zip(lines, texts, strict=True) if isinstance(text, str)]
         own, said = [line for line, _ in having], [text for _, text in having]
         settings = Column(folder, name).settings() or merged[name] if name in merged else None
-        same = next(
-            (c for c in found if name == PROMPT and c.texts == said and len(said) == len(lines)), None
-        )
-        found.append(Captions(name, own, said, count_tokens(said), suspects(said), settings, same))
+        same = next((c for c in found if name == PROMPT and c.texts == said and len(own) == len(lines)), None)
+        if same:
+            found.append(replace(same, name=name, settings=None, same_as=same))
+        else:
+            found.append(Captions(name, own, said, count_tokens(said), suspects(said), settings))
     return found
 
 

@@ -64,6 +64,9 @@ def _is_cut(text: str, last: str, counts: Counter, stems: set[str]) -> bool:
 
 
 def _is_strange(text: str) -> bool:
+    if text.isascii() and text.isprintable():
+        # as nearly all are
+        return False
     letters = [character for character in text if character.isalpha()]
     foreign = sum("LATIN" not in unicodedata.name(character, "") for character in letters)
     broken = any(c == "\ufffd" or (unicodedata.category(c) in JUNK and not c.isspace()) for c in text)
