@@ -9,13 +9,11 @@ import sys
 import time
 
 import pytest
-import torch
 from PIL import Image
 
 import tutorial_caption
 from annotator.caption import predict  # noqa: F401 - before any fork: the import takes seconds
 from annotator.caption.engine import caption_folder
-from annotator.files import alone_in
 from caption_folder import Stub, job, make_folder, read_lines, read_records, register
 from sources import ROOT
 
@@ -195,15 +193,3 @@ def test_a_limit_ends_early_and_the_next_run_goes_on(folder):
     caption_folder(job(folder, limit=3))
     assert sum(text is not None for text in column(folder)) == 3
     assert caption_folder(job(folder))["new"] == 7
-
-
-def test_a_second_run_beside_the_first_is_refused(folder):
-    (folder / "captions" / "stub").mkdir(parents=True)
-    with alone_in(folder / "captions" / "stub"), pytest.raises(ValueError, match="written by another run"):
-        caption_folder(job(folder))
-
-
-def test_a_device_that_is_not_there_is_an_error_that_names_the_options(folder):
-    many = torch.accelerator.device_count() + 1
-    with pytest.raises(ValueError, match=f"--accelerator gpu --devices {many}: "):
-        caption_folder(job(folder, accelerator="gpu", devices=many))
