@@ -118,12 +118,9 @@ def _regions(column: Captions, regions) -> str:
 
 
 def _words(column: Captions) -> str:
+    found = zip(RUNS.values(), frequent(column.texts, tuple(RUNS), MOST_WORDS), strict=True)
     total = len(column.texts)
-    tables = [
-        f"<div><h4>{title}</h4>{bars(counts, total)}</div>"
-        for size, title in RUNS.items()
-        if (counts := frequent(column.texts, size, MOST_WORDS))
-    ]
+    tables = [f"<div><h4>{title}</h4>{bars(counts, total)}</div>" for title, counts in found if counts]
     return f"<h3>Most frequent: share of the captions</h3><div class=three>{''.join(tables)}</div>"
 
 

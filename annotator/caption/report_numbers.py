@@ -14,6 +14,7 @@ STOP_WORDS = set(
     "a an the and or of in on at to with is are his her its their this that it as by for from".split()
 )
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+PARTS = re.compile(r"[^\w\s'’-]+")
 PHRASES = re.compile(r"[^\w\s'’-]+|\b(?:and|" + "|".join(ENDS) + r")\b", re.IGNORECASE)
 
 
@@ -45,20 +46,20 @@ def count_tokens(texts: list[str]) -> list[int]:
     return [known[text] for text in texts]
 
 
-def frequent(texts: list[str], size: int, most: int) -> dict[str, int]:
-    """The most frequent runs of `size` words, with the number of texts that have them.
+def frequent(texts: list[str], sizes: tuple[int, ...], most: int) -> list[dict[str, int]]:
+    """For each size the most frequent runs of so many words, with the number of texts that have them.
 
     No run goes across a comma or the like, or begins or ends with an article and the like.
     """
-    counts: Counter = Counter()
-    for text in texts:
-        found = set()
-        for part in re.split(r"[^\w\s'’-]+", text):
-            words = words_of(part)
-            runs = zip(*(words[start:] for start in range(size)), strict=False)
-            found |= {" ".join(run) for run in runs if STOP_WORDS.isdisjoint((run[0], run[-1]))}
-        counts.update(found)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+    counts: list[Counter] = [Counter() for _ in sizes]
+    for text, number in Counter(texts).items():
+        parts = [words_of(part) for part in PARTS.split(text)]
+        for size, counter in zip(sizes, counts, strict=True):
+            runs = (run for words in parts for run in zip(*(words[i:] for i in range(size)), strict=False))
+            for run in {run for run in runs if STOP_WORDS.isdisjoint((run[0], run[-1]))}:
+                counter[run] += number
+    ordered = [sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most] for counter in counts]
+    return [{" ".join(run): number for run, number in found} for found in ordered]
 
 
 def shared(texts: list[str]) -> dict[str, int]:

@@ -39,7 +39,8 @@ def suspects(texts: list[str]) -> list[str]:
     """For each text the key of REASONS that speaks against it, the first that does, or an empty string."""
     counts = Counter(word for text in texts for word in words_of(text))
     stems = {word[:length] for word, n in counts.items() if n >= 5 for length in range(3, len(word))}
-    return [_reason(text, counts, stems) for text in texts]
+    reasons = {text: _reason(text, counts, stems) for text in set(texts)}
+    return [reasons[text] for text in texts]
 
 
 def _reason(text: str, counts: Counter, stems: set[str]) -> str:
