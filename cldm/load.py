@@ -1,5 +1,6 @@
 """From whatever weights there are to a model that is ready to draw."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,12 +32,29 @@ def newest_checkpoint(runs="runs") -> Path | None:
 
 
 def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo:
-    """A Demo of a whole model, of a control branch on its base, or of a base with an untrained branch.
+    """A Demo of what `load_control` finds; `regions` are what a map's colours mean where it does not say."""
+    loaded = load_control(checkpoint, config, device)
+    return Demo(loaded.model, loaded.encoder or regions, loaded.source)
+
+
+@dataclass
+class Loaded:
+    """A model that is ready to draw, and what its file says of it."""
+
+    model: torch.nn.Module
+    encoder: HintEncoder | None  # what its maps' colours mean; None where the file does not say
+    source: str
+    base: str  # the file that its U-Net comes from
+    config: str
+    zero_terminal_snr: bool
+
+
+def load_control(checkpoint, config, device: str) -> Loaded:
+    """A whole model, a control branch on its base, or a base with an untrained branch.
 
     Args:
         checkpoint: None takes the newest training result, else Stable Diffusion 1.5 or the tiny base.
         config: yaml of the model; None takes the one that the checkpoint names, else its family's.
-        regions: what a map's colours mean where the checkpoint does not say it.
         device: on a GPU all weights but the autoencoder's are held in fp16, else all in fp32.
     """
     checkpoint = checkpoint or newest_checkpoint() or default_files()[0]
@@ -47,16 +65,21 @@ def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo
     if STEM not in state and any(name.startswith(CONTROL) for name in state):
         base = trained.get("base") or default_files()[0]
         overlay, state, source = state, _read_base(base, checkpoint), f"{checkpoint} on {base}"
-    config = config or trained.get("config") or trained.get("model")
-    model = _assemble(state, base, config)
+    model, config = _assemble(state, base, config or trained.get("config") or trained.get("model"))
     _lay_over(model, overlay, checkpoint)
-    if trained.get("zero_terminal_snr"):
+    zero_terminal_snr = bool(trained.get("zero_terminal_snr"))
+    if zero_terminal_snr:
         model.use_zero_terminal_snr()
-    hint = metadata.get("hint")
-    encoder = HintEncoder.from_metadata(hint) if isinstance(hint, dict) else regions
     model.requires_grad_(False)
     model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
-    return Demo(model.to(device).eval(), encoder, source)
+    encoder = encoder_of(metadata)
+    return Loaded(model.to(device).eval(), encoder, source, str(base), config, zero_terminal_snr)
+
+
+def encoder_of(metadata: dict) -> HintEncoder | None:
+    """What a map's colours mean, by a checkpoint's metadata."""
+    hint = metadata.get("hint")
+    return HintEncoder.from_metadata(hint) if isinstance(hint, dict) else None
 
 
 def _read_base(base, checkpoint):
@@ -69,17 +92,17 @@ def _read_base(base, checkpoint):
 
 
 def _assemble(state, path, config):
-    """The model of a state dict with a U-Net, grafted first where it has no control branch."""
+    """(model, its yaml) of a state dict with a U-Net, grafted first where it has no control branch."""
     grafted = any(name.startswith(CONTROL) for name in state)
     if not grafted:
         refuse_other_files(state, path)
     config = config or recognise(state, path)[1]
     if grafted:
-        return load_model(config, path)
+        return load_model(config, path), config
     with torch.device("meta"):
         model = create_model(config)
     model.load_state_dict(graft(state, config, path)[0], assign=True)
-    return model
+    return model, config
 
 
 def _lay_over(model, overlay, path):

@@ -58,16 +58,25 @@ def painted_map(value, encoder):
     return ids
 
 
-def working_map(ids, resolution: int):
-    """Ids (h, w) resized to a short side of `resolution`, both sides rounded to multiples of 64, nearest."""
-    h, w = ids.shape
+def working_size(size, resolution: int) -> tuple[int, int]:
+    """A map's (h, w) scaled to a short side of `resolution`, both rounded to multiples of 64."""
+    h, w = size
     if max(h, w) > MAX_ASPECT * min(h, w):
         raise ValueError(
             f"The map is {w} x {h} pixels: one side may be {MAX_ASPECT} times the other at most."
         )
     scale = resolution / min(h, w) / 64
-    size = [64 * max(1, round(side * scale)) for side in (w, h)]
-    ids = np.asarray(Image.fromarray(ids).resize(size, Image.Resampling.NEAREST))
+    return 64 * max(1, round(h * scale)), 64 * max(1, round(w * scale))
+
+
+def resized(picture, size):
+    """A map or picture uint8 (h, w) or (h, w, 3) at another size (H, W), nearest pixels only."""
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def working_map(ids, resolution: int):
+    """Ids (h, w) resized to their `working_size`."""
+    ids = resized(ids, working_size(ids.shape, resolution))
     if not ids.any():
         raise ValueError(EMPTY)
     return ids
