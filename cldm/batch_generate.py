@@ -1,0 +1,142 @@
+"""Many pictures into a folder, in batches; the same call goes on where it was stopped."""
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cldm.control_files import read_picture
+from cldm.generate import sample
+from cldm.picture_plan import Planned, Planner
+from cldm.picture_text import png_with, read_facts
+from cldm.prompt_rows import Rejected
+from cldm.strips import png
+from cldm.tables import save, write_rows
+
+MANIFEST, REJECTED, SHEET = "manifest.csv", "rejected.csv", "sheet.png"
+COLUMNS = "file", "row", "map", "photo", "prompt", "negative", "seed", "width", "height"
+SHEET_ROWS, TILE, TOLD = 40, 256, 5
+
+
+def batches(planned: list[Planned], batch_size: int) -> list[list[Planned]]:
+    """Pictures of one size and one negative prompt together, in their order."""
+    groups = defaultdict(list)
+    for picture in planned:
+        groups[picture.size, picture.row.negative].append(picture)
+    return [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
+
+
+def describe(planned, rejected, unused) -> str:
+    """What a command will draw, and what of its table it won't."""
+    lines = [f"{len(planned)} pictures to be there, {len(rejected)} rows rejected"]
+    lines += [f"  row {row.row}, {row.map}: {row.reason}" for row in rejected[:TOLD]]
+    lines += [f"  and {len(rejected) - TOLD} more, see {REJECTED}"] if len(rejected) > TOLD else []
+    lines += [f"columns that are not used: {', '.join(unused)}"] if unused else []
+    return "\n".join(lines)
+
+
+def there(planned: list[Planned], out: Path) -> set[str]:
+    """The files of `planned` that `out` has already.
+
+    Raises:
+        ValueError: one of them was made otherwise; says what differs.
+    """
+    names = {path.name for path in out.iterdir()}
+    found = [picture for picture in planned if picture.name in names]
+    for picture in found:
+        was, now = read_facts(out / picture.name), json.loads(json.dumps(picture.facts))
+        if differing := [name for name in now if now[name] != was.get(name)]:
+            name = differing[0]
+            raise ValueError(
+                f"{out / picture.name} was made with {name} {str(was.get(name))[:200]}, now {name} is "
+                f"{str(now[name])[:200]}: delete it, or choose another --out"
+            )
+    return {picture.name for picture in found}
+
+
+def draw_all(planner: Planner, planned: list[Planned], out: Path, batch_size: int, done: set[str], report):
+    """Draw what isn't `done` into `out`, calling `report(number)` after each batch.
+
+    A batch of which a file is missing is drawn as a whole, so that its pictures are, to the bit, those of a
+    run that nobody stopped.
+    """
+    for batch in batches(planned, batch_size):
+        missing = [picture for picture in batch if picture.name not in done]
+        if not missing:
+            continue
+        for picture, pixels in zip(batch, draw(planner, batch), strict=True):
+            if picture in missing:
+                save(out / picture.name, png_with(pixels, picture.facts))
+        report(len(missing))
+
+
+def draw(planner: Planner, batch: list[Planned]):
+    """Pictures uint8 (n, H, W, 3) of a batch."""
+    controls, photo = planner.inputs(batch)
+    prompts, seeds = [p.row.prompt for p in batch], [p.seed for p in batch]
+    settings = replace(planner.settings, negative_prompt=batch[0].row.negative)
+    try:
+        return sample(
+            planner.loaded.model, controls, prompts, settings, batch[0].size, seeds=seeds, photo=photo
+        )
+    except torch.OutOfMemoryError as error:
+        raise ValueError("Out of memory: a smaller --batch-size or --size takes less") from error
+
+
+def write_tables(planned: list[Planned], rejected: list[Rejected], out: Path):
+    """manifest.csv of the pictures that are there, and rejected.csv, which is there if there is any."""
+    rows = [
+        dict(
+            zip(
+                COLUMNS,
+                (p.name, p.row.number, p.row.map, p.photo, p.row.prompt, p.row.negative),
+                strict=False,
+            )
+        )
+        | dict(seed=p.seed, height=p.size[0], width=p.size[1])
+        for p in planned
+        if (out / p.name).exists()
+    ]
+    write_rows(out / MANIFEST, rows, COLUMNS)
+    (out / REJECTED).unlink(missing_ok=True)
+    if rejected:
+        write_rows(out / REJECTED, [vars(row) for row in rejected], ("row", "map", "reason"))
+
+
+def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
+    """sheet.png, a strip a row: the first control's map, the photo if any, the pictures. Returns how many."""
+    from PIL import Image
+
+    rows = defaultdict(list)
+    for picture in planned:
+        if picture.row.number in rows or len(rows) < SHEET_ROWS:
+            rows[picture.row.number].append(picture)
+    control, strips = planner.controls[0], []
+    for pictures in rows.values():
+        hint = control.read(pictures[0].maps[0])
+        images = [Image.fromarray(control.encoder.to_rgb(hint) if control.encoder else hint)]
+        images += [Image.fromarray(read_picture(photo)) for photo in [pictures[0].photo] if photo]
+        images += [Image.open(out / picture.name) for picture in pictures]
+        side = min(TILE, max(pictures[0].size))
+        tiles = [
+            tile(image, side, 0 if i == 0 else Image.Resampling.LANCZOS) for i, image in enumerate(images)
+        ]
+        strips.append(np.concatenate(tiles, axis=1))
+    width = max(strip.shape[1] for strip in strips)
+    strips = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
+    save(out / SHEET, png(np.concatenate(strips)))
+    return len(rows)
+
+
+def tile(image, side, resample):
+    """A PIL image inside a white square uint8 (side, side, 3)."""
+    from PIL import Image
+
+    scale = side / max(image.size)
+    size = [max(1, round(length * scale)) for length in image.size]
+    square = Image.new("RGB", (side, side), "white")
+    square.paste(image.convert("RGB").resize(size, resample))
+    return np.asarray(square)
