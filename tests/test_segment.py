@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 import tutorial_train_segmenter
 from annotator.segment import PixelSegmenter, confusion, iou_per_region, mean_iou
 from annotator.segment.data import DistortedDolls, degraded, draw_dolls
-from annotator.segment.network import SegmenterNetwork
 from annotator.segment.train import SegmenterTraining, overlap_loss
 
 WEIGHTS = Path(__file__).parent.parent / "models" / "tiny" / "segmenter.safetensors"
@@ -124,9 +123,10 @@ def test_an_item_depends_on_its_number_alone(dolls):
 
 
 def test_a_step_trains_every_weight(dolls):
-    training = SegmenterTraining(SegmenterNetwork(5), learning_rate=1e-3, num_steps=1)
+    training = SegmenterTraining(PixelSegmenter.fresh(), learning_rate=1e-3, num_steps=1)
     photos, maps = (torch.from_numpy(array[:2]) for array in dolls)
-    log_probabilities = training(photos).log_softmax(dim=1)
+    (logits,) = training(photos)
+    log_probabilities = logits.log_softmax(dim=1)
     assert log_probabilities.shape == (2, 5, 128, 128)
     overlap_loss(log_probabilities, maps.long()).backward()
     assert all(p.grad is not None and p.grad.any() for p in training.parameters())
@@ -148,7 +148,7 @@ def test_an_interrupted_training_goes_on_where_it_was(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(tutorial_train_segmenter, "STEPS_PER_EPOCH", 1)
     train("unbroken")
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(SegmenterTraining, "on_train_batch_end", stop)
         train("broken")
     assert not (tmp_path / "broken.safetensors").exists()
@@ -156,7 +156,9 @@ def test_an_interrupted_training_goes_on_where_it_was(tmp_path, monkeypatch, cap
     train("broken")
     printed = capsys.readouterr().out
     assert (
-        "step 1 of 3" not in printed and "step 3 of 3" in printed and "clean held-out dolls: mIoU" in printed
+        "step 1 of 3" not in printed
+        and "step 3 of 3" in printed
+        and "clean held-out pictures: mIoU" in printed
     )
     unbroken, broken = (load_file(tmp_path / f"{name}.safetensors") for name in ("unbroken", "broken"))
     assert all((unbroken[key] == broken[key]).all() for key in unbroken)

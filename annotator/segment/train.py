@@ -1,6 +1,7 @@
-"""Train the segmenter with Lightning."""
+"""Train segmenters with Lightning."""
 
 import math
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -8,6 +9,7 @@ from einops import rearrange
 from torch.nn.functional import nll_loss, one_hot
 from torch.utils.data import DataLoader, Subset
 
+from .judging import by_region
 from .metrics import confusion, mean_iou
 
 
@@ -31,49 +33,67 @@ class Dolls(pl.LightningDataModule):
     Reloaded every epoch, so that a resumed run sees what an unbroken one would.
     """
 
-    def __init__(self, train, held_out, batch_size: int, steps_per_epoch: int):
+    def __init__(self, train, held_out, batch_size: int, steps_per_epoch: int, num_workers: int = 0):
         super().__init__()
-        self.train, self.held_out = train, held_out
+        self.train, self.held_out, self.num_workers = train, held_out, num_workers
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
 
     def train_dataloader(self):
         start = self.trainer.global_step * self.batch_size
         end = min(start + self.steps_per_epoch * self.batch_size, len(self.train))
-        return DataLoader(Subset(self.train, range(start, end)), self.batch_size)
+        return self._loader(Subset(self.train, range(start, end)), self.batch_size)
 
     def val_dataloader(self):
-        return DataLoader(self.held_out, 32)
+        return self._loader(self.held_out, 32)
+
+    def _loader(self, items, batch_size):
+        return DataLoader(items, batch_size, num_workers=self.num_workers)
 
 
 class SegmenterTraining(pl.LightningModule):
-    """Trains a SegmenterNetwork on batches of photos uint8 (b, h, w, 3) and region ids uint8 (b, h, w)."""
+    """Trains a segmenter's network on batches of photos uint8 (b, h, w, 3) and region ids uint8 (b, h, w).
 
-    def __init__(self, network, learning_rate: float, num_steps: int):
+    All logits that the segmenter gives are trained, and their losses added: deep supervision where they are
+    several. `weights` of the regions, float32 (regions,), are the cross entropy's.
+    """
+
+    def __init__(self, segmenter, learning_rate: float, num_steps: int, weights=None):
         super().__init__()
-        self.network, self.learning_rate, self.num_steps = network, learning_rate, num_steps
+        # the optimizer and the checkpoints see the network; the segmenter knows what it is asked
+        self.network, self.segmenter = segmenter.network.train(), segmenter
+        self.learning_rate, self.num_steps = learning_rate, num_steps
+        weights = None if weights is None else torch.as_tensor(weights)
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, photos):
-        """Logits (b, regions, h, w) of photos uint8 (b, h, w, 3)."""
-        return self.network(rearrange(photos, "b h w c -> b c h w").float() / 255)
+        """A list of logits (b, regions, h, w) of photos uint8 (b, h, w, 3), the result first."""
+        return self.segmenter.logits(rearrange(photos, "b h w c -> b c h w").float() / 255)
 
     def training_step(self, batch, batch_idx):
         photos, ids = batch
-        log_probabilities, ids = self(photos).float().log_softmax(dim=1), ids.long()
-        loss = nll_loss(log_probabilities, ids) + overlap_loss(log_probabilities, ids)
+        ids = ids.long()
+        loss = sum(self.loss(logits, ids) for logits in self(photos))
         self.log("loss", loss.detach())
         return loss
+
+    def loss(self, logits, ids):
+        """Cross entropy and overlap_loss of logits (b, regions, h, w) and ids int64 (b, h, w)."""
+        log_probabilities = logits.float().log_softmax(dim=1)
+        return nll_loss(log_probabilities, ids, self.weights) + overlap_loss(log_probabilities, ids)
 
     def on_validation_epoch_start(self):
         self.counts = 0
 
     def validation_step(self, batch, batch_idx):
-        logits, ids = self(batch[0]), batch[1]
+        logits, ids = self(batch[0])[0], batch[1]
         self.counts = self.counts + confusion(logits.argmax(dim=1).cpu(), ids.cpu(), logits.shape[1])
 
     def on_validation_epoch_end(self):
         loss = self.trainer.callback_metrics["loss"]
         done = f"step {self.global_step} of {self.num_steps}"
-        self.print(f"{done}: loss {loss:.3f}, held-out mIoU {mean_iou(self.counts):.3f}", flush=True)
+        regions = by_region(self.segmenter.names, self.counts)
+        found = f"held-out mIoU {mean_iou(self.counts):.3f} ({regions})"
+        self.print(f"{done}: loss {loss:.3f}, {found}", flush=True)
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=0.01)
@@ -84,3 +104,22 @@ class SegmenterTraining(pl.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=scheduler, interval="step"))
+
+
+def fit(training: SegmenterTraining, dolls: Dolls, folder: Path, precision: str) -> None:
+    """Train to the end, from the last checkpoint in the folder if there is one."""
+    checkpoint = pl.callbacks.ModelCheckpoint(
+        folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    trainer = pl.Trainer(
+        max_steps=training.num_steps,
+        precision=precision,
+        callbacks=[checkpoint],
+        logger=False,
+        reload_dataloaders_every_n_epochs=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(training, dolls, ckpt_path=last if last.exists() else None)

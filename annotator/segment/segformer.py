@@ -1,0 +1,153 @@
+"""Regions by a SegFormer in a local folder: a public parser of people, or one that was trained here."""
+
+import json
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from einops import rearrange
+from torch.nn.functional import interpolate
+
+from annotator.imaterialist import standard_regions
+
+from .base import Segmenter, region_ids
+
+LABELS_FILE = Path(__file__).with_name("labels.yaml")
+FILES = "config.json", "preprocessor_config.json", "model.safetensors"
+WANTED = (
+    f"wanted a folder of a SegFormer with {', '.join(FILES)}, downloaded elsewhere, such as "
+    "mattmdjaga/segformer_b2_clothes, or made by tutorial_train_segmenter.py"
+)
+# random weights for small pictures, 0.4 M of them; without dropout a resumed training repeats an unbroken one
+SMALL = dict(
+    depths=[1, 1, 2, 2],
+    hidden_sizes=[16, 32, 64, 96],
+    mlp_ratios=[2, 2, 2, 2],
+    num_attention_heads=[1, 1, 2, 4],
+    decoder_hidden_size=64,
+    hidden_dropout_prob=0.0,
+    classifier_dropout_prob=0.0,
+    drop_path_rate=0.0,
+)
+
+
+class SegFormerSegmenter(Segmenter):
+    """segmenter = SegFormerSegmenter.load("models/segformer_b2_clothes")
+
+    Args:
+        network, processor: of transformers; `size` is the processor's.
+        regions: region id of each label, uint8 (labels,).
+    """
+
+    kind = "segformer"
+
+    def __init__(self, network, processor, names, regions, device="cpu"):
+        super().__init__(network, names, processor.size["height"], device)
+        self.processor, self.regions = processor, regions
+        stack = rearrange(torch.tensor([processor.image_mean, processor.image_std]), "n c -> n c 1 1")
+        self.mean, self.deviation = stack
+
+    @classmethod
+    def load(cls, folder, device="cpu"):
+        """The model of a folder; its labels become regions by labels.yaml, or are regions already.
+
+        Raises:
+            FileNotFoundError, ValueError: a file is missing, or holds another model, or no label is a region.
+        """
+        folder = Path(folder)
+        labels, names = check_folder(folder)
+        from transformers import SegformerForSemanticSegmentation, SegformerImageProcessor
+
+        processor = SegformerImageProcessor.from_pretrained(folder, local_files_only=True)
+        try:
+            network, found = SegformerForSemanticSegmentation.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ValueError(f"{folder} holds no weights of its SegFormer: {WANTED}") from error
+        if found["missing_keys"]:
+            # transformers would go on with random numbers in their place
+            listed = ", ".join(sorted(found["missing_keys"])[:3])
+            raise ValueError(f"the weights in {folder} lack {listed}: {WANTED}")
+        if names:
+            return cls(network, processor, names, np.arange(len(names), dtype=np.uint8), device)
+        names = standard_regions().names
+        return cls(network, processor, names, regions_of(labels, folder), device)
+
+    @classmethod
+    def fresh(cls, names, size: int = 128, device="cpu"):
+        """A small one with random weights, whose labels are names of regions."""
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessor
+
+        config = SegformerConfig(id2label=dict(enumerate(names)), **SMALL)
+        processor = SegformerImageProcessor(size=dict(height=size, width=size), do_reduce_labels=False)
+        network = SegformerForSemanticSegmentation(config)
+        return cls(network, processor, names, np.arange(len(names), dtype=np.uint8), device)
+
+    def logits(self, x):
+        x = (x - self.mean.to(x)) / self.deviation.to(x)
+        return [interpolate(self.network(x).logits, x.shape[2:], mode="bilinear")]
+
+    def _segment(self, images):
+        x = self.processor(images=list(images), return_tensors="pt").pixel_values.to(self.device)
+        logits = interpolate(self.network(x).logits, images.shape[1:3], mode="bilinear")
+        return self.regions[region_ids(logits).cpu().numpy()]
+
+    def save(self, path, metadata: dict[str, str]) -> None:
+        """Write the folder that `load` reads; it appears whole or not at all."""
+        path = Path(path)
+        if path.exists() and not (path / "config.json").is_file():
+            raise ValueError(f"{path} is there and holds no model: give another place for the folder")
+        new, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}.tmp") for end in ("new", "old"))
+        try:
+            self.network.config.update(dict(regions=list(self.names), **metadata))
+            self.network.save_pretrained(new)
+            self.processor.save_pretrained(new)
+            if path.exists():
+                os.replace(path, old)
+            os.replace(new, path)
+        finally:
+            for folder in (new, old):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """The labels of a folder's model by their numbers, and the regions that it was trained on here, if so."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no segmenter at {folder}: {WANTED}")
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}: {WANTED}")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "segformer":
+        raise ValueError(f"{folder} holds the model {config.get('model_type')!r}, no SegFormer: {WANTED}")
+    numbered = config.get("id2label") or {}
+    labels = [numbered[number] for number in sorted(numbered, key=int)]
+    return labels, config.get("regions")
+
+
+@cache
+def label_table() -> dict[str, str]:
+    """Region name by label, as labels.yaml lists them."""
+    table = yaml.safe_load(LABELS_FILE.read_text(encoding="utf-8"))
+    return {_plain(label): region for region, labels in table.items() for label in labels}
+
+
+def regions_of(labels: list[str], folder=""):
+    """The standard region id of each label, uint8 (labels,); ValueError if no label is a region."""
+    names, table = standard_regions().names, label_table()
+    ids = [names.index(table.get(_plain(label), names[0])) for label in labels]
+    if not any(ids):
+        raise ValueError(
+            f"{folder}: none of the labels {', '.join(labels)} is a region; add them to {LABELS_FILE.name} "
+            f"beside {Path(__file__).name}, or take a model of garments"
+        )
+    return np.array(ids, np.uint8)
+
+
+def _plain(label: str) -> str:
+    return label.strip().lower().replace("-", " ").replace("_", " ")
