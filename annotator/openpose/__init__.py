@@ -1,0 +1,25 @@
+"""People's poses, as ControlNet's openpose models want them."""
+
+from pathlib import Path
+
+from .pose import Pose, draw_poses
+
+__all__ = ["Pose", "draw_poses", "load_pose_detector"]
+
+
+def load_pose_detector(path, device="cpu"):
+    """OpenPose of a folder with body_pose_model.pth, or the light detector of mediapipe's wheel.
+
+    Of a folder with both, OpenPose is taken. FileNotFoundError says where to get either.
+    """
+    from .detector import BODY_FILE, OpenposeDetector
+    from .light import WHERE, LightPoseDetector
+
+    path = Path(path)
+    wheels = [path] if path.suffix == ".whl" else sorted(path.glob("mediapipe-*.whl"))
+    if wheels and not (path / BODY_FILE).is_file():
+        return LightPoseDetector.load(wheels[0])
+    try:
+        return OpenposeDetector.load(path, device)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; or take the light detector: {WHERE}") from error

@@ -1,0 +1,110 @@
+"""Networks of poses: the published names, missing weights, and the light detector of mediapipe's wheel."""
+
+import numpy as np
+import pytest
+import torch
+
+from annotator.openpose import light, load_pose_detector
+from annotator.openpose.detector import OpenposeDetector
+from annotator.openpose.light import DETECTOR_SIDE, LightPoseDetector, guess_centres
+from annotator.openpose.network import BodyNetwork, HandNetwork
+from annotator.openpose.pose import BODY
+
+
+def body_names():
+    trunk = "1_1 1_2 2_1 2_2 3_1 3_2 3_3 3_4 4_1 4_2 4_3_CPM 4_4_CPM".split()
+    layers = [f"conv{name}" for name in trunk] + [f"conv5_{i}_CPM_L{b}" for b in (1, 2) for i in range(1, 6)]
+    return layers + [f"Mconv{i}_stage{s}_L{b}" for s in range(2, 7) for b in (1, 2) for i in range(1, 8)]
+
+
+def hand_names():
+    trunk = "1_1 1_2 2_1 2_2 3_1 3_2 3_3 3_4 4_1 4_2 4_3 4_4 5_1 5_2 5_3_CPM 6_1_CPM 6_2_CPM".split()
+    return [f"conv{name}" for name in trunk] + [
+        f"Mconv{i}_stage{s}" for s in range(2, 7) for i in range(1, 8)
+    ]
+
+
+@pytest.mark.parametrize(
+    "network, names, megabytes", [(BodyNetwork, body_names(), 209.3), (HandNetwork, hand_names(), 147.3)]
+)
+def test_networks_have_the_names_and_sizes_of_the_published_files(network, names, megabytes):
+    with torch.device("meta"):
+        state = network().state_dict()
+    assert set(state) == {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}
+    assert sum(4 * value.numel() for value in state.values()) / 1e6 == pytest.approx(megabytes, abs=0.1)
+
+
+@torch.no_grad()
+def test_the_hands_network_is_a_chain_of_rectified_convolutions():
+    torch.manual_seed(0)
+    network = HandNetwork()
+    state, x = network.state_dict(), torch.randn(1, 3, 16, 24)
+
+    def run(names, x):
+        for number, name in enumerate(names):
+            x = x.relu() if number else x
+            weight = state[f"{name}.weight"]
+            x = torch.nn.functional.conv2d(x, weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2)
+        return x
+
+    image, names = x, hand_names()
+    for start, end in ((0, 2), (2, 4), (4, 8), (8, 15)):
+        pooled = x if start == 0 else torch.nn.functional.max_pool2d(x, 2, 2)
+        x = run(names[start:end], pooled).relu()
+    heat = run(names[15:17], x)
+    for start in range(17, len(names), 7):
+        heat = run(names[start : start + 7], torch.cat([heat, x], 1))
+    assert heat.shape == (1, 22, 2, 3) and torch.allclose(network(image), heat, atol=1e-6)
+
+
+def test_missing_and_other_weights_are_named_in_one_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no body_pose_model.pth in .*lllyasviel.*or take the light"):
+        load_pose_detector(tmp_path)
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "body_pose_model.pth")
+    with pytest.raises(ValueError, match="holds no weights of body_pose_model.pth as published"):
+        load_pose_detector(tmp_path)
+    with pytest.raises(ValueError, match="no hand_pose_model.pth was found"):
+        OpenposeDetector(torch.nn.Identity()).poses(np.zeros((64, 64, 3), np.uint8), hand=True)
+    (tmp_path / "mediapipe-0.10.21.whl").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="holds no pose_detection.tflite: python -m pip download"):
+        load_pose_detector(tmp_path / "mediapipe-0.10.21.whl")
+    with pytest.raises(ValueError, match=r"poses are looked for in RGB pictures.*\(64, 64\)"):
+        OpenposeDetector(torch.nn.Identity()).poses(np.zeros((64, 64), np.uint8))
+
+
+def test_the_light_detector_looks_where_its_first_network_points():
+    """A person leaning to the left by a right angle, its hips at 100, 60 of a picture of 200 x 120."""
+    guesses, scores = np.zeros((1, 2254, 12), np.float32), np.full((1, 2254, 1), -9.0, np.float32)
+    scale = DETECTOR_SIDE / 200
+    for best in (1000, 1001):
+        here = DETECTOR_SIDE * guess_centres()[best]
+        hips, edge = (np.array(point) * scale + [0, 40 * scale] for point in ((100, 60), (60, 60)))
+        guesses[0, best, 2:8] = 50, 50, *(hips - here), *(edge - here)
+        scores[0, best] = 3
+    seen = []
+
+    def locate(batch):
+        seen.append(batch[0])
+        rows = np.zeros((39, 5), np.float32)
+        rows[:, :2], rows[:, 3] = 128, 5
+        rows[0, :2], rows[15, 3] = (128, 28), -5
+        return [np.zeros((1, 64, 64, 39), np.float32) - 9, rows.reshape(1, -1), np.float32([[0.9]])]
+
+    picture = np.zeros((120, 200, 3), np.uint8)
+    picture[50:70, 60:90] = 255
+    (pose,) = LightPoseDetector(lambda batch: [guesses, scores], locate).poses(picture)
+    # its head is up in the square, which is a hundred pixels wide
+    assert seen[0][30:100, 128].min() > 0.9 and seen[0][130:, 128].max() == 0
+    assert pose.body[1, :2].tolist() == pytest.approx([100, 60], abs=0.01)
+    assert pose.body[0, :2].tolist() == pytest.approx([100 - 100 * 100 / 256, 60], abs=0.01)
+    assert not pose.body[BODY.index("left_wrist")].any() and pose.body[BODY.index("right_wrist"), 2] > 0.9
+    nobody = LightPoseDetector(lambda batch: [guesses, scores - 9], locate)
+    assert nobody.poses(picture) == [] and not nobody(picture).any()
+    with pytest.raises(ValueError, match="the light pose detector finds no hands"):
+        nobody.poses(picture, hand=True)
+
+
+def test_without_its_package_the_light_detector_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ValueError, match="pip install ai-edge-litert"):
+        light._network(b"")
