@@ -15,6 +15,8 @@ from ldm.checkpoint import write_atomically
 
 # what last.ckpt restores along with the optimizer, whatever the options say
 RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
+# what Lightning goes on from
+RESUMED = "global_step epoch state_dict loops optimizer_states lr_schedulers".split()
 # what may change, but then the run is not what it would have been
 EXACT = """data base precision batch_size accumulate lr_schedule gradient_clip ema_decay min_snr_gamma
 zero_terminal_snr prompts prompt_dropout hint_dropout mask_dilation mask_simplification cached flip
@@ -24,7 +26,8 @@ seed""".split()
 def steps_done(last: Path, options: TrainOptions) -> int:
     """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
     try:
-        done = torch.load(last, weights_only=True, mmap=True)["global_step"]
+        content = torch.load(last, weights_only=True, mmap=True)
+        done = [content[key] for key in RESUMED][0]
         if not isinstance(done, int):
             raise TypeError(f"its step is {done!r}")
     except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:

@@ -160,9 +160,10 @@ def test_a_damaged_checkpoint_or_another_learning_rate_is_refused(base, data, tm
         (tmp_path / "last.ckpt").write_bytes(damaged)
         with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
             trained(options(base, data, tmp_path), data)
-    torch.save(dict(global_step="one"), tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
-        trained(options(base, data, tmp_path), data)
+    for other in (dict(global_step="one"), dict(global_step=1, state_dict={})):
+        torch.save(other, tmp_path / "last.ckpt")
+        with pytest.raises(ValueError, match="last.ckpt is damaged: delete it"):
+            trained(options(base, data, tmp_path), data)
     (tmp_path / "last.ckpt").write_bytes(whole)
     shutil.copy(tmp_path / "control.safetensors", tmp_path / "control_best.safetensors")
     with pytest.raises(ValueError, match="control_best.safetensors is damaged or another's: delete it"):
