@@ -13,7 +13,7 @@ from cldm.generate import sample
 from cldm.picture_plan import Planned, Planner
 from cldm.picture_text import png_with, read_facts
 from cldm.prompt_rows import Rejected
-from cldm.strips import png
+from cldm.strips import SHOWN, png
 from cldm.tables import save, write_rows
 
 MANIFEST, REJECTED, SHEET = "manifest.csv", "rejected.csv", "sheet.png"
@@ -119,7 +119,7 @@ def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
         hint = control.read(pictures[0].maps[0])
         images = [Image.fromarray(control.encoder.to_rgb(hint) if control.encoder else hint)]
         images += [Image.fromarray(read_picture(photo)) for photo in [pictures[0].photo] if photo]
-        images += [Image.open(out / picture.name) for picture in pictures]
+        images += [Image.open(out / picture.name) for picture in pictures[:SHOWN]]
         side = min(TILE, max(pictures[0].size))
         tiles = [
             tile(image, side, 0 if i == 0 else Image.Resampling.LANCZOS) for i, image in enumerate(images)

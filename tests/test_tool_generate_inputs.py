@@ -134,6 +134,7 @@ def test_a_region_that_a_map_lacks_is_a_rejected_row(draw, folder, table, tmp_pa
         (["--photo", "none"], "--photo none is no folder"),
         (["--prompts", "none.csv"], "the table none.csv does not exist"),
         (["--maps", "none"], "the folder of maps none does not exist"),
+        (["--maps", "here", "--out", "here"], "--out here is the folder of maps"),
         (["--control", "none.ckpt"], "none.ckpt does not exist"),
         (["--control", "none.ckpt:12"], "none.ckpt does not exist"),
     ],
