@@ -34,9 +34,7 @@ class GroundingDino(PretrainedCaptioner):
         """The phrases of `prompt`, parted by ';', that each picture shows; by default the options'."""
         phrases = phrases_in(self.options.phrases if prompt is None else prompt, ";")
         if not phrases:
-            raise ValueError(
-                "there are no phrases to look for: give phrases=shirt;skirt;... or lines"
-            )
+            raise ValueError("there are no phrases to look for: give phrases=shirt;skirt;... or lines")
         return self.caption_phrases(images, [phrases] * len(images))
 
     def caption_lines(self, lines, images) -> list[Caption]:
