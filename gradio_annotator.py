@@ -1,8 +1,8 @@
 """See side by side what the annotators make of a photo: edges, garment regions, poses.
 
 python gradio_annotator.py      # the dolls' segmenter; poses if models/annotators has weights for them
-python gradio_annotator.py --segmenter models/cloth_segm_u2net_latest.pth --pose models/annotators --hands
-python gradio_annotator.py --segmenter models/segformer_b2_clothes --segmenter runs/segmenter/segformer
+python gradio_annotator.py --segmenter models/annotators/cloth_segm_u2net_latest.pth --hands
+python gradio_annotator.py --segmenter models/annotators/segformer_b2_clothes --device mps
 """
 
 import argparse

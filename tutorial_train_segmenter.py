@@ -48,6 +48,8 @@ def parse_arguments():
     args.learning_rate = args.learning_rate or LEARNING_RATES[args.network]
     suffix = "" if args.network == "segformer" else ".safetensors"
     args.out = args.out or args.run / f"{'segmenter' if suffix else 'segformer'}{suffix}"
+    if args.out.is_dir() and (suffix or not (args.out / "config.json").is_file()):
+        parser.error(f"--out {args.out} is a folder{'' if suffix else ' that holds no model'}: give another")
     return args
 
 

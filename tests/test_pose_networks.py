@@ -34,27 +34,46 @@ def test_networks_have_the_names_and_sizes_of_the_published_files(network, names
     assert sum(4 * value.numel() for value in state.values()) / 1e6 == pytest.approx(megabytes, abs=0.1)
 
 
+def run(state, names, x, rectify_last=False):
+    """Convolutions one after the other, by their names in a file."""
+    for number, name in enumerate(names):
+        x, weight = x.relu() if number else x, state[f"{name}.weight"]
+        x = torch.nn.functional.conv2d(x, weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2)
+    return x.relu() if rectify_last else x
+
+
+def features(state, names, x):
+    for start, end in ((0, 2), (2, 4), (4, 8), (8, len(names))):
+        x = torch.nn.functional.max_pool2d(x, 2, 2) if start else x
+        x = run(state, names[start:end], x, rectify_last=True)
+    return x
+
+
 @torch.no_grad()
 def test_the_hands_network_is_a_chain_of_rectified_convolutions():
     torch.manual_seed(0)
-    network = HandNetwork()
-    state, x = network.state_dict(), torch.randn(1, 3, 16, 24)
-
-    def run(names, x):
-        for number, name in enumerate(names):
-            x = x.relu() if number else x
-            weight = state[f"{name}.weight"]
-            x = torch.nn.functional.conv2d(x, weight, state[f"{name}.bias"], padding=weight.shape[-1] // 2)
-        return x
-
-    image, names = x, hand_names()
-    for start, end in ((0, 2), (2, 4), (4, 8), (8, 15)):
-        pooled = x if start == 0 else torch.nn.functional.max_pool2d(x, 2, 2)
-        x = run(names[start:end], pooled).relu()
-    heat = run(names[15:17], x)
+    network, image, names = HandNetwork(), torch.randn(1, 3, 16, 24), hand_names()
+    state = network.state_dict()
+    x = features(state, names[:15], image)
+    heat = run(state, names[15:17], x)
     for start in range(17, len(names), 7):
-        heat = run(names[start : start + 7], torch.cat([heat, x], 1))
+        heat = run(state, names[start : start + 7], torch.cat([heat, x], 1))
     assert heat.shape == (1, 22, 2, 3) and torch.allclose(network(image), heat, atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_bodys_network_refines_fields_and_heatmaps_together():
+    torch.manual_seed(0)
+    network, image, names = BodyNetwork(), torch.randn(1, 3, 16, 24), body_names()
+    state = network.state_dict()
+    x = features(state, names[:12], image)
+    fields, heat = run(state, names[12:17], x), run(state, names[17:22], x)
+    for start in range(22, len(names), 14):
+        joint = torch.cat([fields, heat, x], 1)
+        fields = run(state, names[start : start + 7], joint)
+        heat = run(state, names[start + 7 : start + 14], joint)
+    found = network(image)
+    assert torch.allclose(found[0], fields, atol=1e-6) and torch.allclose(found[1], heat, atol=1e-6)
 
 
 def test_missing_and_other_weights_are_named_in_one_line(tmp_path):

@@ -147,6 +147,13 @@ def test_the_loss_falls_and_what_is_written_is_what_was_judged(tmp_path, monkeyp
     assert found["held_out_clean"] == said["held_out_clean"]
 
 
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_training(monkeypatch, folder, capsys):
+    for network in ("pixel", "segformer"):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, folder, folder, "--network", network, "--out", folder)
+        assert "is a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("network", ["u2net", "segformer"])
 def test_an_interrupted_training_of_each_network_goes_on_where_it_was(tmp_path, monkeypatch, folder, network):
     monkeypatch.setattr(tutorial_train_segmenter, "STEPS_PER_EPOCH", 1)

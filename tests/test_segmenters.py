@@ -114,6 +114,10 @@ def test_segformers_of_other_things_are_refused(tmp_path):
         ValueError, match="none of the labels road, tree is a region; add them to labels.yaml"
     ):
         load_segmenter(folder)
+    folder = write_segformer(tmp_path / "damaged", ATR)
+    (folder / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="damaged holds no weights of its SegFormer: wanted a folder"):
+        load_segmenter(folder)
     (folder / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ValueError, match="holds the model 'vit', no SegFormer"):
         load_segmenter(folder)

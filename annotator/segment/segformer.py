@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import yaml
 from einops import rearrange
+from safetensors import SafetensorError
 from torch.nn.functional import interpolate
 
 from annotator.imaterialist import standard_regions
@@ -36,7 +37,7 @@ SMALL = dict(
 
 
 class SegFormerSegmenter(Segmenter):
-    """segmenter = SegFormerSegmenter.load("models/segformer_b2_clothes")
+    """segmenter = SegFormerSegmenter.load("models/annotators/segformer_b2_clothes")
 
     Args:
         network, processor: of transformers; `size` is the processor's.
@@ -67,7 +68,7 @@ class SegFormerSegmenter(Segmenter):
             network, found = SegformerForSemanticSegmentation.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        except (ValueError, RuntimeError, OSError) as error:
+        except (SafetensorError, ValueError, RuntimeError, OSError) as error:
             raise ValueError(f"{folder} holds no weights of its SegFormer: {WANTED}") from error
         if found["missing_keys"]:
             # transformers would go on with random numbers in their place
@@ -111,6 +112,8 @@ class SegFormerSegmenter(Segmenter):
                 os.replace(path, old)
             os.replace(new, path)
         finally:
+            if old.exists() and not path.exists():
+                os.replace(old, path)
             for folder in (new, old):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -44,7 +44,7 @@ class Dolls(pl.LightningDataModule):
         return self._loader(Subset(self.train, range(start, end)), self.batch_size)
 
     def val_dataloader(self):
-        return self._loader(self.held_out, 32)
+        return self._loader(self.held_out, self.batch_size)
 
     def _loader(self, items, batch_size):
         return DataLoader(items, batch_size, num_workers=self.num_workers)

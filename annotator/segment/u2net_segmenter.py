@@ -21,7 +21,7 @@ WANTED = (
 
 
 class U2NetSegmenter(Segmenter):
-    """segmenter = U2NetSegmenter.load("models/cloth_segm_u2net_latest.pth")"""
+    """segmenter = U2NetSegmenter.load("models/annotators/cloth_segm_u2net_latest.pth")"""
 
     kind = "u2net"
 
