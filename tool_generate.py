@@ -69,7 +69,7 @@ def run(arguments):
     planner = Planner(loaded, controls, request, HintEncoder.from_file(REGIONS_FILE))
     planned, worse = planner.plan(rows[: arguments.limit])
     rejected = sorted(bad + worse, key=lambda row: row.row)
-    print(f"{loaded.source}: {describe(planned, rejected, unused)}", flush=True)
+    print(describe(planner, planned, rejected, unused), flush=True)
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
         done = there(planned, out)

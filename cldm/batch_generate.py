@@ -29,9 +29,12 @@ def batches(planned: list[Planned], batch_size: int) -> list[list[Planned]]:
     return [group[i : i + batch_size] for group in groups.values() for i in range(0, len(group), batch_size)]
 
 
-def describe(planned, rejected, unused) -> str:
+def describe(planner: Planner, planned, rejected, unused) -> str:
     """What a command will draw, and what of its table it won't."""
-    lines = [f"{len(planned)} pictures to be there, {len(rejected)} rows rejected"]
+    lines = [f"{planner.loaded.source}: {len(planned)} pictures to be there, {len(rejected)} rows rejected"]
+    networks = {c.file.path: c.branch or planner.loaded.model.control_model for c in planner.controls}
+    for path in (path for path, network in networks.items() if not network.is_trained):
+        lines.append(f"{path} has an untrained control: pictures do not follow its maps yet")
     lines += [f"  row {row.row}, {row.map}: {row.reason}" for row in rejected[:TOLD]]
     lines += [f"  and {len(rejected) - TOLD} more, see {REJECTED}"] if len(rejected) > TOLD else []
     lines += [f"columns that are not used: {', '.join(unused)}"] if unused else []

@@ -51,6 +51,11 @@ class ControlNet(UNetEncoder):
         self.middle_block = middle_block
         self.middle_block_out = zero_conv(self.skip_channels[-1])
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether any zero convolution has moved away from zero; before that, the branch changes nothing."""
+        return any(p.any() for part in (self.zero_convs, self.middle_block_out) for p in part.parameters())
+
     def forward(self, x, hint, timesteps, context, only_mid_control=False, hint_features=None):
         """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` the middle's alone.
 

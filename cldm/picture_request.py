@@ -53,6 +53,8 @@ def request_of(arguments) -> Request:
             check_number(f"--{name.replace('_', '-')}", given[name], low, high)
     if arguments.photo is not None and not arguments.photo.is_dir():
         raise FileNotFoundError(f"--photo {arguments.photo} is no folder")
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise ValueError(f"--out {arguments.out} is a file: a folder is wanted")
     if arguments.out.resolve() == arguments.maps.resolve():
         raise ValueError(f"--out {arguments.out} is the folder of maps: pictures would be taken for maps")
     if (arguments.grow or arguments.feather) and not arguments.inpaint:

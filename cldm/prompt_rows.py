@@ -51,7 +51,10 @@ def read_rows(maps: Path, table: Path | None = None, prompt="", negative="") -> 
             name = line.get("map") if isinstance(line, dict) else None
             rejected.append(Rejected(number, str(name or "")[:100], str(error)))
     if not rows and not rejected:
-        raise ValueError(f"{table or maps} has no row: maps are pictures {', '.join(MAPS)}")
+        wanted = "lines of split val" if (maps / "prompt.json").is_file() else f"pictures {', '.join(MAPS)}"
+        raise ValueError(
+            f"{table} has no row" if table else f"{maps} has no {wanted}: give a table, --prompts"
+        )
     return rows, rejected, sorted(map(str, unused))
 
 

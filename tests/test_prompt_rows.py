@@ -89,7 +89,7 @@ def test_a_table_or_folder_that_is_missing_is_named(tmp_path, maps):
         read_rows(maps, tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError, match="folder of maps .*none does not exist"):
         read_rows(tmp_path / "none")
-    with pytest.raises(ValueError, match="maps has no row: maps are pictures .png"):
+    with pytest.raises(ValueError, match="maps has no pictures .png, .*: give a table, --prompts"):
         read_rows(maps)
 
 
@@ -101,7 +101,10 @@ def test_a_training_folder_gives_its_held_out_lines(maps):
         (maps / "prompt.json").write_text("\n".join(map(json.dumps, split)))
         rows, _, _ = read_rows(maps)
         assert [row.number for row in rows] == numbers
-        assert (rows[-1].map, rows[-1].photo, rows[-1].prompt) == ("s/2.png", "t/2.jpg", "2")
+        (maps / "prompt.json").write_text(json.dumps(lines[0] | dict(split="train")))
+    with pytest.raises(ValueError, match="maps has no lines of split val: give a table"):
+        read_rows(maps)
+    assert (rows[-1].map, rows[-1].photo, rows[-1].prompt) == ("s/2.png", "t/2.jpg", "2")
 
 
 def test_another_folder_gives_its_pictures(maps):

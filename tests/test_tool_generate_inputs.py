@@ -135,6 +135,7 @@ def test_a_region_that_a_map_lacks_is_a_rejected_row(draw, folder, table, tmp_pa
         (["--prompts", "none.csv"], "the table none.csv does not exist"),
         (["--maps", "none"], "the folder of maps none does not exist"),
         (["--maps", "here", "--out", "here"], "--out here is the folder of maps"),
+        (["--out", __file__], "inputs.py is a file: a folder is wanted"),
         (["--control", "none.ckpt"], "none.ckpt does not exist"),
         (["--control", "none.ckpt:12"], "none.ckpt does not exist"),
     ],
@@ -151,6 +152,14 @@ def test_without_a_trained_control_it_says_how_to_get_one(draw, tmp_path, monkey
         SystemExit, match="no trained control in runs/: `make demo` trains one, or name a file"
     ):
         draw(tmp_path, control=())
+
+
+def test_an_untrained_control_is_told(draw, folder, tmp_path, capsys):
+    zeros = {name: t * 0 for name, t in read_state_dict(folder / "control.safetensors").items()}
+    write_state_dict(zeros, tmp_path / "fresh.ckpt")
+    control = "--control", folder / "control.safetensors", "--control", tmp_path / "fresh.ckpt"
+    draw(tmp_path / "out", "--limit", 1, control=control)
+    assert capsys.readouterr().out.count("has an untrained control") == 1
 
 
 def test_a_picture_of_others_is_not_taken_for_one_that_is_done(draw, tmp_path):
