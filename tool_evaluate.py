@@ -50,9 +50,10 @@ def choose(arguments, paths, names, device):
     from cldm.evaluating.checkpoints import run_segmenter
     from cldm.evaluating.choosing import Choice
 
-    choice, judge, clip = Choice(), None, None
+    choice, judge, clip, table = Choice(), None, None, arguments.data / "regions.yaml"
+    names = names if table.is_file() else None
     if (file := arguments.segmenter or run_segmenter(paths[0])) and names:
-        judge = load_judge(file, arguments.data / "regions.yaml", device)
+        judge = load_judge(file, table, device)
     choice.regions(judge and judge.segment, names, judge and dict(file=str(file), sha256=digest(file)))
     choice.likeness(arguments.lpips, device)
     choice.features(arguments.inception, device)

@@ -19,13 +19,13 @@ TALL = (128, 64)
 
 
 def write_control(folder, name, change=None, hint=ENCODER):
-    """A control on ini.safetensors; `change` of its tensors by name."""
+    """A control on ini.safetensors; `change` of its tensors; `hint` None: its maps are any pictures."""
     state = read_state_dict(folder / "ini.safetensors")
     control = {n: tensor.clone() for n, tensor in state.items() if n.startswith(CONTROL)}
     if change:
         change(control)
     facts = dict(config=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"))
-    facts |= dict(hint=hint.metadata(), options=dict(segmenter=str(JUDGE)))
+    facts |= dict(options=dict(segmenter=str(JUDGE))) | (dict(hint=hint.metadata()) if hint else {})
     write_state_dict(control, folder / name, facts)
     return folder / name
 

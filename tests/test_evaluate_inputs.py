@@ -27,6 +27,9 @@ def folder(tmp_path_factory):
     write_control(folder, "nan.safetensors", diverged)
     write_control(folder, "faces.safetensors", hint=OTHER)
     write_control(folder, "lighter.safetensors", hint=LIGHTER)
+    write_control(folder, "any.safetensors", hint=None)
+    shutil.copytree(folder / "data", folder / "pairs")
+    (folder / "pairs" / "regions.yaml").unlink()
     (folder / "broken.safetensors").write_bytes((folder / "a.safetensors").read_bytes()[:5000])
     (folder / "unsplit").mkdir()
     write_items(folder / "unsplit", [WIDE], split="train")
@@ -135,3 +138,15 @@ def test_lpips_is_measured_where_its_backbone_is_given(evaluate, tmp_path):
     found = results(evaluate(tmp_path / "out", "--num", 1, "--lpips", tmp_path / "alexnet.pth"))
     assert found["metrics"]["LPIPS (AlexNet)"]["better"] == "lower" and "LPIPS" not in found["missing"]
     assert found["protocol"]["backbones"]["lpips"]["backbone"] == "alex"
+
+
+@pytest.mark.parametrize("control", ["any.safetensors", "a.safetensors"])
+def test_pairs_without_named_regions_are_measured_but_for_miou(evaluate, tmp_path, control):
+    found = results(evaluate(tmp_path, "--num", 1, "--seeds", 1, controls=[control], data="pairs"))
+    assert "has no regions.yaml" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}
+
+
+def test_without_a_segmenter_the_rest_is_measured(evaluate, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("cldm.evaluating.checkpoints.run_segmenter", lambda path: "")
+    found = results(evaluate(tmp_path, "--num", 1, "--seeds", 1))
+    assert "name one by --segmenter" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}

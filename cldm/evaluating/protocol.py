@@ -25,8 +25,8 @@ def protocol_of(data: dict, checkpoints, num_seeds, batch_size, backbones: dict,
     )
     intervals = dict(
         level=LEVEL,
-        method="paired bootstrap over items, each with all its pictures and its photo; reverse percentile, "
-        f"tails widened for few items; none below {FEWEST} items",
+        method="paired bootstrap over items, each with all its pictures and its photo; standard error "
+        f"times Student's t; none below {FEWEST} items",
         resamples=1000,
         resamples_of_fid=200,
         seed=SEED,
