@@ -2,55 +2,74 @@
 
 python gradio_seg2image.py                    # newest training result, else the tiny model: runs on any CPU
 python gradio_seg2image.py --checkpoint runs/dolls/control.safetensors --port 7861
+python gradio_seg2image.py --control pose.safetensors:0.8:0-0.6 --models runs/sd15 --segmenter u2net.pth
 """
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
 TEMPLATES = (21, 41, 13, 23, 47, 4, 48, 46)  # dolls of seed 0
+JUDGE_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
+    add, shown = parser.add_argument, "(default: %(default)s)"
+    add("--checkpoint", metavar="FILE", help="whole model, or control branch that names its base")
+    add("--config", metavar="YAML", help="model of the checkpoint (default: what it says it is)")
+    form, text = "FILE[:STRENGTH[:START-END]]", "further control, with a map of its own; repeatable"
+    add("--control", action="append", default=[], metavar=form, help=text)
+    add("--models", type=Path, metavar="DIR", help="folder of further checkpoints to choose from on the page")
+    text = "finds garments in photos and judges pictures (default: the shipped one, for the tiny model alone)"
+    add("--segmenter", type=Path, metavar="PATH", help=text)
+    add(
+        "--templates", type=Path, metavar="DIR", help="folder of maps to offer (default: templates, if there)"
     )
-    parser.add_argument(
-        "--checkpoint", metavar="FILE", help="whole model, or control branch that names its base"
-    )
-    parser.add_argument(
-        "--config", metavar="YAML", help="model of the checkpoint (default: what it says it is)"
-    )
-    parser.add_argument("--port", type=int, help="on 127.0.0.1 (default: the first free one from 7860)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda, cuda:1, ... (default: auto)")
+    add("--low-memory", action="store_true", help="draw pictures one by one, in the memory of one")
+    add("--host", default="127.0.0.1", help=f"address to listen on; 0.0.0.0: for everybody {shown}")
+    add("--port", type=int, help="(default: the first free one from 7860)")
+    add("--share", action="store_true", help="also make a public address, by gradio's servers")
+    add("--queue", type=int, default=16, help=f"visitors that may wait, one being served {shown}")
+    add("--device", default="auto", help=f"auto, cpu, mps, cuda, cuda:1, ... {shown}")
     return parser.parse_args()
 
 
-def doll(index, size=256):
-    """Region map uint8 (size, size) and caption of a paper doll."""
-    from annotator.imaterialist import Row, region_map, rle_encode
+def segmenter_finder(path, device):
+    """A Demo -> its segmenter: that of `path`, or for the tiny model's dolls the shipped one."""
+
+    def find(demo):
+        from annotator.segment import load_segmenter
+
+        if path is None and (demo.native_size >= 256 or not JUDGE_OF_DOLLS.is_file()):
+            return None
+        segmenter = load_segmenter(path or JUDGE_OF_DOLLS, device)
+        if segmenter.names == demo.encoder.names or path is None:
+            return segmenter.segment if segmenter.names == demo.encoder.names else None
+        names = (", ".join(names) for names in (segmenter.names, demo.encoder.names))
+        raise ValueError("--segmenter {} finds the regions {}, the map has {}".format(path, *names))
+
+    return find
+
+
+def extras(encoder, regions, folder):
+    """Templates, drawn and of the folder, and the garments' vocabulary."""
+    import yaml
+
+    from annotator.caption.word_lists import GARMENTS_FILE
     from annotator.paperdoll import draw
+    from annotator.segment.data import doll_regions
+    from cldm.demo.page import Extras
+    from cldm.demo.templates import read_templates
 
-    drawn = draw(0, index, size)
-    rows = [Row("", rle_encode(i.mask), size, size, i.class_id, i.attributes) for i in drawn.instances]
-    return region_map(rows, size, size), drawn.caption
-
-
-def serve(page, css, port):
-    """Show a page on 127.0.0.1 alone, fetching nothing from elsewhere; a `port` of None takes a free one."""
-    import gradio as gr
-
-    from cldm.painting import MAX_BYTES
-
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    local = dict(server_name="127.0.0.1", server_port=port, share=False, run_history=False, show_error=True)
-    look = dict(theme=theme, css=css, footer_links=["api"], quiet=True)
-    try:
-        page.queue(max_size=16).launch(**local, **look, max_file_size=MAX_BYTES, prevent_thread_lock=True)
-    except (OSError, OverflowError) as error:
-        raise ValueError(f"--port {port} is taken or no port that can be used: choose another") from error
-    print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
-    page.block_thread()
+    dolls = [draw(0, index, 256) for index in TEMPLATES] if encoder.names == regions.names else []
+    templates = [(doll_regions(doll), doll.caption, True) for doll in dolls]
+    templates += read_templates(folder, encoder)
+    lists = yaml.safe_load(GARMENTS_FILE.read_text(encoding="utf-8"))["lists"]
+    words = {entry["region"]: entry["labels"] for entry in lists.values() if "region" in entry}
+    return Extras(templates, {n: words[n] for n in encoder.names if n in words}, lists["colours"]["labels"])
 
 
 def main():
@@ -58,16 +77,21 @@ def main():
     # before gradio is imported; it asks its own page whether it is up, which must not go through a proxy
     os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
     from annotator.imaterialist import REGIONS_FILE
-    from cldm.demo_page import build_page, style
+    from cldm.demo.loading import Loader, Models
+    from cldm.demo.page import build_page
+    from cldm.demo.serve import serve
     from cldm.hint import HintEncoder
-    from cldm.load import load_for_demo, pick_device
+    from cldm.load import pick_device
 
     regions = HintEncoder.from_file(REGIONS_FILE)
     try:
-        demo = load_for_demo(arguments.checkpoint, arguments.config, regions, pick_device(arguments.device))
-        print(demo.about(), demo.warning(), flush=True)
-        templates = [doll(index) for index in TEMPLATES] if demo.encoder.names == regions.names else []
-        serve(build_page(demo, templates), style(demo.encoder), arguments.port)
+        device = pick_device(arguments.device)
+        find = segmenter_finder(arguments.segmenter, device)
+        load = Loader(device, regions, find, arguments.config, arguments.control, arguments.low_memory)
+        models = Models(load, arguments.checkpoint, arguments.models)
+        print(models.demo.about(), models.demo.warning(), flush=True)
+        offered = extras(models.encoder, regions, arguments.templates)
+        serve(build_page(models, offered), models.encoder, arguments)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -1,4 +1,4 @@
-"""Take the picture of the demo's page that docs/demo.md shows: a template and pictures that follow it.
+"""Take the picture of the demo's page that docs/demo.md shows: a template, and pictures with and without it.
 
 python gradio_seg2image.py --port 7860              # in another terminal, with the model to be shown
 python docs/demo_screenshot.py http://127.0.0.1:7860 docs/demo.png
@@ -25,11 +25,15 @@ def take(url, template, seed):
         page.locator("#painter button[aria-label=Color]").wait_for()
         page.locator("#templates button").nth(template).click()
         page.wait_for_timeout(3000)
-        page.get_by_text("Options").click()
-        page.get_by_label("Seed").fill(str(seed))
-        page.get_by_text("Options").click()
+        page.get_by_role("button", name="Garment words").click()
+        page.get_by_role("button", name="Options").click()
+        field = page.locator("#seed input")
+        field.fill(str(seed))
+        field.press("Tab")
+        page.get_by_role("button", name="Options").click()
+        page.locator("#compare input").check()
         page.locator("#generate").click()
-        page.locator("#results .thumbnail-item img").nth(1).wait_for()
+        page.locator("#results .thumbnail-item img").nth(8).wait_for()
         page.mouse.move(640, 60)
         page.wait_for_timeout(2000)
         return Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")

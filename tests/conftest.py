@@ -2,4 +2,15 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def demo_server(tmp_path_factory):
+    """The demo's script in a process of its own, as demo_server.Served."""
+    from demo_server import serving
+
+    with serving(tmp_path_factory.mktemp("server")) as served:
+        yield served

@@ -8,20 +8,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from annotator.imaterialist import REGIONS_FILE
-from cldm import demo as demo_module
 from cldm import load
-from cldm.demo import Demo
-from cldm.hint import HintEncoder
+from cldm.demo import Demo, drawing
 from cldm.load import load_for_demo, newest_checkpoint, pick_device
+from demo_requests import REGIONS, drawn
 from ldm.checkpoint import write_state_dict
 from small import small_config, small_model
-
-REGIONS = HintEncoder.from_file(REGIONS_FILE)
-REQUEST = dict(prompt="a red top", a_prompt="", n_prompt="", num_samples=2, image_resolution=64, ddim_steps=2)
-REQUEST |= dict(
-    guess_mode=False, strength=1, scale=3, seed=7, eta=0, sampler="ddim", control_start=0, control_end=1
-)
 
 
 def is_control(name):
@@ -48,15 +40,10 @@ def demo(files):
     return load_for_demo(files / "full.ckpt", files / "small.yaml", REGIONS, "cpu")
 
 
-def painted():
-    """An image editor's value: a top on a black background."""
-    ids = np.zeros((64, 64), np.uint8)
-    ids[10:40, 20:50] = 1
-    return dict(background=np.dstack([REGIONS.to_rgb(ids), np.full((64, 64), 255, np.uint8)]), layers=[])
-
-
 def pictures(demo, **changes):
-    return demo.processor()(**dict(input_image=painted()) | REQUEST | changes)
+    """[(picture, caption), ...] of a request, and the steps that were reported."""
+    finished, steps = drawn(demo, **changes)
+    return [(picture.pixels, picture.caption) for picture in finished], steps
 
 
 def test_a_control_branch_on_its_base_is_the_whole_model(files, demo):
@@ -96,7 +83,7 @@ def test_weights_in_16_bit_are_drawn_with_in_32(files, tmp_path):
     state = {name: t.half() for name, t in small_model(zeros=False).state_dict().items()}
     write_state_dict(state, tmp_path / "half.safetensors")
     demo = load_for_demo(tmp_path / "half.safetensors", files / "small.yaml", REGIONS, "cpu")
-    assert len(pictures(demo)) == 3
+    assert len(pictures(demo)[0]) == 2
 
 
 def test_a_base_that_is_gone_or_does_not_fit_is_named(files, tmp_path):
@@ -117,20 +104,17 @@ def test_a_device_is_picked_that_works_here():
         pick_device("gpu")
 
 
-def test_a_request_gives_the_map_then_pictures_with_their_seeds(demo):
-    steps = []
-    process = demo.processor(steps.append)
-    (region_map, name), *rest = process(painted(), *REQUEST.values())
-    assert name == "region map" and [caption for _, caption in rest] == ["seed 7", "seed 8"]
-    assert np.array_equal(region_map, painted()["background"][..., :3])
-    assert all(picture.shape == (64, 64, 3) and picture.dtype == np.uint8 for picture, _ in rest)
-    assert steps == [(1, 2), (2, 2)]
+def test_a_request_gives_pictures_with_their_seeds_and_counts_its_steps(demo):
+    finished, steps = pictures(demo)
+    assert [caption for _, caption in finished] == ["seed 7", "seed 8"]
+    assert all(picture.shape == (64, 64, 3) and picture.dtype == np.uint8 for picture, _ in finished)
+    assert [(step.done, step.total) for step in steps] == [(1, 2), (2, 2)]
 
 
 def test_a_picture_can_be_drawn_again_from_its_seed(demo):
-    first, again = pictures(demo)[2], pictures(demo, seed=8, num_samples=1)[1]
+    first, again = pictures(demo)[0][1], pictures(demo, seed=8, num_samples=1)[0][0]
     assert first[1] == again[1] and np.abs(first[0].astype(int) - again[0]).max() <= 1
-    seeds = {pictures(demo, seed=-1, num_samples=1, ddim_steps=1)[1][1] for _ in range(4)}
+    seeds = {pictures(demo, seed=-1, num_samples=1, ddim_steps=1)[0][0][1] for _ in range(4)}
     assert len(seeds) > 1
 
 
@@ -153,7 +137,7 @@ def test_running_out_of_memory_names_the_remedy(demo, monkeypatch):
     def generate(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(demo_module, "generate", generate)
+    monkeypatch.setattr(drawing, "generate", generate)
     with pytest.raises(ValueError, match="Out of memory: ask for fewer pictures"):
         pictures(demo)
 

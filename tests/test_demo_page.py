@@ -1,199 +1,140 @@
 """The demo as users meet it: the script in its own process, through gradio_client and in a real browser."""
 
 import io
+import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from pathlib import Path
+import zipfile
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
-from annotator.imaterialist import REGIONS_FILE
-from cldm.hint import HintEncoder
-from ldm.checkpoint import write_state_dict
-from small import small_config, small_model
+from demo_requests import REGIONS, top_and_bottom
+from demo_server import Files, connected, wait_for
 
-ROOT = Path(__file__).parent.parent
-REGIONS = HintEncoder.from_file(REGIONS_FILE)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 )
 REQUEST = dict(prompt="a red top", num_samples=2, ddim_steps=3, seed=7, api_name="/process")
-# put before the script's own imports: writes down every name that the server looks up
-SPY = """
-import socket
-original = socket.getaddrinfo
-def getaddrinfo(host, *arguments, **options):
-    with open({log!r}, "a") as log:
-        print(host, file=log)
-    return original(host, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
-"""
+# the original demo's, in its order
+POSITIONAL = ["a red top", "", "", 2, 64, 3, False, 1.0, 3.0, 7, 0.0]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """(url, file with the host names that were looked up) of the script, serving a model of a few layers."""
-    folder = tmp_path_factory.mktemp("server")
-    log = folder / "lookups.txt"
-    log.touch()
-    (folder / "sitecustomize.py").write_text(SPY.format(log=str(log)))
-    OmegaConf.save(OmegaConf.create(dict(model=small_config())), folder / "small.yaml")
-    write_state_dict(small_model(zeros=False).state_dict(), folder / "full.safetensors")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "gradio_seg2image.py", "--port", port, "--device", "cpu"]
-    command += ["--checkpoint", folder / "full.safetensors", "--config", folder / "small.yaml"]
-    paths = os.pathsep.join(map(str, [folder, ROOT / "tests", ROOT]))
-    # a proxy that nobody answers on, as behind many a company's wall
-    environment = os.environ | dict(
-        PYTHONPATH=paths, GRADIO_TEMP_DIR=str(folder), http_proxy="http://127.0.0.1:9"
-    )
-    with open(folder / "output.txt", "w") as output:
-        process = subprocess.Popen(
-            list(map(str, command)), cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
-    try:
-        wait_for(lambda: process.poll() is not None or "Open http" in (folder / "output.txt").read_text())
-        assert process.poll() is None, (folder / "output.txt").read_text()
-        yield f"http://127.0.0.1:{port}", log
-    finally:
-        process.terminate()
-        process.wait()
+def client(demo_server):
+    return connected(demo_server.url)
 
 
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def client(server):
-    from gradio_client import Client
-
-    return Client(server[0], verbose=False, analytics_enabled=False)
+def pixels(shown):
+    return np.asarray(Image.open(shown["image"]).convert("RGB"))
 
 
-def editor_value(folder, picture):
-    """An image editor's value with a picture, saved in `folder`, as background."""
-    from gradio_client import handle_file
-
-    path = folder / f"{len(list(folder.iterdir()))}.png"
-    picture.save(path) if isinstance(picture, Image.Image) else path.write_bytes(picture)
-    return dict(background=handle_file(str(path)), layers=[], composite=None)
-
-
-def top_and_bottom():
-    ids = np.zeros((64, 128), np.uint8)
-    ids[10:30, 40:80], ids[30:60, 45:75] = 1, 2
-    return Image.fromarray(REGIONS.to_rgb(ids))
-
-
-def test_gradio_client_gets_the_map_and_pictures_and_sees_progress(client, tmp_path):
-    job = client.submit(input_image=editor_value(tmp_path, top_and_bottom()), **REQUEST | dict(ddim_steps=40))
+def test_gradio_client_gets_the_map_and_pictures_and_sees_progress(client, files):
+    job = client.submit(input_image=files.editor(), **REQUEST | dict(ddim_steps=40))
     seen = set()
     while not job.done():
         seen |= {(unit.index, unit.length) for unit in job.status().progress_data or []}
         time.sleep(0.02)
     first, *pictures = job.result()
-    assert np.array_equal(Image.open(first["image"]).convert("RGB"), top_and_bottom())
-    assert [Image.open(picture["image"]).size for picture in pictures] == [(128, 64)] * 2
-    assert [picture["caption"] for picture in pictures] == ["seed 7", "seed 8"]
+    assert np.array_equal(REGIONS.to_ids(pixels(first)), top_and_bottom())
+    assert Image.open(first["image"]).mode == "P"
+    assert [Image.open(picture["image"]).size for picture in pictures] == [(64, 64)] * 2
+    measured = [picture["caption"].split(" · control mIoU ") for picture in pictures]
+    assert [seed for seed, _ in measured] == ["seed 7", "seed 8"]
+    assert all(0 <= float(miou) <= 1 for _, miou in measured)
     assert seen and all(0 < step <= 40 and steps == 40 for step, steps in seen)
+    previews = [shown[-1]["caption"] for shown in job.outputs()[:-1]]
+    assert previews and all(caption.startswith("preview after") for caption in previews)
 
 
-def test_gradio_client_meets_plain_errors_and_the_server_lives_on(client, tmp_path):
-    good = dict(input_image=editor_value(tmp_path, top_and_bottom()))
-    pictures = {
-        "4096 of 4096 pixels are off the palette": Image.new("RGB", (64, 64), (12, 34, 56)),
-        "greyscale": Image.new("L", (64, 64), 99),
-        "5000 x 8 pixels: sides of at most 4096": Image.new("P", (5000, 8)),
-        "The map is empty": Image.new("P", (64, 64)),
-        "cannot identify image file": b"hello",
-        "413|exceeds the maximum|too large": bytes(33 * 2**20),
-    }
-    cases = {
-        message: dict(input_image=editor_value(tmp_path, content)) for message, content in pictures.items()
-    }
-    cases["maximum value 12"] = good | dict(num_samples=13)
-    cases["eta must be 0"] = good | dict(sampler="dpmpp_2m", eta=1)
-    for message, changes in cases.items():
-        with pytest.raises(Exception, match=message):  # AppError, or the HTTP client's for a refused upload
-            client.predict(**REQUEST | changes)
-    assert len(client.predict(**REQUEST | good)) == 3
+def test_the_originals_positional_inputs_are_still_taken(client, files):
+    pictures = client.predict(files.editor(), *POSITIONAL, api_name="/process")
+    named = client.predict(input_image=files.editor(), **REQUEST | dict(image_resolution=64, scale=3.0))
+    assert [p["caption"] for p in pictures] == [p["caption"] for p in named]
+    assert np.array_equal(pixels(pictures[2]), pixels(named[2]))
+
+
+def test_pictures_say_how_they_were_made_and_come_in_one_zip(demo_server, files):
+    client = connected(demo_server.url)  # a session of its own
+    with pytest.raises(Exception, match="no pictures yet"):
+        client.predict(api_name="/download")
+    client.predict(input_image=files.editor(), **REQUEST | dict(compare=True, num_samples=1))
+    client.predict(input_image=files.editor(), **REQUEST)
+    with zipfile.ZipFile(client.predict(api_name="/download")) as archive:
+        names = archive.namelist()
+        assert names[:3] == ["0001_map.png", "0001_seed_7.png", "0001_seed_7_without_map.png"]
+        assert names[3:] == ["0002_map.png", "0002_seed_7.png", "0002_seed_8.png"]
+        picture = Image.open(io.BytesIO(archive.read("0002_seed_8.png")))
+        facts = json.loads(picture.text["garment_controlnet"])
+        assert facts["seed"] == 8 and "Seed: 8" in picture.text["parameters"]
+        assert str(demo_server.folder) not in picture.text["garment_controlnet"]
+
+
+def test_a_further_control_and_another_model_act(client, files):
+    first = pixels(client.predict(input_image=files.editor(), **REQUEST)[1])
+    pose = dict(further_map_1=files.file(Image.new("RGB", (64, 64), "white")), further_strength_1=2)
+    steered = client.predict(input_image=files.editor(), **REQUEST | pose)
+    louder = client.predict(input_image=files.editor(), **REQUEST | dict(model="louder.safetensors"))
+    again = client.predict(input_image=files.editor(), **REQUEST)
+    assert (pixels(steered[1]) != first).any() and (pixels(louder[1]) != first).any()
+    assert np.array_equal(pixels(again[1]), first)
+    with pytest.raises(Exception, match="other regions, colours or sizes than this page"):
+        client.predict(input_image=files.editor(), **REQUEST | dict(model="other.safetensors"))
+    assert len(client.predict(input_image=files.editor(), **REQUEST)) == 3
+
+
+def test_a_saved_map_is_a_palette_file_of_the_same_regions(client, files):
+    path = client.predict(value=files.editor(), api_name="/save_map")
+    image = Image.open(path)
+    assert image.mode == "P" and np.array_equal(np.asarray(image), top_and_bottom())
+
+
+def test_a_photo_of_a_doll_becomes_its_map(client, files):
+    from annotator.paperdoll import draw
+    from annotator.segment.data import doll_regions
+
+    doll = draw(0, 21, 128)
+    value = client.predict(photo=files.file(Image.fromarray(doll.photo)), api_name="/find_garments")
+    found = REGIONS.to_ids(np.asarray(Image.open(value["background"]).convert("RGB")))
+    assert found.shape == (512, 512)
+    assert (found[2::4, 2::4] == doll_regions(doll)).mean() > 0.95
+
+
+def test_a_cancelled_request_stops_and_the_next_one_runs(client, files):
+    job = client.submit(input_image=files.editor(), **REQUEST | dict(ddim_steps=100, num_samples=12))
+    wait_for(lambda: job.status().progress_data)
+    start = time.monotonic()
+    job.cancel()
+    assert len(client.predict(input_image=files.editor(), **REQUEST)) == 3
+    assert time.monotonic() - start < 20
+
+
+def test_a_template_that_is_no_map_is_named_at_the_start(demo_server):
+    assert "bad.png is no template: The picture is greyscale" in demo_server.output()
 
 
 @pytest.mark.browser
-def test_a_painted_map_becomes_a_picture_in_the_browser(server, tmp_path):
+def test_painting_editing_cancelling_and_downloading_work_in_the_browser(demo_server, tmp_path):
+    from browser_visit import visit
+
     if CHROMIUM is None:
         reason = "no chromium: install Debian's packages chromium and fonts-dejavu-core"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        page = browser.new_page(viewport=dict(width=1280, height=1000))
-        page.set_default_timeout(60_000)
-        requests = []
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(server[0])
-        for name, height in dict(top=0.4, bottom=0.7).items():
-            paint(page, name, height)
-        page.locator("#generate").click()
-        page.locator("#results .thumbnail-item img").nth(1).wait_for()
-        region_map, picture = (load_picture(page, i) for i in (0, 1))
-        shares = np.bincount(REGIONS.to_ids(region_map).ravel(), minlength=5) / region_map[..., 0].size
-        assert 0.02 < shares[1] < 0.3 and 0.02 < shares[2] < 0.3 and not shares[3:].any()
-        assert picture.shape == (64, 64, 3) and picture.std() > 1
-        page.locator("#templates button").first.click()
-        wait_for(lambda: shows(page, "head"))
-        assert "hat" in page.locator("#prompt").get_by_role("textbox").input_value()
-        page.get_by_label("Clear canvas").click()
-        wait_for(lambda: not shows(page, "head"))
-        Image.new("L", (64, 64), 99).save(tmp_path / "grey.png")
-        page.locator("input[data-testid^='Upload a map']").set_input_files(tmp_path / "grey.png")
-        page.get_by_text("The picture is greyscale").wait_for()
-        browser.close()
-    assert not [url for url in requests if not url.startswith((server[0], "blob:", "data:"))]
+    requests = visit(CHROMIUM, QUIET.split(), demo_server.url, tmp_path)
+    assert not [url for url in requests if not url.startswith((demo_server.url, "blob:", "data:"))]
 
 
-def paint(page, region, height):
-    """A stroke with a region's brush across the middle of the painter, once the brush has its colour."""
-    page.locator("#brush label", has_text=region).click()
-    colour = "rgb({}, {}, {})".format(*REGIONS.colours[REGIONS.names.index(region)])
-    page.locator(f"#painter button[aria-label=Color][style*='{colour}']").wait_for()
-    box = page.locator("#painter canvas").first.bounding_box()
-    y = box["y"] + height * box["height"]
-    page.mouse.move(box["x"] + 0.35 * box["width"], y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.65 * box["width"], y, steps=2)
-    page.mouse.up()
-
-
-def shows(page, region):
-    """Whether the painter shows a region's colour."""
-    canvas = Image.open(io.BytesIO(page.locator("#painter canvas").first.screenshot())).convert("RGB")
-    return REGIONS.colours[REGIONS.names.index(region)] in {colour for _, colour in canvas.getcolors(2**24)}
-
-
-def load_picture(page, index):
-    source = page.locator("#results .thumbnail-item img").nth(index).get_attribute("src")
-    return np.asarray(Image.open(io.BytesIO(page.request.get(source).body())).convert("RGB"))
-
-
-def test_the_server_looked_up_no_name_but_its_own(server, client):
-    with urllib.request.urlopen(server[0]) as answer:
+def test_the_server_looked_up_no_name_but_its_own(demo_server, client):
+    with urllib.request.urlopen(demo_server.url) as answer:
         assert answer.status == 200
-    names = set(server[1].read_text().split())
+    names = demo_server.looked_up()
     assert names and names <= {"127.0.0.1", "localhost"}

@@ -1,0 +1,79 @@
+"""From the files that the demo is started with to the model that it draws with, and to others of a folder."""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cldm.control_files import ControlFile, load_controls
+from cldm.demo.model import Demo
+from cldm.graft import default_files
+from cldm.hint import HintEncoder
+from cldm.load import newest_checkpoint
+
+SUFFIXES = ".safetensors", ".ckpt", ".pth"
+
+
+@dataclass
+class Loader:
+    """Makes a Demo of a checkpoint, with all that is the same for each: device, further controls, regions.
+
+    regions: what the map's colours mean where a checkpoint does not say it.
+    find_segmenter: called with a Demo; gives its `segment`, or None.
+    """
+
+    device: str
+    regions: HintEncoder
+    find_segmenter: Callable
+    config: str | None = None
+    controls: Sequence[str] = ()
+    one_by_one: bool = False
+
+    def __call__(self, checkpoint) -> Demo:
+        """Of None: the newest training result, else Stable Diffusion 1.5 or the tiny base."""
+        first = ControlFile(str(checkpoint or newest_checkpoint() or default_files()[0]))
+        files = [first, *map(ControlFile.parse, self.controls)]
+        loaded, (own, *further) = load_controls(files, self.config, self.device)
+        encoder = own.encoder or self.regions
+        demo = Demo(loaded.model, encoder, loaded.source, own.file.path, own.digest, tuple(further))
+        return replace(demo, segment=self.find_segmenter(demo), one_by_one=self.one_by_one)
+
+
+class Models:
+    """The demo's first model and those of a folder, by name; one of them is in memory at a time."""
+
+    def __init__(self, load: Loader, checkpoint=None, folder: Path | None = None):
+        if folder is not None and not folder.is_dir():
+            raise FileNotFoundError(f"--models {folder} is no folder")
+        self.load, first = load, load(checkpoint)
+        self.first_name = Path(first.file).name
+        self.files = {self.first_name: checkpoint}
+        for path in sorted(folder.iterdir()) if folder else ():
+            if path.suffix in SUFFIXES:
+                self.files.setdefault(path.name, path)
+        self.encoder, self.native_size, self.segment = first.encoder, first.native_size, first.segment
+        self.name, self.demo = self.first_name, first
+
+    def get(self, name: str | None) -> Demo:
+        """The Demo of a name, loaded if another one was in memory; None is the first.
+
+        Raises:
+            ValueError: there is no such name, or the page shows other regions or sizes than the model has.
+        """
+        name = name or self.first_name
+        if name not in self.files:
+            raise ValueError(f"there is no model {name[:100]!r}: models are {', '.join(self.files)}")
+        if self.demo is None or name != self.name:
+            self.demo = None
+            gc.collect()
+            demo = self.load(self.files[name])
+            self._check(demo, name)
+            self.name, self.demo = name, demo
+        return self.demo
+
+    def _check(self, demo, name):
+        if demo.encoder != self.encoder or demo.native_size != self.native_size:
+            raise ValueError(
+                f"{name} has other regions, colours or sizes than this page: start the demo with "
+                f"--checkpoint {name}"
+            )

@@ -1,0 +1,94 @@
+"""What the server keeps of each visitor: the pictures made, in a folder that goes when the visitor does."""
+
+import shutil
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from threading import Event, Lock
+
+from cldm.demo.drawing import Drawn
+from cldm.demo.pixels import palette_png
+from cldm.picture_text import png_with
+
+MAX_SESSIONS, MAX_PICTURES = 64, 200
+
+
+class Session:
+    """One visitor's folder, what is in it, and the wish to stop.
+
+    `pictures` are (file, caption), the oldest first, at most 200. Names of files are the session's own.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.pictures, self.cancelled, self._requests, self._files = folder, [], Event(), 0, 0
+
+    def begin(self, ids, encoder) -> tuple[Path, str]:
+        """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
+        self.cancelled = Event()
+        self._requests += 1
+        return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), "region map")
+
+    def keep(self, drawn: list[Drawn]) -> list[tuple[Path, str]]:
+        """(file, caption) of finished pictures of the request that was begun last."""
+        kept = []
+        for picture in drawn:
+            way = "" if picture.with_map else "_without_map"
+            name = f"{self._requests:04d}_seed_{picture.facts['seed']}{way}.png"
+            kept.append(self._keep(name, png_with(picture.pixels, picture.facts), picture.caption))
+        return kept
+
+    def write(self, stem: str, suffix: str, content: bytes) -> Path:
+        """A file to be fetched, numbered, as a browser takes equal names for the same file."""
+        self._files += 1
+        path = self.folder / f"{stem}_{self._files}{suffix}"
+        path.write_bytes(content)
+        return path
+
+    def archive(self) -> Path:
+        """A zip of all pictures; ValueError where there are none."""
+        if not self.pictures:
+            raise ValueError("There are no pictures yet: generate some, then download them.")
+        for old in self.folder.glob("pictures_*.zip"):
+            old.unlink()
+        path = self.write("pictures", ".zip", b"")
+        with zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
+            for file, _ in self.pictures:
+                archive.write(file, file.name)
+        return path
+
+    def _keep(self, name, content, caption):
+        path = self.folder / name
+        path.write_bytes(content)
+        self.pictures.append((path, caption))
+        while len(self.pictures) > MAX_PICTURES:
+            self.pictures.pop(0)[0].unlink(missing_ok=True)
+        return path, caption
+
+
+class Sessions:
+    """Sessions by the key that a browser gives itself; of too many, the longest unused goes."""
+
+    def __init__(self):
+        self._root, self._lock, self._sessions = TemporaryDirectory(prefix="garments_"), Lock(), OrderedDict()
+
+    def of(self, key: str | None) -> Session:
+        with self._lock:
+            if key not in self._sessions:
+                # not named by the key, which a stranger chooses
+                self._sessions[key] = Session(Path(mkdtemp(dir=self._root.name)))
+            self._sessions.move_to_end(key)
+            while len(self._sessions) > MAX_SESSIONS:
+                self._remove(next(iter(self._sessions)))
+            return self._sessions[key]
+
+    def end(self, key: str | None) -> None:
+        """The visitor has left: what runs is stopped, what was kept is deleted."""
+        with self._lock:
+            if key in self._sessions:
+                self._remove(key)
+
+    def _remove(self, key):
+        session = self._sessions.pop(key)
+        session.cancelled.set()
+        shutil.rmtree(session.folder, ignore_errors=True)
