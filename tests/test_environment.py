@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from sources import ROOT, code_files, imported_packages
 
 OURS = {"annotator", "cldm", "ldm", "tests", "benchmarks"}
-OPTIONAL = {"bitsandbytes"}  # for optimizer=adamw8bit, whose message says how to install it
+# for optimizer=adamw8bit, and for the light pose model; messages say how to install them
+OPTIONAL = {"bitsandbytes", "ai_edge_litert"}
 
 
 def requirements(name):
