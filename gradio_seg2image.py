@@ -86,9 +86,9 @@ def main():
     regions = HintEncoder.from_file(REGIONS_FILE)
     try:
         device = pick_device(arguments.device)
+        load = Loader(device, regions, arguments.config, arguments.control, arguments.low_memory)
         find = segmenter_finder(arguments.segmenter, device)
-        load = Loader(device, regions, find, arguments.config, arguments.control, arguments.low_memory)
-        models = Models(load, arguments.checkpoint, arguments.models)
+        models = Models(load, find, arguments.checkpoint, arguments.models)
         print(models.demo.about(), models.demo.warning(), flush=True)
         offered = extras(models.encoder, regions, arguments.templates)
         serve(build_page(models, offered), models.encoder, arguments)

@@ -1,6 +1,8 @@
 """Visitors' pictures are kept apart and only for a while; work can be stopped; models are exchanged."""
 
+import weakref
 import zipfile
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -8,10 +10,12 @@ import pytest
 
 from cldm.demo import session as session_module
 from cldm.demo.drawing import Drawn
+from cldm.demo.loading import Models
 from cldm.demo.page_options import with_garment
 from cldm.demo.session import Sessions
 from cldm.demo.streaming import Cancelled, streamed
 from cldm.demo.templates import read_templates
+from cldm.hint import HintEncoder
 from demo_requests import REGIONS, drawn, small_demo, top_and_bottom
 
 
@@ -115,6 +119,30 @@ def test_templates_of_a_folder_come_with_their_prompts_and_others_are_named(tmp_
     assert len(warnings) == 1 and "c.png is no template" in warnings[0]
     with pytest.raises(FileNotFoundError, match="--templates .* is no folder"):
         read_templates(tmp_path / "d", REGIONS)
+
+
+def test_one_model_is_in_memory_at_a_time_and_one_that_does_not_fit_is_refused(tmp_path):
+    for name in ("b.safetensors", "c.safetensors", "notes.txt"):
+        (tmp_path / name).touch()
+
+    def load(path):
+        alive = [model() for model in loaded if model() is not None]
+        demo = small_demo()
+        loaded.append(weakref.ref(demo.model))
+        assert not alive
+        other = HintEncoder(("nothing", "cloth"), ((0, 0, 0), (1, 2, 3)))
+        return replace(demo, encoder=other) if "c.safe" in str(path) else demo
+
+    loaded = []
+    models = Models(load, lambda demo: "segment", None, tmp_path)
+    assert list(models.files) == ["small.safetensors", "b.safetensors", "c.safetensors"]
+    segments = [models.get(name).segment for name in (None, "b.safetensors", "b.safetensors")]
+    assert segments == ["segment"] * 3 and len(loaded) == 2
+    with pytest.raises(ValueError, match="c.safetensors has other regions"):
+        models.get("c.safetensors")
+    assert models.get(None).model is loaded[-1]()
+    with pytest.raises(ValueError, match="there is no model '../x'"):
+        models.get("../x")
 
 
 def test_a_cancelled_drawing_leaves_what_was_finished():

@@ -19,12 +19,10 @@ class Loader:
     """Makes a Demo of a checkpoint, with all that is the same for each: device, further controls, regions.
 
     regions: what the map's colours mean where a checkpoint does not say it.
-    find_segmenter: called with a Demo; gives its `segment`, or None.
     """
 
     device: str
     regions: HintEncoder
-    find_segmenter: Callable
     config: str | None = None
     controls: Sequence[str] = ()
     one_by_one: bool = False
@@ -36,13 +34,16 @@ class Loader:
         loaded, (own, *further) = load_controls(files, self.config, self.device)
         encoder = own.encoder or self.regions
         demo = Demo(loaded.model, encoder, loaded.source, own.file.path, own.digest, tuple(further))
-        return replace(demo, segment=self.find_segmenter(demo), one_by_one=self.one_by_one)
+        return replace(demo, one_by_one=self.one_by_one)
 
 
 class Models:
-    """The demo's first model and those of a folder, by name; one of them is in memory at a time."""
+    """The demo's first model and those of a folder, by name; one of them is in memory at a time.
 
-    def __init__(self, load: Loader, checkpoint=None, folder: Path | None = None):
+    find_segmenter: called with the first Demo; gives the `segment` of all, or None.
+    """
+
+    def __init__(self, load: Callable, find_segmenter: Callable, checkpoint=None, folder: Path | None = None):
         if folder is not None and not folder.is_dir():
             raise FileNotFoundError(f"--models {folder} is no folder")
         self.load, first = load, load(checkpoint)
@@ -51,8 +52,8 @@ class Models:
         for path in sorted(folder.iterdir()) if folder else ():
             if path.suffix in SUFFIXES:
                 self.files.setdefault(path.name, path)
-        self.encoder, self.native_size, self.segment = first.encoder, first.native_size, first.segment
-        self.name, self.demo = self.first_name, first
+        self.encoder, self.native_size, self.segment = first.encoder, first.native_size, find_segmenter(first)
+        self.name, self.demo = self.first_name, replace(first, segment=self.segment)
 
     def get(self, name: str | None) -> Demo:
         """The Demo of a name, loaded if another one was in memory; None is the first.
@@ -68,7 +69,7 @@ class Models:
             gc.collect()
             demo = self.load(self.files[name])
             self._check(demo, name)
-            self.name, self.demo = name, demo
+            self.name, self.demo = name, replace(demo, segment=self.segment)
         return self.demo
 
     def _check(self, demo, name):
