@@ -66,7 +66,9 @@ class MixedPrompts:
             having.update(found)
             without += not found
         if without == len(self.lines):
-            raise ValueError(f"no line has captions of {', '.join(names)}: there are {', '.join(columns)}")
+            raise ValueError(
+                f"no line has captions of {', '.join(names)}: there are {', '.join(columns) or 'none'}"
+            )
         listed = ", ".join(f"{name} in {having[name]:,}" for name in names)
         own = f"; {without:,} have none of them and keep their own prompt" if without else ""
         return f"{listed} of {len(self.lines):,} lines{own}"

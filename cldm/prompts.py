@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 OWN, OTHERS = "prompt", "others"  # sources that are no columns: the line's prompt, all that no row names
+NEGATIVE = "negative"  # in a column's name: it says what is not in the picture, so it is none of the others
 SEPARATOR = ", "  # between phrases
 FIXED = "fixed_txt"  # key of items with the fixed version of their prompt
 
@@ -85,7 +86,7 @@ def texts_of(line: dict) -> dict[str, str]:
     texts = phrases | {source: text for source, text in line.get("captions", {}).items() if text}
     # a column of that name is what the prompt has been chosen from
     texts.pop(OWN, None)
-    return {source: text for source, text in {**texts, OWN: line["prompt"]}.items() if text.strip()}
+    return {source: text for source, text in {**texts, OWN: line["prompt"]}.items() if text.strip(" ,")}
 
 
 def weights_of(policy: PromptPolicy, row: dict, texts: dict, taken=()) -> dict[str, float]:
@@ -93,9 +94,13 @@ def weights_of(policy: PromptPolicy, row: dict, texts: dict, taken=()) -> dict[s
     named = {source for row in policy.sources for source in row} | {OWN}
     weights = {}
     for name, weight in row.items():
-        meant = [source for source in texts if source not in named] if name == OTHERS else [name]
+        meant = _others(texts, named) if name == OTHERS else [name]
         weights |= {source: weight for source in meant if source in texts and source not in taken}
     return weights
+
+
+def _others(texts, named):
+    return [source for source in texts if source not in named and NEGATIVE not in source]
 
 
 def check_line(line: dict):
@@ -103,7 +108,8 @@ def check_line(line: dict):
     captions, phrases = line.get("captions", {}), line.get("phrases", {})
     if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
         raise ValueError(f"the line of {line['target']}: captions must be {{source: text}}, got {captions!r}")
-    pairs = [pair for found in phrases.values() for pair in found] if isinstance(phrases, dict) else [None]
+    lists = list(phrases.values()) if isinstance(phrases, dict) else [None]
+    pairs = [pair for found in lists for pair in (found if isinstance(found, list) else [None])]
     if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
         wanted = "{source: [[text, boxes], ...]}"
         raise ValueError(f"the line of {line['target']}: phrases must be {wanted}, got {phrases!r}")

@@ -167,3 +167,22 @@ def test_what_leaves_no_prompt_is_refused():
         MixedPrompts(
             replace(GARMENTS_FIRST, budget=4, prefix="a photo ", suffix=" of her"), [LINE], TOKENIZER
         )
+
+
+def test_others_leave_out_columns_that_say_what_is_not_in_the_picture():
+    line = LINE | dict(captions=LINE["captions"] | {"clip_negative": "a blue hat"})
+    rest = PromptPolicy(({"others": 1},), budget=0)
+    assert {source for prompt in draws(rest, 60, line) for source in prompt.sources} == set(LINE["captions"])
+    named = PromptPolicy(({"clip_negative": 1},), budget=0)
+    assert build(named, line).text == "a blue hat"
+
+
+def test_a_list_of_nothing_but_commas_is_no_source():
+    line = LINE | dict(captions=dict(garments=", , ,", caption="a woman"))
+    assert build(GARMENTS_FIRST, line).text == "a woman"
+
+
+@pytest.mark.parametrize("phrases", [5, None, "a hat", [["a hat"]]], ids=str)
+def test_wrong_phrases_of_a_column_are_named(phrases):
+    with pytest.raises(ValueError, match="0.png: phrases must be"):
+        check_line(LINE | dict(phrases=dict(garments=phrases)))

@@ -28,7 +28,8 @@ def split_of(group: str, options: PrepareOptions) -> str:
 
 def choose_prompt(captions: dict[str, str], order: tuple[str, ...]) -> str:
     """The caption that trains: of the first source in the order, then of any other, garment words last."""
-    others = [source for source in captions if source != LAST_PROMPT]
+    # a negative column says what is not in the picture
+    others = [source for source in captions if source != LAST_PROMPT and "negative" not in source]
     return next((captions[s] for s in (*order, *others, LAST_PROMPT) if captions.get(s)), "")
 
 
