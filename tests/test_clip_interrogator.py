@@ -175,3 +175,17 @@ def test_a_start_column_comes_first_and_is_no_label(clip, pictures):
         assert len(labels) == 4 and caption.text.endswith(", ".join(labels))
     with pytest.raises(ValueError, match="x.jpg has no captions of the column 'blip'"):
         captioner.caption_lines([dict(target="x.jpg", captions=dict(other="x"))], pictures[:1])
+
+
+@pytest.mark.parametrize("mode", ["fast", "classic", "best", "negative"])
+def test_a_picture_without_any_region_of_the_labels_gets_an_empty_caption(mode, clip, pictures):
+    words = WordLists({"hats": ["a hat", "a cap"]}, {"hats": "head"}, [[("hats", 1)]], [], ("hats",))
+    captioner = interrogator(clip, mode, words)
+    assert captioner.caption_from(pictures[:1], [""], [["top"]])[0].text == ""
+    if mode == "best":
+        assert captioner.caption_from(pictures[:1], ["a woman"], [["top"]])[0].text == "a woman"
+
+
+def test_regions_that_are_no_list_are_named(clip, pictures):
+    with pytest.raises(ValueError, match="0.png: regions must be a list, got 5"):
+        interrogator(clip, "fast").caption_lines([dict(target="0.png", regions=5)], pictures[:1])

@@ -51,6 +51,8 @@ class Interrogator(Captioner):
             if getattr(options, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
         words = read_word_lists(options.words)
+        if options.mode == "classic" and not words.classic:
+            raise ValueError(f"mode=classic needs the key classic in {options.words}, a list of parts")
         clip = Clip.load(folder, device, dtype, options.resize)
         labels = [label for labels in words.labels.values() for label in labels]
         return cls(clip, label_vectors(clip, labels, folder, identity(folder)), words, options)
@@ -66,6 +68,9 @@ class Interrogator(Captioner):
         """
         start = self.options.start
         starts = [caption_in(line, start) if start else "" for line in lines]
+        for line in lines:
+            if not isinstance(line.get("regions", []), list):
+                raise ValueError(f"{line.get('target')}: regions must be a list, got {line['regions']!r}")
         return self.caption_from(images, starts, [line.get("regions") for line in lines])
 
     @torch.inference_mode()
@@ -111,9 +116,11 @@ class Interrogator(Captioner):
         options = self.options
         labels = self._top(scores, options.candidates)
         counts = dict(min_count=options.min_flavors, max_count=options.max_flavors)
-        chained, _ = self.chain.grow(feature, labels, start, **counts)
+        chained = self.chain.grow(feature, labels, start, **counts)[0] if labels else start
         prompts = [start, self._classic_prompt(scores, start), self._fast_prompt(scores, start), chained]
         prompts = [prompt for prompt in prompts if prompt]
+        if not prompts:
+            return Caption("")
         cosines = self.chain.cosines(feature, prompts).tolist()
         # the first of equals, as in the list's order
         best = max(range(len(prompts)), key=cosines.__getitem__)
@@ -122,6 +129,8 @@ class Interrogator(Captioner):
     def _negative(self, feature, scores, start):
         words, options = self.words, self.options
         labels = [*self._top(-scores, options.candidates, words.negative_of), *words.negative]
+        if not labels:
+            return Caption("")
         prompt, cosine = self.chain.grow(feature, labels, max_count=options.max_flavors, sign=-1)
         return self._caption("", prompt, similarity=cosine)
 

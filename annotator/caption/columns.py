@@ -9,6 +9,7 @@ A column of prompt.json can be made of these anew at any time.
 """
 
 import json
+import math
 import os
 import re
 import socket
@@ -20,6 +21,8 @@ from pathlib import Path
 from annotator.files import write_atomically
 
 FOLDER, SETTINGS = "captions", "settings.json"
+RESERVED = "prompt", "others"  # sources of a prompt policy that are no columns
+NEGATIVE = "negative"  # a mode, and in a column's name what keeps it out of prompts
 FORMAT = 1  # of the records
 RECORD = dict(target=str, file=list, text=str, phrases=list, scores=dict)
 FAILURE = dict(target=str, failed=str)
@@ -49,7 +52,8 @@ class Column:
             found = json.loads(path.read_bytes())
         except ValueError:
             found = None
-        if not isinstance(found, dict) or "captioner" not in found:
+        options = found.get("options", {}) if isinstance(found, dict) else None
+        if not isinstance(options, dict) or not isinstance(found.get("captioner"), str):
             raise ValueError(f"{path} is damaged: delete {self.path}, or give another --column")
         return found
 
@@ -109,6 +113,17 @@ class Part:
                 file.write(content)
 
 
+def check_name(column: str, options: dict) -> None:
+    """Raise ValueError for a column whose name would mislead those who build prompts of columns."""
+    if column in RESERVED:
+        raise ValueError(f"--column {column} means something else to prompts=: give another one")
+    if options.get("mode") == NEGATIVE and NEGATIVE not in column:
+        raise ValueError(
+            f"mode=negative says what is not in a picture, and column {column} would be trained as what is: "
+            f"give a --column with {NEGATIVE!r} in its name, {column}_{NEGATIVE} say"
+        )
+
+
 def columns_of(training: Path) -> list[Column]:
     """The columns that captioners have begun, by name."""
     found = sorted((Path(training) / FOLDER).glob(f"*/{SETTINGS}"))
@@ -152,9 +167,21 @@ def _parse(line: bytes) -> dict:
     try:
         record = json.loads(line)
         kinds = FAILURE if "failed" in record else RECORD
-        return record if all(isinstance(record[key], kind) for key, kind in kinds.items()) else {}
+        # half a pair of surrogates would spoil the line of prompt.json
+        json.dumps(record, ensure_ascii=False).encode()
+        whole = all(isinstance(record[key], kind) for key, kind in kinds.items())
+        return record if whole and ("failed" in record or _is_whole(record)) else {}
     except (ValueError, TypeError, KeyError):
         return {}
+
+
+def _is_whole(record: dict) -> bool:
+    """Whether stamp, boxes and scores are as `make_record` writes them; else also TypeError, ValueError."""
+    boxes = [box for _, found in record["phrases"] for box in found]
+    numbers = [*record["file"], *record["scores"].values(), *(side for box in boxes for side in box)]
+    shaped = all(isinstance(text, str) for text, _ in record["phrases"])
+    shaped = shaped and len(record["file"]) == 3 and all(len(box) == 4 for box in boxes)
+    return shaped and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
 
 
 def _flat(settings: dict) -> dict:

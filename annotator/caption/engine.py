@@ -6,7 +6,7 @@ from pathlib import Path
 
 from annotator.files import alone_in
 
-from .columns import FORMAT, Column, current, weights_identity
+from .columns import FORMAT, Column, check_name, current, weights_identity
 from .merging import check_owner, content_of, write_column
 from .record import regions_of
 from .report import write_report
@@ -73,6 +73,7 @@ class Job:
         table = Table(self.folder)
         if self.min_agreement is not None and regions_of(Path(self.folder)) is None:
             raise ValueError(f"--min-agreement compares with maps, but {self.folder} has no regions.yaml")
+        check_name(self.column, asdict(self.options))
         self.records.check(self.settings())
         check_owner(self.records, table.items)
 
@@ -113,6 +114,8 @@ def caption_folder(job: Job) -> dict | None:
         summary = merge(job) | dict(new=len(data.all_lines))
     print(describe(job, summary), flush=True)
     print(f"report: {write_report(job.folder)}", flush=True)
+    if summary["failed"] and not summary["captioned"] + summary["left_out"]:
+        raise ValueError(f"no picture could be captioned: {job.records.path / 'failed.csv'} says why")
     return summary
 
 

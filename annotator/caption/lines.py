@@ -15,6 +15,8 @@ def caption_in(line: dict, column: str) -> str:
     if column not in captions:
         listed = ", ".join(captions) or "none"
         raise ValueError(f"{line.get('target')} has no captions of the column {column!r}, there are {listed}")
+    if not isinstance(captions[column], str):
+        raise ValueError(f"{line.get('target')}: captions.{column} is no text, but {captions[column]!r}")
     return captions[column]
 
 
@@ -57,5 +59,8 @@ def _read_regions(path: Path, _) -> Regions:
 
 
 def read_map(folder, line: dict, regions: Regions):
-    """The region ids, uint8 (h, w), of a line's map."""
-    return load_map(Path(folder) / line["source"], regions.colours)
+    """The region ids, uint8 (h, w), of a line's map; ValueError names one that cannot be read."""
+    try:
+        return load_map(Path(folder) / line["source"], regions.colours)
+    except OSError as error:
+        raise ValueError(f"{line['source']} is missing or no picture: {error}") from error

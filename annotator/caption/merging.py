@@ -84,7 +84,10 @@ def check_owner(column: Column, lines: list[dict]) -> None:
     """Raise ValueError for a column of prompt.json that did not come from here."""
     if column.name in read_merged(column.training):
         return
-    if any(column.name in line.get(kind, {}) for line in lines for kind in KINDS):
+    ours = {(target, record["text"]) for target, found in column.read()[0].items() for record in found}
+    having = [line for line in lines if any(column.name in line.get(kind, {}) for kind in KINDS)]
+    # columns.json may have been deleted
+    if any((line["target"], line.get("captions", {}).get(column.name)) not in ours for line in having):
         raise ValueError(
             f"{column.training} has captions {column.name} that were not written from {column.path}: "
             "give another --column"
@@ -130,7 +133,7 @@ def read_merged(training: Path) -> dict[str, dict]:
             for name, c in found.items()
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: delete it, and run tool_prepare_data.py again") from error
+        raise ValueError(f"{path} is damaged: delete it; the next run of each captioner mends it") from error
 
 
 def _write_merged(training: Path, merged: dict) -> None:

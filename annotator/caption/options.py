@@ -91,5 +91,5 @@ def describe_options() -> str:
     for name, (_, _, kind, _) in CAPTIONERS.items():
         lines.append(f"{name}:")
         for f in fields(kind):
-            lines.append(f"  {f.name + '=' + str(f.default):<28}{f.metadata['help']}")
+            lines.append(f"  {f.name + '=' + str(f.default):<27} {f.metadata['help']}")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 
 from annotator.files import alone_in
@@ -39,6 +39,9 @@ class Pictures(Dataset):
                     picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except Exception as error:
             # damaged files raise nearly anything in Pillow's readers
+            if isinstance(error, UnidentifiedImageError):
+                # Pillow's own words name an object in memory
+                return line, "no picture that Pillow reads", None
             return line, f"{type(error).__name__}: {error}".replace(str(self.folder), "."), None
         return line, picture, [status.st_size, status.st_mtime_ns, zlib.crc32(data)]
 

@@ -39,10 +39,18 @@ class PretrainedCaptioner(Captioner):
         import torch
         import transformers
 
-        processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
-        model, found = getattr(transformers, cls.auto_model).from_pretrained(
-            folder, local_files_only=True, dtype=dtype or torch.float32, output_loading_info=True
-        )
+        try:
+            processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
+            model, found = getattr(transformers, cls.auto_model).from_pretrained(
+                folder, local_files_only=True, dtype=dtype or torch.float32, output_loading_info=True
+            )
+        except Exception as error:
+            # damaged files raise nearly anything in transformers' readers
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            raise ValueError(
+                f"{folder} holds no model that transformers loads ({type(error).__name__}: {first_line}): "
+                f"{cls.where}"
+            ) from error
         if found["missing_keys"]:
             # transformers would go on with random numbers in their place
             listed = ", ".join(sorted(found["missing_keys"])[:3])
@@ -87,18 +95,24 @@ class PretrainedCaptioner(Captioner):
 
         options, recorder = self.options, Recorder()
         greedy = options.num_beams == 1
-        with torch.inference_mode():
-            tokens = self.model.generate(
-                **inputs,
-                max_new_tokens=options.max_new_tokens,
-                num_beams=options.num_beams,
-                # whatever a folder's generation_config.json says: the same picture gets the same caption
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                logits_processor=LogitsProcessorList([recorder] if greedy else []),
-            )
+        try:
+            with torch.inference_mode():
+                tokens = self.model.generate(
+                    **inputs,
+                    max_new_tokens=options.max_new_tokens,
+                    num_beams=options.num_beams,
+                    # whatever generation_config.json says: the same picture gets the same caption
+                    do_sample=False,
+                    temperature=None,
+                    top_p=None,
+                    top_k=None,
+                    logits_processor=LogitsProcessorList([recorder] if greedy else []),
+                )
+        except IndexError as error:
+            # of the table of positions
+            raise ValueError(
+                "prompt and max_new_tokens together are longer than the model reads: shorten either"
+            ) from error
         if not greedy:
             return tokens, [{} for _ in tokens]
         return tokens, recorder.means(tokens, self._ends())
@@ -140,7 +154,11 @@ def pictures_of(images) -> list[Image.Image]:
 
 def model_type(folder) -> str | None:
     """What a folder's config.json says the model is; None where it says nothing."""
-    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    path = Path(folder) / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): copy it anew") from error
     return config.get("model_type") if isinstance(config, dict) else None
 
 

@@ -87,10 +87,17 @@ def _word_lists(content) -> WordLists:
         if not isinstance(entry, dict) or entry.keys() - {"labels", "behind", "region"}:
             raise ValueError(f"list {name} takes labels, behind and region, got {entry!r}")
         _check_labels(entry.get("labels"), f"list {name}")
+        if not isinstance(entry.get("region", ""), str):
+            raise ValueError(f"region of list {name} must be a region's name, got {entry['region']!r}")
         if (behind := entry.get("behind")) not in (None, *lists):
             raise ValueError(f"list {name} stands behind {behind!r}, and there is no such list")
     labels = {name: _combined(lists, entry) for name, entry in lists.items()}
     regions = {name: entry["region"] for name, entry in lists.items() if "region" in entry}
+    wrong = sorted(map(str, content.keys() - {"lists", "classic", "negative"}))
+    if wrong:
+        raise ValueError(f"there are keys lists, classic and negative, got {wrong[0]!r}")
+    if not isinstance(content.get("classic", []), list):
+        raise ValueError(f"classic wants a list of parts, got {content['classic']!r}")
     classic = [_part(part, lists) for part in content.get("classic", [])]
     negative = content.get("negative", [])
     if negative:
@@ -100,11 +107,10 @@ def _word_lists(content) -> WordLists:
 
 def _check_labels(labels, where: str) -> None:
     texts = labels if isinstance(labels, list) else [labels]
-    wrong = next((label for label in texts if not isinstance(label, str) or ", " in label), None)
-    if wrong is not None or not texts or not isinstance(labels, list):
-        raise ValueError(
-            f"{where} wants a list of labels, each a text without ', ' in it, got {wrong or labels!r}"
-        )
+    wrong = [label for label in texts if not isinstance(label, str) or not label.strip() or ", " in label]
+    if wrong or not texts or not isinstance(labels, list):
+        got = wrong[0] if wrong and isinstance(labels, list) else labels
+        raise ValueError(f"{where} wants a list of labels, each a text without ', ' in it, got {got!r}")
 
 
 def _combined(lists: dict, entry: dict) -> list[str]:
@@ -117,6 +123,6 @@ def _combined(lists: dict, entry: dict) -> list[str]:
 def _part(part, lists) -> list[tuple[str, int]]:
     counts = list(part.items()) if isinstance(part, dict) else [(part, None)]
     for name, count in counts:
-        if name not in lists or type(count) is not int or count < 1:
+        if type(count) is not int or count < 1 or name not in lists:
             raise ValueError(f"classic wants {{list: number of its labels}}, got {part!r}")
     return counts
