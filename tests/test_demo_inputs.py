@@ -1,6 +1,8 @@
 """Whatever a program sends to the demo, it gets a plain error, and the server lives on."""
 
 import io
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -161,3 +163,5 @@ def test_the_server_lives_on_and_kept_its_sessions_apart(client, demo_server, go
     assert len(client.predict(**QUICK | dict(input_image=good))) == 2
     kept = list((demo_server.folder / "sessions").rglob("*.png"))
     assert kept and all(path.parent.parent.name.startswith("garments_") for path in kept)
+    with pytest.raises(urllib.error.HTTPError, match="403|404"):
+        urllib.request.urlopen(f"{demo_server.url}/gradio_api/file={kept[0]}")

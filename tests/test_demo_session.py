@@ -29,6 +29,7 @@ def test_sessions_have_folders_of_their_own_that_no_visitor_names():
     sessions = Sessions()
     first, second = sessions.of("../../evil"), sessions.of("b")
     assert sessions.of("../../evil") is first and first.folder != second.folder
+    assert sessions.of(None) is not sessions.of(None)
     assert first.folder.parent == second.folder.parent and "evil" not in str(first.folder)
 
 

@@ -1,5 +1,6 @@
 """What the server keeps of each visitor: the pictures made, in a folder that goes when the visitor does."""
 
+import secrets
 import shutil
 import zipfile
 from collections import OrderedDict
@@ -73,6 +74,8 @@ class Sessions:
         self._root, self._lock, self._sessions = TemporaryDirectory(prefix="garments_"), Lock(), OrderedDict()
 
     def of(self, key: str | None) -> Session:
+        """The session of a key; a new one for a program that gives none."""
+        key = key or secrets.token_hex()
         with self._lock:
             if key not in self._sessions:
                 # not named by the key, which a stranger chooses
