@@ -23,7 +23,7 @@ from cldm.hint import HintEncoder  # noqa: E402
 from cldm.load import load_for_demo  # noqa: E402
 from cldm.starts import Photo, region_mask  # noqa: E402
 
-DOLLS, SEED, SIZE = (21, 41), 0, 128  # of a seed that the training has not seen; two garments, and a dress
+DOLLS, SEED, SIZE = (21, 41), 0, 128  # neither base nor control was trained on this seed
 FIRST_PART = 27  # iMaterialist's categories from here on lie on a garment: sleeves, pockets, ...
 COLOURS = ("red", "green", "yellow", "purple")
 

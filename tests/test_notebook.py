@@ -86,6 +86,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(session, tmp_path):
     assert len(session.shown) == 7 and (tmp_path / "runs" / "tour" / "control.safetensors").is_file()
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="clones with git")
 def test_a_notebook_outside_the_repository_clones_it_or_asks_for_its_address(session, tmp_path):
     first, there, here = code(cells("code")[0]), tmp_path / "there", tmp_path / "here"
     for folder in (there, here):
