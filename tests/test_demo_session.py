@@ -43,6 +43,17 @@ def test_a_visitor_who_leaves_stops_the_work_and_takes_the_pictures_along():
     sessions.end("who was never here")
 
 
+def test_what_a_visitor_cancelled_is_said_until_the_next_request():
+    sessions = Sessions()  # whose folder lasts as long
+    session = sessions.of("a")
+    session.begin(top_and_bottom(), REGIONS)
+    assert session.told() == "1 pictures in this session."
+    session.stop()
+    assert session.cancelled.is_set() and session.told() == "Cancelled. 1 pictures in this session."
+    session.begin(top_and_bottom(), REGIONS)
+    assert not session.cancelled.is_set() and "Cancelled" not in session.told()
+
+
 def test_the_longest_unused_of_too_many_sessions_goes(monkeypatch):
     monkeypatch.setattr(session_module, "MAX_SESSIONS", 2)
     sessions = Sessions()

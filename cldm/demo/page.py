@@ -152,12 +152,14 @@ def connect_history(sessions, going, stop, status, history, fetch):
     zipped = gr.DownloadButton("Zip", visible="hidden", elem_id="zip_file")
 
     def listed(request: gr.Request):
-        pictures = sessions.of(request.session_hash).pictures
-        return list(reversed(pictures)), f"{len(pictures)} pictures in this session."
+        session = sessions.of(request.session_hash)
+        return list(reversed(session.pictures)), session.told()
 
     def cancel(request: gr.Request):
-        sessions.of(request.session_hash).cancelled.set()
-        return "Cancelled."
+        session = sessions.of(request.session_hash)
+        session.stop()
+        # the request may end by itself before the page ends it, and then says how it stands, too
+        return session.told()
 
     def archive(request: gr.Request):
         return str(sessions.of(request.session_hash).archive())

@@ -23,12 +23,22 @@ class Session:
 
     def __init__(self, folder: Path):
         self.folder, self.pictures, self.cancelled, self._requests, self._files = folder, [], Event(), 0, 0
+        self.stopped = False  # by the visitor, the request that was begun last
 
     def begin(self, ids, encoder) -> tuple[Path, str]:
         """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
-        self.cancelled = Event()
+        self.cancelled, self.stopped = Event(), False
         self._requests += 1
         return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), "region map")
+
+    def stop(self) -> None:
+        """End the request that is running, as its visitor wishes."""
+        self.stopped = True
+        self.cancelled.set()
+
+    def told(self) -> str:
+        """How it stands, in a sentence or two."""
+        return "Cancelled. " * self.stopped + f"{len(self.pictures)} pictures in this session."
 
     def keep(self, drawn: list[Drawn]) -> list[tuple[Path, str]]:
         """(file, caption) of finished pictures of the request that was begun last."""
