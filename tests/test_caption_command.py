@@ -1,17 +1,20 @@
 """tutorial_caption.py as a person runs it, and merges that are stopped or meet each other."""
 
 import os
+import signal
 import sys
 import threading
 import time
 
 import pytest
 import torch
+from PIL import Image
 
 import tutorial_caption
 from annotator.caption.engine import caption_folder, merge
 from annotator.files import alone_in
-from caption_folder import job, make_folder, read_lines, register
+from caption_folder import job, make_folder, read_lines, read_records, register
+from caption_processes import ended, forked, wait_for_records
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +117,18 @@ def test_a_device_that_is_not_there_is_an_error_that_names_the_options(folder):
     many = torch.accelerator.device_count() + 1
     with pytest.raises(ValueError, match=f"--accelerator gpu --devices {many}: "):
         caption_folder(job(folder, accelerator="gpu", devices=many))
+
+
+def test_the_readers_of_a_killed_run_end_and_leave_its_column_to_the_next(tmp_path):
+    folder = make_folder(tmp_path / "data", 12)
+    for index in range(12):
+        # larger than a pipe: a reader whose run is gone would wait with it for ever
+        Image.new("RGB", (300, 300)).save(folder / "target" / f"{index}.png")
+    child = forked(lambda: caption_folder(job(folder, workers=2, batch_size=1, seconds=0.2)))
+    wait_for_records(folder, 2)
+    os.kill(child, signal.SIGKILL)
+    assert ended(child) == -signal.SIGKILL and len(read_records(folder)) < 12
+    with alone_in(folder / "captions" / "stub", patience=3):
+        pass
+    caption_folder(job(folder, seconds=0.2))
+    assert len(read_records(folder)) == 12

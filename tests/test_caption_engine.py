@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 from PIL import Image
@@ -15,6 +14,7 @@ import tutorial_caption
 from annotator.caption import predict  # noqa: F401 - before any fork: the import takes seconds
 from annotator.caption.engine import caption_folder
 from caption_folder import Stub, job, make_folder, read_lines, read_records, register
+from caption_processes import ended, forked, wait_for_records
 from sources import ROOT
 
 
@@ -31,36 +31,6 @@ def folder(tmp_path):
 
 def column(folder, name="stub"):
     return [line.get("captions", {}).get(name) for line in read_lines(folder)]
-
-
-def forked(function, **environment):
-    """The id of a process that does this, without the seconds that importing Lightning takes."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        os.setsid()
-        os.environ.update({name: str(value) for name, value in environment.items()})
-        function()
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
-    except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        code = 1
-    os._exit(code)
-
-
-def ended(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def wait_for_records(folder, number):
-    for _ in range(10000):
-        if sum(part.read_bytes().count(b"\n") for part in folder.glob("captions/stub/part-*")) >= number:
-            return
-        time.sleep(0.02)
-    raise TimeoutError(f"{folder} has no {number} records")
 
 
 def test_every_picture_gets_its_caption_and_the_prompt_stays(folder):

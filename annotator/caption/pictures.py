@@ -3,6 +3,8 @@
 import io
 import os
 import signal
+import threading
+import time
 import warnings
 import zlib
 from pathlib import Path
@@ -82,7 +84,7 @@ class CaptionData(pl.LightningDataModule):
             batch_size=self.job.batch_size,
             num_workers=workers,
             collate_fn=list,
-            worker_init_fn=_leave_signals,
+            worker_init_fn=_begin_reading,
         )
 
     def transfer_batch_to_device(self, batch, device, dataloader_idx):
@@ -96,7 +98,18 @@ class CaptionData(pl.LightningDataModule):
             launcher.kill(signal.SIGTERM)
 
 
-def _leave_signals(_) -> None:
-    """Leave Ctrl-C to the process that this one reads for; nothing here needs to be finished."""
+def _begin_reading(_) -> None:
+    """Leave Ctrl-C to the process that this one reads for, and end with that: nothing is left to finish."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent has ended.
+
+    Else it waits for ever to hand a killed one its picture, and keeps its lock on the column.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
