@@ -16,7 +16,7 @@ class AttributesOptions:
 
 @dataclass(frozen=True)
 class InterrogatorOptions:
-    mode: str = option("fast", "fast, classic, best or negative")
+    mode: str = option("classic", "fast, classic, best or negative")
     words: str = option("garments", "lists of labels: garments, published (of the package), or a yaml file")
     start: str = option("", "column whose caption the labels follow; without one they stand alone")
     max_flavors: int = option(32, "labels that are added at most (classic: 3)")
