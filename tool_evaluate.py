@@ -9,9 +9,10 @@ OUT gets evaluation.html, sheet.png, results.json, .csv and .md, and the picture
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
+
+from annotator.stopping import resumable
 
 
 def parse_arguments():
@@ -35,12 +36,6 @@ def parse_arguments():
     add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
     add("--out", type=Path, default="runs/evaluation", metavar="OUT", help=f"folder of results {shown}")
     return parser.parse_args()
-
-
-def stop(number, _):
-    """Leave on Ctrl-C or SIGTERM with the exit code that says so."""
-    print("\nstopped; the same command resumes", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
 
 
 def choose(arguments, paths, names, device):
@@ -88,8 +83,7 @@ def run(arguments):
 
 
 def main():
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    resumable()
     try:
         run(parse_arguments())
     except (OSError, ValueError) as error:

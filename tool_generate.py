@@ -11,9 +11,10 @@ OUT gets pictures that say how they were made, manifest.csv, rejected.csv, sheet
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
+
+from annotator.stopping import resumable
 
 
 def parse_arguments():
@@ -43,12 +44,6 @@ def parse_arguments():
     add("--batch-size", type=int, default=4, help=f"pictures at once {shown}")
     add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
     return parser.parse_args()
-
-
-def stop(number, _):
-    """Leave on Ctrl-C or SIGTERM with the exit code that says so."""
-    print("\nstopped; the same command resumes", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
 
 
 def run(arguments):
@@ -85,8 +80,7 @@ def run(arguments):
 
 
 def main():
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    resumable()
     try:
         run(parse_arguments())
     except (OSError, ValueError) as error:

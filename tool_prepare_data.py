@@ -16,9 +16,10 @@ Checks, with their thresholds (--threshold NAME=VALUE, or NAME=off):
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
+
+from annotator.stopping import resumable
 
 
 def parse_arguments():
@@ -46,15 +47,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def stop(number, _):
-    """Leave on Ctrl-C or SIGTERM with the exit code that says so."""
-    print("\nstopped; the same command resumes", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
-
-
 def main():
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    resumable()
     arguments = parse_arguments()
     from annotator.files import alone_in
     from annotator.prepare import prepare_folder

@@ -15,10 +15,10 @@ Options of the captioners, as KEY=VALUE, or NAME.KEY=VALUE where several caption
 """
 
 import argparse
-import os
-import signal
 import sys
 from pathlib import Path
+
+from annotator.stopping import resumable
 
 
 def parse_arguments():
@@ -64,16 +64,8 @@ def parse_arguments():
     return parser.parse_intermixed_args()
 
 
-def stop(number, _):
-    """Leave on Ctrl-C or SIGTERM with the exit code that says so."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print("\nstopped; the same command resumes", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
-
-
 def main():
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    resumable()
     arguments = parse_arguments()
     from annotator.caption.choices import jobs_of
     from annotator.caption.engine import caption_folder
