@@ -41,9 +41,9 @@ def parse_arguments():
 def choose(arguments, paths, names, device):
     """The Choice of gauges that the given files allow."""
     from annotator.segment import load_judge
-    from cldm.control_files import digest
     from cldm.evaluating.checkpoints import run_segmenter
     from cldm.evaluating.choosing import Choice
+    from cldm.generating.control_files import digest
 
     choice, judge, clip, table = Choice(), None, None, arguments.data / "regions.yaml"
     names = names if table.is_file() else None

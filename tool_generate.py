@@ -50,13 +50,13 @@ def run(arguments):
     from annotator.files import alone_in
     from annotator.imaterialist import REGIONS_FILE
     from annotator.progress import Progress
-    from cldm.batch_generate import describe, draw_all, there, write_sheet, write_tables
-    from cldm.control_files import load_controls, named_or_newest
+    from cldm.generating.batch import describe, draw_all, there, write_sheet, write_tables
+    from cldm.generating.control_files import load_controls, named_or_newest
+    from cldm.generating.plan import Planner
+    from cldm.generating.request import request_of
+    from cldm.generating.rows import read_rows
     from cldm.hint import HintEncoder
     from cldm.load import pick_device
-    from cldm.picture_plan import Planner
-    from cldm.picture_request import request_of
-    from cldm.prompt_rows import read_rows
 
     request, files, out = request_of(arguments), named_or_newest(arguments.control), arguments.out
     rows, bad, unused = read_rows(request.maps, arguments.prompts, arguments.prompt, arguments.negative)

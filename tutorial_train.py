@@ -15,7 +15,7 @@ OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, th
 
 
 def parse_arguments():
-    from cldm.option_parsing import describe_options, parse_options
+    from cldm.training.option_parsing import describe_options, parse_options
 
     parser = argparse.ArgumentParser(
         description=__doc__,

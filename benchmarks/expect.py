@@ -42,9 +42,9 @@ def empty_model(yaml):
 
 
 def print_memory(model, size):
-    from cldm.memory import GIB, estimate
-    from cldm.option_parsing import parse_options
-    from cldm.presets import PRESETS
+    from cldm.training.memory import GIB, estimate
+    from cldm.training.option_parsing import parse_options
+    from cldm.training.presets import PRESETS
 
     columns = None
     for preset in PRESETS:

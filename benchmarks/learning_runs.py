@@ -11,9 +11,8 @@ from torch.utils.data import DataLoader
 from train_ways import TrainingStep
 
 from annotator.segment import PixelSegmenter
-from cldm.build import build_model
 from cldm.cache import build_cache
-from cldm.cached_items import CachedItems
+from cldm.caching.items import CachedItems
 from cldm.callbacks.gradients import Gradients
 from cldm.data import SeededBatches, TrainingData, collate, sizes_of
 from cldm.evaluate import control_score, stacked
@@ -21,9 +20,10 @@ from cldm.generate import Settings
 from cldm.graft import CONTROL
 from cldm.hint import HintEncoder
 from cldm.model import load_model, load_state_dict
-from cldm.option_parsing import parse_options
-from cldm.stages import STAGES
-from cldm.trainer import lightning_trainer
+from cldm.training.build import build_model
+from cldm.training.option_parsing import parse_options
+from cldm.training.stages import STAGES
+from cldm.training.trainer import lightning_trainer
 from diffusers_names import to_diffusers_unet
 from ldm.checkpoint import write_state_dict
 from tutorial_dataset import MyDataset

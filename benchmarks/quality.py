@@ -72,7 +72,7 @@ def python(*command):
 def make_cache(data):
     """Latents and embeddings of the training folder, made first if it is the default one."""
     from cldm.cache import build_cache
-    from cldm.option_parsing import parse_options
+    from cldm.training.option_parsing import parse_options
     from tutorial_dataset import MyDataset
     from tutorial_train import prepare
 

@@ -42,7 +42,7 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     from cldm.generate import Settings
     from cldm.hint import HintEncoder
     from cldm.load import load_for_demo
-    from cldm.rough_maps import RoughMaps
+    from cldm.training.rough_maps import RoughMaps
 
     demo = load_for_demo(control, None, HintEncoder.from_file(REGIONS_FILE), "cpu")
     names, judge = demo.encoder.names, PixelSegmenter.load("models/tiny/segmenter.safetensors").segment

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 from train_ways import TrainingStep
 
-from cldm.encoders import load_encoders
+from cldm.caching.encoders import load_encoders
 from cldm.model import create_model
 from cldm.options import TrainOptions
 from golden.weights import uniform, weight

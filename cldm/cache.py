@@ -6,10 +6,10 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from cldm.cache_encode import encode_shards
-from cldm.cache_file import whole_rows
-from cldm.cache_plan import plan_cache
-from cldm.encoders import load_encoders
+from cldm.caching.encode import encode_shards
+from cldm.caching.encoders import load_encoders
+from cldm.caching.file import whole_rows
+from cldm.caching.plan import plan_cache
 from cldm.status import StatusLine
 from ldm.checkpoint import write_atomically
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from cldm.convert_family import Weights, config_of, require_all
-from cldm.convert_folder import read_folder, table_of, write_folder
-from cldm.convert_names import from_diffusers
+from cldm.converting.family import Weights, config_of, require_all
+from cldm.converting.folder import read_folder, table_of, write_folder
+from cldm.converting.names import from_diffusers
 from cldm.graft import CONTROL, with_text_level
 from cldm.model import create_model, read_config
 from ldm.checkpoint import (

@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from cldm.callbacks.stopping import outlive_signals
-from cldm.flips import FlippedItems
-from cldm.mixed_prompts import MixedItems
-from cldm.rough_maps import RoughItems
+from cldm.prompting.mixed import MixedItems
+from cldm.training.flips import FlippedItems
+from cldm.training.rough_maps import RoughItems
 
 
 class SeededBatches(Sampler):

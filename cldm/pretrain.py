@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import nn
 from torch.utils.data import DataLoader
 
-from cldm.build import resolve_precision
+from cldm.training.build import resolve_precision
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 
 

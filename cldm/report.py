@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm import report_curves
-from cldm.convergence import advice, verdict
-from cldm.option_parsing import read_options
 from cldm.options import TrainOptions
-from cldm.report_html import box, charts, folded, page, picture, table
-from cldm.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
-from cldm.tables import column, read_rows, save
+from cldm.reporting import curves
+from cldm.reporting.html import box, charts, folded, page, picture, table
+from cldm.reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
+from cldm.reporting.tables import column, read_rows, save
+from cldm.training.convergence import advice, verdict
+from cldm.training.option_parsing import read_options
 
 IOU_TEXT = (
     "An independent segmenter reads the regions off each picture that was generated from a held-out mask; "
@@ -45,17 +45,17 @@ def write_report(run) -> Path:
     parts += told(found, metrics, validation, miou, options)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
-        parts += ["<h2>Is the mask obeyed?</h2>", report_curves.miou_chart(miou, regions, found)]
+        parts += ["<h2>Is the mask obeyed?</h2>", curves.miou_chart(miou, regions, found)]
         parts += [f"<p class=n>{IOU_TEXT}</p>"]
     if held_out:
         parts += held_out_strips(run / "samples", held_out)
     else:
         parts += logged_strips(run / "image_log" / "train")
     if validation:
-        parts += ["<h2>Validation loss</h2>", charts(report_curves.validation_charts(validation, found))]
+        parts += ["<h2>Validation loss</h2>", charts(curves.validation_charts(validation, found))]
         parts += [f"<p class=n>{LOSS_TEXT}</p>"]
     if metrics:
-        parts += ["<h2>Training</h2>", charts(report_curves.training_charts(metrics, found))]
+        parts += ["<h2>Training</h2>", charts(curves.training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
     for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
         parts += [folded(f"{title}, all measurements", table(rows))] if rows else []

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 
-from cldm.build import build_model, trainable_table
-from cldm.cached_items import CachedItems
+from cldm.caching.items import CachedItems
 from cldm.callbacks.averaging import Averaging
 from cldm.callbacks.checkpoints import Checkpoints
 from cldm.callbacks.control_metric import ControlMetric
@@ -20,18 +19,19 @@ from cldm.callbacks.report import Report
 from cldm.callbacks.stopping import Stopping, stops_told
 from cldm.callbacks.validation import ValidationLoss
 from cldm.data import TrainingData, bucket_text, sizes_of
-from cldm.dry_run import dry_run
 from cldm.logger import ImageLogger
 from cldm.metadata import run_metadata
-from cldm.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
 from cldm.options import TrainOptions, accumulate_after_convergence
-from cldm.presets import with_accumulation
-from cldm.prompt_parsing import read_policy
+from cldm.prompting.mixed import FixedItems, MixedPrompts, lines_of, mixed_prompts
+from cldm.prompting.parsing import read_policy
 from cldm.prompts import PromptPolicy
-from cldm.ranks import say
-from cldm.resuming import check_folder, steps_done, write_options
-from cldm.rough_maps import RoughMaps
-from cldm.trainer import lightning_trainer, num_processes
+from cldm.training.build import build_model, trainable_table
+from cldm.training.dry_run import dry_run
+from cldm.training.presets import with_accumulation
+from cldm.training.ranks import say
+from cldm.training.resuming import check_folder, steps_done, write_options
+from cldm.training.rough_maps import RoughMaps
+from cldm.training.trainer import lightning_trainer, num_processes
 
 
 def training_items(options: TrainOptions, dataset, held_out=None, prompts=None):

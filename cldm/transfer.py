@@ -3,7 +3,7 @@
 import torch
 
 from cldm.convert import DTYPES, cast, describe, read_weights
-from cldm.convert_family import Weights
+from cldm.converting.family import Weights
 from cldm.graft import CONTROL, UNET
 from ldm.checkpoint import CheckpointError, check_writable, write_state_dict
 

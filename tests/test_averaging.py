@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cldm.average import WeightAverage
 from cldm.callbacks.averaging import Averaging
 from cldm.options import TrainOptions
 from cldm.train import train
+from cldm.training.average import WeightAverage
 from ldm.checkpoint import read_state_dict
 from small import small_model
 from small_data import WIDE, write_base, write_items

@@ -4,9 +4,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cldm.branches import load_branch
-from cldm.control_files import ControlFile, load_controls
 from cldm.convert import control_alone, read_weights
+from cldm.generating.branches import load_branch
+from cldm.generating.control_files import ControlFile, load_controls
 from cldm.load import load_control
 from ldm.checkpoint import CheckpointError, write_state_dict
 from small import small_config, small_model

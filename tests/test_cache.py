@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 
 from cldm.cache import build_cache
-from cldm.cache_encode import ShardBatches
-from cldm.cache_file import write_shard
-from cldm.encoders import load_encoders
+from cldm.caching.encode import ShardBatches
+from cldm.caching.encoders import load_encoders
+from cldm.caching.file import write_shard
 from cldm.model import load_model
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 from small_data import TALL, WIDE, write_base, write_items
@@ -31,7 +31,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("cldm.cache_plan.PER_SHARD", 2)
+    monkeypatch.setattr("cldm.caching.plan.PER_SHARD", 2)
     return write_items(tmp_path, SIZES)
 
 
@@ -98,7 +98,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(folder, base, tmp_path, monkey
             written.append(path.name)
             write_shard(path, rows, keys)
 
-        patch.setattr("cldm.cache_encode.write_shard", killed)
+        patch.setattr("cldm.caching.encode.write_shard", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             build(folder, base)
     (folder / "cache" / ".x.safetensors.y").mkdir()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cldm.cache import build_cache
-from cldm.cached_items import CachedItems
+from cldm.caching.items import CachedItems
 from cldm.model import read_config
 from small_data import TALL, WIDE, write_base, write_items
 from tutorial_dataset import MyDataset

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from cldm.cache import build_cache
-from cldm.cached_items import CachedItems
+from cldm.caching.items import CachedItems
 from cldm.data import collate
 from cldm.model import load_model
 from cldm.options import TrainOptions

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import cldm.verified
+import cldm.training.verified
 from annotator.imaterialist import REGIONS_FILE
-from cldm.average import WeightAverage
 from cldm.callbacks.checkpoints import Checkpoints
 from cldm.callbacks.stopping import Stopped
 from cldm.hint import HintEncoder
 from cldm.metadata import ROOT, code_commit, run_metadata
 from cldm.options import TrainOptions
-from cldm.verified import VerifiedIO, same, write_weights
+from cldm.training.average import WeightAverage
+from cldm.training.verified import VerifiedIO, same, write_weights
 from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 from small import small_model
 
@@ -43,7 +43,7 @@ def test_a_file_that_reads_back_otherwise_leaves_the_former(tmp_path, monkeypatc
     write_weights(STATE, weights, dict(step="1"))
     VerifiedIO().save_checkpoint(STATE, last)
     before = weights.read_bytes(), last.read_bytes()
-    monkeypatch.setattr(cldm.verified, "read_state_dict", flipped(read_state_dict))
+    monkeypatch.setattr(cldm.training.verified, "read_state_dict", flipped(read_state_dict))
     monkeypatch.setattr(torch, "load", flipped(torch.load))
     with pytest.raises(CheckpointError, match="control.safetensors was read back other .* former one stays"):
         write_weights(STATE, weights, dict(step="2"))

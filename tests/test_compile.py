@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cldm.build import build_model
 from cldm.options import TrainOptions
+from cldm.training.build import build_model
 from small import batch
 from small_data import write_base
 

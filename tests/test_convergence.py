@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cldm.callbacks.convergence import Convergence
-from cldm.convergence import advice, takeover_of, took_over, verdict
 from cldm.options import TrainOptions, accumulate_after_convergence
-from cldm.tables import read_rows, write_rows
+from cldm.reporting.tables import read_rows, write_rows
+from cldm.training.convergence import advice, takeover_of, took_over, verdict
 
 # control mIoU of benchmarks/RESULTS.md: the demo's run, and two of the sweep's
 DEMO = [0.137, 0.431, 0.613, 0.583, 0.633, 0.686]

@@ -114,7 +114,7 @@ def test_a_folder_is_written_whole_or_not_at_all(files, tmp_path, monkeypatch):
     def fail(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cldm.convert_folder.write_texts", fail)
+    monkeypatch.setattr("cldm.converting.folder.write_texts", fail)
     with pytest.raises(KeyboardInterrupt):
         convert(files[1], tmp_path / "pipeline")
     assert not list(tmp_path.iterdir())

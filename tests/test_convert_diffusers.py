@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from cldm.convert import control_alone, convert, read_weights
-from cldm.convert_folder import EXTRA
+from cldm.converting.folder import EXTRA
 from cldm.ddim_hacked import DDIMSampler
 from cldm.graft import CONTROL
 from cldm.model import load_model

@@ -9,10 +9,10 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from cldm.convert import control_alone, read_weights
-from cldm.convert_configs import scheduler_config
-from cldm.convert_family import Weights, config_of, require_all
-from cldm.convert_folder import CONFIGS, PREFIXES, table_of
-from cldm.convert_names import from_diffusers, to_diffusers
+from cldm.converting.configs import scheduler_config
+from cldm.converting.family import Weights, config_of, require_all
+from cldm.converting.folder import CONFIGS, PREFIXES, table_of
+from cldm.converting.names import from_diffusers, to_diffusers
 from cldm.graft import CONTROL, MODELS
 from cldm.model import create_model, read_config
 from diffusers_names import to_diffusers_unet, to_diffusers_vae

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cldm.data import SeededBatches, TrainingData, bucket_text, collate
-from cldm.flips import FlippedItems
+from cldm.training.flips import FlippedItems
 
 WIDE, TALL, RARE = (512, 512), (768, 512), (512, 768)
 SIZES = [WIDE] * 40 + [TALL] * 23 + [RARE] * 3 + [None] * 9

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cldm.demo.photo import read_photo
 from cldm.demo.request import NO, REPAINT, START
-from cldm.picture_text import parameters
+from cldm.generating.picture_text import parameters
 from demo_requests import drawn, editor_value, request, small_demo, top_and_bottom
 
 

@@ -10,7 +10,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from cldm.callbacks.gradients import Gradients, check_gradients
 from cldm.options import TrainOptions
 from cldm.train import train
-from cldm.verified import same
+from cldm.training.verified import same
 from small_data import WIDE, write_base, write_items
 from tutorial_dataset import MyDataset
 
@@ -129,7 +129,7 @@ def test_loss_scaling_of_16_bit_goes_on_exactly(folders, tmp_path, monkeypatch):
     def trainer(precision, plugins, **given):  # Lightning itself has 16 bit on GPUs alone
         return original(plugins=[*plugins, MixedPrecision(precision, "cpu")], **given)
 
-    monkeypatch.setattr("cldm.trainer.pl.Trainer", trainer)
+    monkeypatch.setattr("cldm.training.trainer.pl.Trainer", trainer)
     for run, stops in (("whole", [2]), ("parts", [1, 2])):
         for stop in stops:
             changes = dict(precision="16-mixed", accumulate=1, max_steps=stop)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from cldm.build import build_model
 from cldm.cache import build_cache
 from cldm.data import TrainingData
-from cldm.flips import FlippedItems
-from cldm.mixed_prompts import MixedItems, MixedPrompts, read_tokenizer
 from cldm.options import TrainOptions
-from cldm.prompt_parsing import read_policy
+from cldm.prompting.mixed import MixedItems, MixedPrompts, read_tokenizer
+from cldm.prompting.parsing import read_policy
 from cldm.prompts import PromptPolicy
-from cldm.rough_maps import RoughMaps
-from cldm.stages import STAGES
 from cldm.train import train
+from cldm.training.build import build_model
+from cldm.training.flips import FlippedItems
+from cldm.training.rough_maps import RoughMaps
+from cldm.training.stages import STAGES
 from ldm.checkpoint import read_metadata, read_state_dict, write_state_dict
 from small import batch, small_config, small_model
 from small_data import ENCODER, TALL, WIDE, write_items

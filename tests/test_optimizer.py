@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from cldm.optimizer import build_optimizer, configured, parameter_groups, rate_factor
+from cldm.training.optimizer import build_optimizer, configured, parameter_groups, rate_factor
 from small import small_model
 
 

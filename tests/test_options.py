@@ -2,7 +2,7 @@
 
 import pytest
 
-from cldm.option_parsing import parse_options
+from cldm.training.option_parsing import parse_options
 
 
 def test_an_unknown_option_names_the_nearest():

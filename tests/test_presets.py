@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cldm.build import build_model
-from cldm.memory import estimate, saved_bytes
-from cldm.option_parsing import parse_options
 from cldm.options import TrainOptions
-from cldm.presets import PRESETS, with_accumulation
 from cldm.train import train
+from cldm.training.build import build_model
+from cldm.training.memory import estimate, saved_bytes
+from cldm.training.option_parsing import parse_options
+from cldm.training.presets import PRESETS, with_accumulation
 from small import condition, noisy
 from small_data import WIDE, write_base, write_items
 from tutorial_dataset import MyDataset

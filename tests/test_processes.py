@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from cldm.options import TrainOptions
-from cldm.ranks import gathered, part_of
-from cldm.trainer import lightning_trainer
-from cldm.verified import same
+from cldm.training.ranks import gathered, part_of
+from cldm.training.trainer import lightning_trainer
+from cldm.training.verified import same
 from ldm.checkpoint import read_state_dict
 from small_data import TALL, WIDE, write_base, write_items
 from sources import ROOT
@@ -39,7 +39,7 @@ def launched(monkeypatch, started, nodes):
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(torch.distributed, "is_torchelastic_launched", lambda: True)
     given = {}
-    monkeypatch.setattr("cldm.trainer.pl.Trainer", lambda **options: given.update(options))
+    monkeypatch.setattr("cldm.training.trainer.pl.Trainer", lambda **options: given.update(options))
     return given
 
 
@@ -55,7 +55,7 @@ def test_the_trainer_expects_the_processes_that_torchrun_started(monkeypatch, tm
 
 def test_without_torchrun_devices_machines_and_strategy_are_as_asked(monkeypatch):
     given = {}
-    monkeypatch.setattr("cldm.trainer.pl.Trainer", lambda **options: given.update(options))
+    monkeypatch.setattr("cldm.training.trainer.pl.Trainer", lambda **options: given.update(options))
     lightning_trainer(TrainOptions(devices=4, num_nodes=2, strategy="ddp"), [])
     assert (given["devices"], given["num_nodes"], given["strategy"]) == (4, 2, "ddp")
     lightning_trainer(TrainOptions(), [])

@@ -7,10 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from cldm.metadata import run_metadata
-from cldm.option_parsing import parse_options
 from cldm.options import TrainOptions
-from cldm.prompt_parsing import PRESETS, read_policy
+from cldm.prompting.parsing import PRESETS, read_policy
 from cldm.prompts import PromptPolicy, build
+from cldm.training.option_parsing import parse_options
 
 LINE = dict(prompt="own", captions=dict(garments="a hat, a bag", blip="a woman"))
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 import tutorial_dataset_test
-from cldm.mixed_prompts import MixedPrompts, read_tokenizer
-from cldm.prompt_parsing import read_policy
-from cldm.prompt_preview import preview
+from cldm.prompting.mixed import MixedPrompts, read_tokenizer
+from cldm.prompting.parsing import read_policy
+from cldm.prompting.preview import preview
 from sources import ROOT
 
 TINY, PHOTOS = (str(ROOT / "models" / f"cldm_{name}.yaml") for name in ("tiny", "v15"))

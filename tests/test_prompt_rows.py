@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cldm.prompt_rows import MAX_SEED, inside, read_rows
+from cldm.generating.rows import MAX_SEED, inside, read_rows
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cldm.mixed_prompts import MixedPrompts, read_tokenizer
-from cldm.prompt_parsing import read_policy
+from cldm.prompting.mixed import MixedPrompts, read_tokenizer
+from cldm.prompting.parsing import read_policy
 from cldm.prompts import PromptPolicy, build, check_line
 from ldm.modules.encoders.tokenizer import PromptTokenizer
 from sources import ROOT

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cldm.callbacks.stopping import Stopping, stops_told
-from cldm.verified import same
+from cldm.training.verified import same
 from ldm.checkpoint import read_state_dict
 from small_data import WIDE, write_base, write_items
 from sources import ROOT

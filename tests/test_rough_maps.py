@@ -9,11 +9,11 @@ import torch
 
 from annotator.imaterialist import REGIONS_FILE
 from cldm.data import SeededBatches, TrainingData
-from cldm.flips import FlippedItems
 from cldm.hint import HintEncoder
 from cldm.options import TrainOptions
-from cldm.rough_maps import RoughItems, RoughMaps, dilated, simplified
 from cldm.train import train
+from cldm.training.flips import FlippedItems
+from cldm.training.rough_maps import RoughItems, RoughMaps, dilated, simplified
 from ldm.checkpoint import read_state_dict
 from small_data import TALL, WIDE, write_base, write_items
 from tutorial_dataset import MyDataset

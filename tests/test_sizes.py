@@ -8,7 +8,7 @@ import pytest
 from cldm.evaluate import control_score, region_iou, score, stacked
 from cldm.generate import Settings
 from cldm.hint import HintEncoder
-from cldm.strips import draw_strips, load_strips, save_strip, side_by_side
+from cldm.reporting.strips import draw_strips, load_strips, save_strip, side_by_side
 from small import small_model
 
 ENCODER = HintEncoder(("background", "top", "bottom"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)))

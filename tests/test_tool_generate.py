@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from annotator.imaterialist import load_map
-from cldm import batch_generate
 from cldm.controls import Control
 from cldm.generate import Settings, generate
+from cldm.generating import batch
+from cldm.generating.picture_text import parameters, read_facts
 from cldm.load import load_control
-from cldm.picture_text import parameters, read_facts
 from cldm.starts import Photo, region_mask
 from small_maps import FEW, REGIONS, command_line, pictures, rows, write_maps
 from sources import ROOT
@@ -81,7 +81,7 @@ def test_other_programs_read_the_settings_too(draw, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_same_bits(draw, tmp_path, monkeypatch, number, code):
     whole, out = pictures(draw(tmp_path / "whole", "--num", 2)), tmp_path / "out"
-    save, left = batch_generate.save, [3]
+    save, left = batch.save, [3]
 
     def stopping(path, data):
         save(path, data)
@@ -89,12 +89,12 @@ def test_a_stopped_run_goes_on_to_the_same_bits(draw, tmp_path, monkeypatch, num
         if left[0] == 0:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(batch_generate, "save", stopping)
+    monkeypatch.setattr(batch, "save", stopping)
     with pytest.raises(SystemExit) as stopped:
         draw(out, "--num", 2)
     assert stopped.value.code == code
     assert len(pictures(out)) == len(rows(out / "manifest.csv")) == 3
-    monkeypatch.setattr(batch_generate, "save", save)
+    monkeypatch.setattr(batch, "save", save)
     assert pictures(draw(out, "--num", 2)) == whole and len(rows(out / "manifest.csv")) == 6
 
 

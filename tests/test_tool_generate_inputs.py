@@ -7,8 +7,8 @@ from PIL import Image
 from annotator.imaterialist import save_map
 from cldm.controls import Control
 from cldm.generate import Settings, generate
+from cldm.generating.picture_text import png_with, read_facts
 from cldm.load import load_control
-from cldm.picture_text import png_with, read_facts
 from ldm.checkpoint import read_state_dict, write_state_dict
 from small_maps import REGIONS, command_line, pictures, region_ids, rows, write_maps
 

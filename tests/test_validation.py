@@ -13,10 +13,10 @@ import torch
 
 from cldm.callbacks import metrics, validation
 from cldm.callbacks.validation import ValidationLoss
-from cldm.convergence import Takeover
 from cldm.options import TrainOptions
-from cldm.tables import read_rows
+from cldm.reporting.tables import read_rows
 from cldm.train import train
+from cldm.training.convergence import Takeover
 from ldm.checkpoint import read_metadata, read_state_dict
 from small import small_model
 from small_data import ENCODER, TALL, WIDE, write_base, write_items

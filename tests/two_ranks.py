@@ -15,8 +15,8 @@ from cldm.callbacks.checkpoints import Checkpoints
 from cldm.callbacks.gradients import Gradients
 from cldm.cldm import ControlLDM
 from cldm.options import TrainOptions
-from cldm.ranks import gathered, part_of, world
 from cldm.train import train
+from cldm.training.ranks import gathered, part_of, world
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from tutorial_dataset import MyDataset
 

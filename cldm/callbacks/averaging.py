@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from cldm.average import WeightAverage
+from cldm.training.average import WeightAverage
 
 
 class Averaging(pl.Callback):

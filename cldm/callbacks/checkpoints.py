@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from cldm.callbacks.progress import pictures_seen
 from cldm.callbacks.stopping import Stopped
-from cldm.verified import write_weights
+from cldm.training.verified import write_weights
 from ldm.checkpoint import read_metadata
 
 BEST = "control_best.safetensors"

@@ -10,8 +10,8 @@ from cldm.callbacks.measurement import Measurement, measuring
 from cldm.data import check_sizes
 from cldm.evaluate import draw, score, stacked
 from cldm.generate import Settings
-from cldm.ranks import gathered, part_of
-from cldm.strips import save_held_out, save_strip
+from cldm.reporting.strips import save_held_out, save_strip
+from cldm.training.ranks import gathered, part_of
 
 
 class ControlMetric(Measurement):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from cldm.callbacks.measurement import due
-from cldm.convergence import advice, takeover_of, verdict
 from cldm.options import accumulate_after_convergence
-from cldm.tables import save
+from cldm.reporting.tables import save
+from cldm.training.convergence import advice, takeover_of, verdict
 
 FILE = "convergence.json"
 

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from cldm.ranks import from_all
+from cldm.training.ranks import from_all
 
 NAMED_FILES = 8  # of a batch, in a message
 

@@ -8,7 +8,7 @@ import torch
 
 from cldm.callbacks.metrics import log
 from cldm.callbacks.progress import pictures_seen
-from cldm.tables import forget_after, read_rows, record
+from cldm.reporting.tables import forget_after, read_rows, record
 
 
 class Measurement(pl.Callback):

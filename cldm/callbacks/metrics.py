@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from cldm.callbacks.progress import pictures_seen
-from cldm.tables import append_rows, read_rows, write_rows
+from cldm.reporting.tables import append_rows, read_rows, write_rows
 
 COLUMNS = "step pictures loss grad_norm lr pictures_per_second data_wait skipped".split()
 WRITTEN_EVERY = 10  # steps: as many a killed process loses at most, and makes again when it resumes

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from cldm.ranks import from_all, say, world
+from cldm.training.ranks import from_all, say, world
 
 GRACE = 120  # seconds that a process which loads pictures goes on for after SIGTERM
 

@@ -7,7 +7,7 @@ from einops import rearrange
 from cldm.callbacks.measurement import Measurement, measuring
 from cldm.data import check_sizes
 from cldm.evaluate import by_size
-from cldm.ranks import from_all, part_of
+from cldm.training.ranks import from_all, part_of
 from ldm.models.diffusion.encoded import posterior_of
 
 NUM_BANDS, CHUNK = 4, 8  # equal bands of timesteps; pictures at a time

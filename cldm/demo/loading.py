@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cldm.control_files import ControlFile, load_controls
 from cldm.demo.model import Demo
+from cldm.generating.control_files import ControlFile, load_controls
 from cldm.graft import default_files
 from cldm.hint import HintEncoder
 from cldm.load import newest_checkpoint

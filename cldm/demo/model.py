@@ -19,7 +19,7 @@ class Demo:
     """A model, the regions that its map has, and where it comes from.
 
     source: for people. file, digest: of the map's control, for the pictures' metadata.
-    further: controls beside the map's, as cldm.control_files.load_controls gives them.
+    further: controls beside the map's, as cldm.generating.control_files.load_controls gives them.
     segment: pictures uint8 (n, H, W, 3) -> ids uint8 (n, H, W) in the encoder's regions; None where nothing
         is known that finds them in such pictures.
     one_by_one: draw pictures one after the other, in the memory of one.

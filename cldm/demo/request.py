@@ -4,12 +4,12 @@ import random
 import re
 from dataclasses import dataclass, field, replace
 
-from cldm.control_files import read_picture
 from cldm.controls import Control, check_number
 from cldm.demo.model import Demo
 from cldm.demo.photo import fitting, read_photo
 from cldm.demo.pixels import digest_of
 from cldm.generate import Settings
+from cldm.generating.control_files import read_picture
 from cldm.painting import painted_map, read_map, resized, working_map
 from cldm.starts import Photo, region_mask
 

@@ -10,7 +10,7 @@ from threading import Event, Lock
 
 from cldm.demo.drawing import Drawn
 from cldm.demo.pixels import palette_png
-from cldm.picture_text import png_with
+from cldm.generating.picture_text import png_with
 
 MAX_SESSIONS, MAX_PICTURES = 64, 200
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cldm.control_files import digest
 from cldm.evaluating.drawing import draw_set, missing, picture_set, tensors_digest, without_control
 from cldm.evaluating.held_out import HeldOut, check_regions
 from cldm.evaluating.measuring import FLOOR
 from cldm.generate import Settings
+from cldm.generating.control_files import digest
 from cldm.load import load_control, newest_checkpoint
 from ldm.checkpoint import read_metadata
 

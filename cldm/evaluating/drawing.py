@@ -10,8 +10,8 @@ import torch
 
 from cldm.generate import Settings, sample
 from cldm.load import Loaded
-from cldm.strips import png
-from cldm.tables import save
+from cldm.reporting.strips import png
+from cldm.reporting.tables import save
 
 CONTROL = "control_model."
 # between the seeds of an item's pictures, so that they depend neither on how many items nor seeds are asked

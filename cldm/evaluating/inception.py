@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from cldm.control_files import digest
+from cldm.generating.control_files import digest
 from ldm.checkpoint import CheckpointError, read_state_dict
 
 SIZE = 299

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from einops import rearrange
 
-from cldm.control_files import digest
+from cldm.generating.control_files import digest
 from ldm.checkpoint import read_state_dict
 
 # of torchvision's features: where the five compared layers end

@@ -4,13 +4,13 @@ import html
 
 import numpy as np
 
-from cldm.batch_generate import tile
 from cldm.evaluating.measuring import PHOTOS
 from cldm.evaluating.protocol import flat
 from cldm.evaluating.tables import difference_text, notes, table_rows
-from cldm.report_html import box, folded, page, picture, table
-from cldm.strips import png
-from cldm.tables import save
+from cldm.generating.batch import tile
+from cldm.reporting.html import box, folded, page, picture, table
+from cldm.reporting.strips import png
+from cldm.reporting.tables import save
 
 SHOWN, SIDE, BAR = 12, 192, 26
 

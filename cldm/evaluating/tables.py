@@ -5,7 +5,7 @@ import math
 
 from cldm.evaluating.measuring import FLOOR, PHOTOS, Result
 from cldm.evaluating.protocol import flat
-from cldm.tables import save, write_rows
+from cldm.reporting.tables import save, write_rows
 
 LIKENESS = (
     "SSIM, PSNR and LPIPS compare a picture with the photo behind its map. Another person in other clothes "

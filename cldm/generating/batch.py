@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cldm.control_files import read_picture
 from cldm.generate import sample
-from cldm.picture_plan import Planned, Planner
-from cldm.picture_text import png_with, read_facts
-from cldm.prompt_rows import Rejected
-from cldm.strips import SHOWN, png
-from cldm.tables import save, write_rows
+from cldm.generating.control_files import read_picture
+from cldm.generating.picture_text import png_with, read_facts
+from cldm.generating.plan import Planned, Planner
+from cldm.generating.rows import Rejected
+from cldm.reporting.strips import SHOWN, png
+from cldm.reporting.tables import save, write_rows
 
 MANIFEST, REJECTED, SHEET = "manifest.csv", "rejected.csv", "sheet.png"
 COLUMNS = "file", "row", "map", "photo", "prompt", "negative", "seed", "width", "height"

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cldm.options import TrainOptions, check_known, check_options
-from cldm.presets import options_of
-from cldm.prompt_parsing import options_of_policy
+from cldm.prompting.parsing import options_of_policy
+from cldm.training.presets import options_of
 
 OPTIONS = "options.yaml"  # in the folder of a run
 NAMED = dict(preset=options_of, prompts=options_of_policy)  # options that set others by what they name

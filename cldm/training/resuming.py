@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from cldm.option_parsing import OPTIONS, read_options
 from cldm.options import TrainOptions
-from cldm.ranks import say
+from cldm.training.option_parsing import OPTIONS, read_options
+from cldm.training.ranks import say
 from ldm.checkpoint import write_atomically
 
 # what last.ckpt restores along with the optimizer, whatever the options say

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cldm.cache_file import DamagedShard, ShardFile
-from cldm.cache_plan import first
-from cldm.encoders import load_encoders
-from cldm.stages import STAGES
+from cldm.caching.encoders import load_encoders
+from cldm.caching.file import DamagedShard, ShardFile
+from cldm.caching.plan import first
+from cldm.training.stages import STAGES
 
 
 class CachedItems(Dataset):
     """Items dict(moments (2 c, h, w), context (n, d), empty_context (n, d), txt, hint), all float32 but txt.
 
-    `replaces` are the parts of the model that these items do without, of cldm.stages.STAGES.
+    `replaces` are the parts of the model that these items do without, of cldm.training.stages.STAGES.
 
     `sizes` are (height, width) of the pictures. Files are opened where they are read, in each process.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm.tables import save
+from cldm.reporting.tables import save
 
 SHOWN = 8  # pictures of a strip that a page shows
 HELD_OUT = "held_out.json"

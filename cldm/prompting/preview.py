@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from cldm.mixed_prompts import MixedPrompts, read_tokenizer
-from cldm.prompt_parsing import read_policy
+from cldm.prompting.mixed import MixedPrompts, read_tokenizer
+from cldm.prompting.parsing import read_policy
 from cldm.prompts import texts_of
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cldm.svg import GREY, INK, Line, chart
-from cldm.tables import column
+from cldm.reporting.svg import GREY, INK, Line, chart
+from cldm.reporting.tables import column
 
 BLUE, LIGHT_BLUE, RED, LIGHT_RED = "#2f6fde", "#b6cdf5", "#cf4257", "#f0bcc4"
 MOST_POINTS = 300

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cldm.control_files import Steering, digest, read_picture
+from cldm.generating.control_files import Steering, digest, read_picture
+from cldm.generating.request import Request
+from cldm.generating.rows import Rejected, Row, inside
 from cldm.hint import HintEncoder
 from cldm.load import Loaded
 from cldm.painting import EMPTY, resized, working_size
-from cldm.picture_request import Request
-from cldm.prompt_rows import Rejected, Row, inside
 from cldm.starts import Photo, region_mask
 
 SAME_SHAPE = 0.02  # share by which the aspects of a map and its photo may differ

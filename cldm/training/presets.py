@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from cldm.options import TrainOptions
 
-# By cldm/memory.py, from a cache; docs/expect.md has the arithmetic. About 2 GiB stay free for other sizes
-# and for what else is on the card.
+# By cldm/training/memory.py, from a cache; docs/expect.md has the arithmetic. About 2 GiB stay free
+# for other sizes and for what else is on the card.
 PRESETS = {
     "12gb": dict(precision="bf16-mixed", recompute=True, optimizer="adamw", batch_size=4),
     "16gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=4),

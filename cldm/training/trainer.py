@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
-from cldm.build import resolve_precision
 from cldm.options import TrainOptions
-from cldm.verified import VerifiedIO
+from cldm.training.build import resolve_precision
+from cldm.training.verified import VerifiedIO
 
 
 def processes(options: TrainOptions) -> dict:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from cldm import convert_configs as configs
-from cldm.convert_family import Weights, config_of, require_all
-from cldm.convert_names import (
+from cldm.converting import configs
+from cldm.converting.family import Weights, config_of, require_all
+from cldm.converting.names import (
     from_diffusers,
     text_table,
     to_diffusers,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm.tables import column, read_rows
+from cldm.reporting.tables import column, read_rows
 
 # a prior for the noise of short series: as if NUM_PRIOR residuals of this share of the scale had been seen
 PRIOR_NOISE, NUM_PRIOR = 0.05, 4

@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from cldm.cache_file import ShardFile, whole_rows, write_shard
-from cldm.cache_plan import Shard
-from cldm.encoders import load_encoders
+from cldm.caching.encoders import load_encoders
+from cldm.caching.file import ShardFile, whole_rows, write_shard
+from cldm.caching.plan import Shard
 from cldm.status import StatusLine, duration
 
 

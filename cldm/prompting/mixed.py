@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from cldm.flips import SIDES
 from cldm.model import read_config
 from cldm.prompts import FIXED, Prompt, PromptPolicy, build, check_line, texts_of, weights_of
+from cldm.training.flips import SIDES
 from ldm.util import instantiate_from_config
 
 STREAM = 1  # of draws; rough maps of the same seed, epoch and item have 0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from cldm.build import resolve_precision
 from cldm.options import TrainOptions
+from cldm.training.build import resolve_precision
 
 GIB = 2**30
 # what the first backward layers need beside the saved tensors, libraries, and the driver's context on a GPU

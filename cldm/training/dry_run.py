@@ -3,9 +3,9 @@
 import time
 
 from cldm.data import sizes_of
-from cldm.memory import estimate
 from cldm.options import TrainOptions
 from cldm.status import duration
+from cldm.training.memory import estimate
 
 SECONDS = 5.0  # how long the loader is watched
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from cldm.encoders import read_encoders
+from cldm.caching.encoders import read_encoders
 from cldm.model import load_model
 from cldm.options import TrainOptions
 
@@ -23,7 +23,8 @@ def resolve_precision(precision: str) -> str:
 def build_model(options: TrainOptions, without=()):
     """The grafted model with the options that concern it; locked weights may stay in 16 bit on a GPU.
 
-    `without` names what of cldm.stages.STAGES is left on the disk until `stages_present` asks for it.
+    `without` names what of cldm.training.stages.STAGES is left on the disk until `stages_present` asks for
+    it.
     """
     model = load_model(options.model, options.base, without)
     model.load_stages = lambda: read_encoders(options.base, options.model)[0].float()

@@ -10,7 +10,7 @@ from yaml import YAMLError
 from cldm.options import check_known
 from cldm.prompts import PromptPolicy
 
-PRESETS = Path(__file__).resolve().parents[1] / "models" / "prompts"
+PRESETS = Path(__file__).resolve().parents[2] / "models" / "prompts"
 
 
 def read_policy(prompts: str) -> PromptPolicy:

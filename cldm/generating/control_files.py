@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cldm.branches import load_branch
 from cldm.controls import Control
+from cldm.generating.branches import load_branch
 from cldm.hint import HintEncoder
 from cldm.load import Loaded, load_control, newest_checkpoint
 from cldm.painting import MAX_SIDE, read_map
