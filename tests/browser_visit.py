@@ -97,16 +97,16 @@ def nameless(page) -> list[str]:
     return page.evaluate(script)
 
 
-def paint(page, region, height):
+def paint(page, region, height, span=(0.35, 0.65)):
     """A stroke with a region's brush across the middle of the painter, once the brush has its colour."""
     page.locator("#brush label", has_text=region).click()
     colour = "rgb({}, {}, {})".format(*REGIONS.colours[REGIONS.names.index(region)])
     page.locator(f"#painter button[aria-label=Color][style*='{colour}']").wait_for()
     box = page.locator("#painter canvas").first.bounding_box()
     y = box["y"] + height * box["height"]
-    page.mouse.move(box["x"] + 0.35 * box["width"], y)
+    page.mouse.move(box["x"] + span[0] * box["width"], y)
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.65 * box["width"], y, steps=2)
+    page.mouse.move(box["x"] + span[1] * box["width"], y, steps=2)
     page.mouse.up()
 
 
