@@ -3,6 +3,7 @@
 import socket
 
 import gradio as gr
+from gradio import networking
 
 from cldm.demo.style import style
 from cldm.painting import MAX_BYTES
@@ -18,7 +19,8 @@ def serve(page, encoder, arguments):
         raise ValueError(f"--queue must be between 1 and 1000, got {arguments.queue}")
     fonts = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])
     look = dict(theme=gr.themes.Soft(**fonts), css=style(encoder), footer_links=["api"], quiet=True)
-    place = dict(server_name=arguments.host, server_port=arguments.port, share=arguments.share)
+    look |= dict(head='<meta name="robots" content="noindex">')
+    place = dict(server_name=arguments.host, server_port=arguments.port, share=False)
     page.queue(max_size=arguments.queue, default_concurrency_limit=4)
     try:
         # gradio tries a hundred ports, noisily, on an address that is none of this machine's
@@ -37,5 +39,22 @@ def serve(page, encoder, arguments):
         raise ValueError(f"{where} is taken or cannot be used: choose others") from error
     print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
     if arguments.share:
-        print(f"Public address: {page.share_url or 'none could be had, see above'}", flush=True)
+        print(shared(page), flush=True)
     page.block_thread()
+
+
+def shared(page) -> str:
+    """Make a public address, once the page is up; says which, or why there is none.
+
+    Gradio's own `share=True` would keep the local address back until its servers have answered, prints a page
+    of advice if they don't, and has every visitor's browser fetch scripts from elsewhere.
+    """
+    try:
+        url = networking.setup_tunnel(page.server_name, page.server_port, page.share_token, None, None)
+    except Exception as error:  # of the network, of the tunnel's program, or of gradio's parts between
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        return (
+            f"No public address: gradio's servers gave none ({reason}). --share needs the internet; the page "
+            "goes on at the address above."
+        )
+    return f"Public address: {url.replace('http://', 'https://', 1)}"
