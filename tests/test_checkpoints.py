@@ -53,10 +53,10 @@ def test_a_file_that_reads_back_otherwise_leaves_the_former(tmp_path, monkeypatc
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def callback(run, signum=0, **options):
-    """Checkpoints of a run at its start, what they see of a Trainer, and the small model."""
+def callback(run, signum=0, at=0, **options):
+    """Checkpoints of a run that begins `at` a step, what they see of a Trainer, and the small model."""
     options = TrainOptions(run=str(run), max_steps=9, **dict(checkpoint_every=100) | options)
-    trainer = SimpleNamespace(global_step=0, world_size=1, is_global_zero=True, callback_metrics={})
+    trainer = SimpleNamespace(global_step=at, world_size=1, is_global_zero=True, callback_metrics={})
     trainer.fit_loop = SimpleNamespace(
         epoch_loop=SimpleNamespace(total_batch_idx=11),
         epoch_progress=SimpleNamespace(current=SimpleNamespace(started=1, processed=0)),
@@ -81,7 +81,7 @@ def test_the_best_is_kept_when_later_ones_are_worse_and_after_a_resumption(tmp_p
         step(*given, number, miou)
     metadata = read_metadata(best)
     assert (metadata["step"], metadata["control_miou"], metadata["pictures"]) == ("4", "0.500000", "48")
-    resumed = callback(tmp_path)
+    resumed = callback(tmp_path, at=5)
     step(*resumed, 6, 0.45)
     assert read_metadata(best)["step"] == "4"
     step(*resumed, 7, 0.6)

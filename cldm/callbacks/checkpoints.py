@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 
 from cldm.callbacks.progress import pictures_seen
 from cldm.callbacks.stopping import Stopped
+from cldm.training.resuming import EXACT, RESTORED
 from cldm.training.verified import write_weights
 from ldm.checkpoint import read_metadata
 
@@ -44,12 +45,14 @@ class Checkpoints(pl.Callback):
                 for path in self.run.glob(pattern):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             if (self.run / BEST).exists():
-                self.best = self._best_so_far()
+                self.best = self._best_so_far(trainer.global_step)
             self._tell_of_little_room(pl_module)
 
-    def _best_so_far(self):
+    def _best_so_far(self, step):
+        """Its control mIoU; -1 where it is of a later step, which will be made again, maybe otherwise."""
         try:
-            return float(read_metadata(self.run / BEST)["control_miou"])
+            metadata = read_metadata(self.run / BEST)
+            return float(metadata["control_miou"]) if int(metadata["step"]) <= step else -1.0
         except (KeyError, ValueError) as error:
             raise ValueError(
                 f"{self.run / BEST} is damaged or another's: delete it, the next measurement writes it anew"
@@ -135,7 +138,8 @@ class Checkpoints(pl.Callback):
             )
 
     def on_save_checkpoint(self, trainer, pl_module, checkpoint):
-        """Leave the locked weights out of what Lightning saves: they are in the base."""
+        """Leave out the locked weights, which are in the base; add the options that a resumption minds."""
+        checkpoint["options"] = {name: getattr(self.options, name) for name in (*RESTORED, *EXACT)}
         trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}

@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 
 from cldm.callbacks.measurement import due
 from cldm.report import write_report
+from cldm.reporting.strips import forget_pictures_after
 
 
 class Report(pl.Callback):
@@ -14,6 +15,8 @@ class Report(pl.Callback):
 
     def on_train_start(self, trainer, pl_module):
         self.seen_step = trainer.global_step
+        if trainer.is_global_zero:
+            forget_pictures_after(self.options.run, self.seen_step)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step = trainer.global_step

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ def save_held_out(folder, encoder, maps, prompts, real, floor):
     save_strip(folder / "floor.png", floor)
     told = dict(prompts=prompts, sizes=[ids.shape for ids in maps], regions=encoder.metadata())
     save(folder / HELD_OUT, json.dumps(told, indent=1).encode())
+
+
+def forget_pictures_after(run, step):
+    """Delete a run's samples and logged pictures beyond a step: they will be made again."""
+    for pattern in ("samples/step_*.png", "image_log/train/*_gs-*.png"):
+        for path in Path(run).glob(pattern):
+            found = re.search(r"(?:^step|_gs)[_-](\d+)", path.name)
+            if found and int(found[1]) > step:
+                path.unlink()
 
 
 def save_strip(path, pictures):

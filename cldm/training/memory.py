@@ -1,5 +1,6 @@
 """How much memory a run needs, counted before it starts, without a device."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from cldm.options import TrainOptions
 from cldm.training.build import resolve_precision
+from ldm.checkpoint import first_line
 
 GIB = 2**30
 # what the first backward layers need beside the saved tensors, libraries, and the driver's context on a GPU
@@ -54,6 +56,18 @@ def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77)
         },
         two - one,
     )
+
+
+@contextmanager
+def shortage_told(options: TrainOptions):
+    """Around a run's training: makes a device's lack of memory an error that says what takes less."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"the device is out of memory at batch_size={options.batch_size} ({first_line(error)}): lower "
+            "batch_size and raise accumulate by the same factor; preset= says what fits, dry_run=true counts"
+        ) from error
 
 
 def saved_bytes(model, options, size, num_pictures, num_tokens) -> int:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from cldm.options import TrainOptions
-from cldm.training.option_parsing import OPTIONS, read_options
+from cldm.training.option_parsing import OPTIONS
 from cldm.training.ranks import say
 from ldm.checkpoint import write_atomically
 
@@ -27,12 +27,11 @@ def steps_done(last: Path, options: TrainOptions) -> int:
     """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
     try:
         content = torch.load(last, weights_only=True, mmap=True)
-        done = [content[key] for key in RESUMED][0]
+        done, before = [content[key] for key in RESUMED][0], content.get("options", {})
         if not isinstance(done, int):
             raise TypeError(f"its step is {done!r}")
     except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
-    before = read_options(last.parent) if (last.parent / OPTIONS).exists() else {}
     changed = {name for name in before if before[name] != getattr(options, name, before[name])}
     for name in RESTORED:
         if name in changed:
