@@ -28,7 +28,7 @@ def parse_arguments():
     add(
         "--templates", type=Path, metavar="DIR", help="folder of maps to offer (default: templates, if there)"
     )
-    add("--low-memory", action="store_true", help="draw pictures one by one, in the memory of one")
+    add("--low-memory", action="store_true", help="draw one by one; on a GPU, keep there what is at work")
     add("--host", default="127.0.0.1", help=f"address to listen on; 0.0.0.0: for everybody {shown}")
     add("--port", type=int, help="(default: the first free one from 7860)")
     add("--share", action="store_true", help="also make a public address, by gradio's servers")

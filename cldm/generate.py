@@ -8,6 +8,7 @@ from einops import rearrange
 
 from cldm.controls import Control, activated, check_number
 from cldm.denoisers import controlled_denoiser
+from cldm.placing import AllThere
 from cldm.starts import FACTOR, Photo, start_of
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
@@ -69,7 +70,9 @@ class Settings:
         return Control(hint, start=self.control_start, end=self.control_end, **factors)
 
 
-def generate(model, hint, settings: Settings, size=None, callback=None, photo: Photo | None = None):
+def generate(
+    model, hint, settings: Settings, size=None, callback=None, photo: Photo | None = None, parts=None
+):
     """Pictures uint8 (num_samples, H, W, 3) that follow the hint and the prompt.
 
     Args:
@@ -79,6 +82,7 @@ def generate(model, hint, settings: Settings, size=None, callback=None, photo: P
         size: (H, W), needed when there is neither hint nor photo.
         callback: called after each step with dict(i=, t=, x=, pred_x0=).
         photo: what to start from instead of noise.
+        parts: cldm.placing.OneStage to have only those parts of the model on its device that are at work.
     """
     controls = _controls(hint, settings)
     sizes = [control.size for control in controls] + [photo.size for photo in [photo] if photo]
@@ -87,14 +91,23 @@ def generate(model, hint, settings: Settings, size=None, callback=None, photo: P
     height, width = sizes[0] if sizes else size
     _check_size(height, width)
     prompts = [settings.prompt] * settings.num_samples
-    return sample(model, controls, prompts, settings, (height, width), callback, photo=photo)
+    return sample(model, controls, prompts, settings, (height, width), callback, photo=photo, parts=parts)
 
 
 @torch.no_grad()
 def sample(
-    model, controls, prompts: list[str], settings: Settings, size, callback=None, seeds=None, photo=None
+    model,
+    controls,
+    prompts: list[str],
+    settings: Settings,
+    size,
+    callback=None,
+    seeds=None,
+    photo=None,
+    parts=None,
 ):
     """As `generate`, for a prompt and, if given, a seed per picture, under a list of Controls, or None."""
+    parts = parts or AllThere()
     seeds = seeds or [settings.seed + i for i in range(len(prompts))]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
@@ -103,8 +116,10 @@ def sample(
 
     noise = randn((model.channels, size[0] // FACTOR, size[1] // FACTOR))
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
+    parts.encoding()
     start = start_of(model, photo, noise, timesteps)
     text, negative = _contexts(model, [*prompts, *[settings.negative_prompt] * len(prompts)]).chunk(2)
+    parts.sampling()
     active = activated(controls or [], model, len(prompts), start.timesteps, size)
     guidance = settings.scale, settings.guidance_rescale
     latents = SAMPLERS[settings.sampler](
@@ -116,9 +131,10 @@ def sample(
         randn=lambda like: randn(like.shape[1:]),
         callback=callback,
     )
-    # in parts, as decoding takes far more memory a picture than sampling
-    parts = start.finished(latents).split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
-    return start.composed(np.concatenate([to_uint8(model.decode_first_stage(part)) for part in parts]))
+    parts.decoding()
+    # a few at once, as decoding takes far more memory a picture than sampling
+    groups = start.finished(latents).split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
+    return start.composed(np.concatenate([to_uint8(model.decode_first_stage(group)) for group in groups]))
 
 
 def _controls(hint, settings):

@@ -40,7 +40,7 @@ def test_previews_are_a_few_and_change_nothing(demo):
 
 def test_pictures_drawn_one_by_one_are_those_drawn_together(demo):
     together, _ = drawn(demo)
-    alone, steps = drawn(small_demo(one_by_one=True))
+    alone, steps = drawn(small_demo(low_memory=True))
     assert np.abs(np.subtract(pixels(together), pixels(alone))).max() <= 1
     assert [p.caption for p in alone] == [p.caption for p in together]
     assert [(step.done, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -164,7 +164,7 @@ def test_a_cancelled_drawing_leaves_what_was_finished():
         from cldm.demo.drawing import draw
         from demo_requests import request
 
-        demo = small_demo(one_by_one=True)
+        demo = small_demo(low_memory=True)
         draw(demo, request(demo), report)
 
     with pytest.raises(Cancelled):

@@ -44,7 +44,7 @@ def draw(demo: Demo, request: Request, report: Callable):
     A comparison gives each picture a second one of the same seed without the map, right behind it.
     """
     num, ways = request.settings.num_samples, (True, False) if request.compare else (True,)
-    parts = [range(i, i + 1) for i in range(num)] if demo.one_by_one else [range(num)]
+    parts = [range(i, i + 1) for i in range(num)] if demo.low_memory else [range(num)]
     steps = len(parts) * len(ways) * request.settings.steps
     done = 0
     for part in parts:
@@ -61,7 +61,7 @@ def _drawn(demo, request, part, with_map, callback) -> list[Drawn]:
     settings = replace(request.settings, seed=seed, num_samples=len(part))
     controls, size = request.controls if with_map else request.controls[1:], request.ids.shape
     try:
-        pictures = generate(demo.model, controls, settings, size, callback, request.photo)
+        pictures = generate(demo.model, controls, settings, size, callback, request.photo, demo.parts)
     except torch.OutOfMemoryError as error:
         raise ValueError("Out of memory: ask for fewer pictures or a lower resolution.") from error
     told = request.facts["controls"]
@@ -84,7 +84,15 @@ def _reporter(demo, request, report, before, total):
     def reported(state):
         done, preview = state["i"] + 1, None
         if request.preview and done % every == 0 and done < steps:
-            preview = to_uint8(demo.model.decode_first_stage(state["pred_x0"][:1]))[0]
+            preview = _decoded(demo, state["pred_x0"][:1])
         report(Step(before + done, total, preview))
 
     return reported
+
+
+def _decoded(demo, latents):
+    """The picture uint8 (H, W, 3) of latents (1, c, h, w), while others are sampled."""
+    demo.parts.decoding()
+    picture = to_uint8(demo.model.decode_first_stage(latents))[0]
+    demo.parts.sampling()
+    return picture

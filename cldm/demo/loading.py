@@ -25,7 +25,7 @@ class Loader:
     regions: HintEncoder
     config: str | None = None
     controls: Sequence[str] = ()
-    one_by_one: bool = False
+    low_memory: bool = False
 
     def __call__(self, checkpoint) -> Demo:
         """Of None: the newest training result, else Stable Diffusion 1.5 or the tiny base."""
@@ -34,7 +34,7 @@ class Loader:
         loaded, (own, *further) = load_controls(files, self.config, self.device)
         encoder = own.encoder or self.regions
         demo = Demo(loaded.model, encoder, loaded.source, own.file.path, own.digest, tuple(further))
-        return replace(demo, one_by_one=self.one_by_one)
+        return replace(demo, low_memory=self.low_memory)
 
 
 class Models:

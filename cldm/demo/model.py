@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from cldm.hint import HintEncoder
+from cldm.placing import AllThere, OneStage
 
 A_PROMPT = "best quality, extremely detailed"
 N_PROMPT = (
@@ -22,7 +23,7 @@ class Demo:
     further: controls beside the map's, as cldm.generating.control_files.load_controls gives them.
     segment: pictures uint8 (n, H, W, 3) -> ids uint8 (n, H, W) in the encoder's regions; None where nothing
         is known that finds them in such pictures.
-    one_by_one: draw pictures one after the other, in the memory of one.
+    low_memory: draw pictures one after the other, with only those parts on the device that are at work.
     """
 
     model: torch.nn.Module
@@ -32,7 +33,14 @@ class Demo:
     digest: str = ""
     further: tuple = ()
     segment: Callable | None = None
-    one_by_one: bool = False
+    low_memory: bool = False
+
+    @property
+    def parts(self) -> AllThere:
+        """What places the model's parts while it draws."""
+        if not self.low_memory:
+            return AllThere()
+        return OneStage(self.model, [steering.branch for steering in self.further])
 
     @property
     def native_size(self) -> int:
