@@ -32,7 +32,10 @@ def parse_arguments():
     names = ", ".join(CAPTIONERS)
     parser.add_argument("folder", metavar="FOLDER", help="training folder")
     parser.add_argument(
-        "options", nargs="*", metavar="KEY=VALUE", help="options of the captioners, see above"
+        "options",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="options of the captioners, see above; of one given twice the last counts",
     )
     parser.add_argument("--captioner", metavar="NAME[,NAME]", help=f"one or more of {names}")
     parser.add_argument(

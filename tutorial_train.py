@@ -24,8 +24,9 @@ def parse_arguments():
     )
     parser.add_argument("--config", metavar="YAML", help="preset of options (default: by what is in models/)")
     parser.add_argument("--report", metavar="RUN", help="write the report of a run's folder, train nothing")
-    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="options, over the preset's")
-    arguments = parser.parse_args()
+    given = "options, over the preset's; of one given twice the last counts"
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help=given)
+    arguments = parser.parse_intermixed_args()
     if arguments.report is not None:
         from cldm.report import write_report
 

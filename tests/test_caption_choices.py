@@ -47,6 +47,11 @@ def test_options_are_typed_and_a_misspelt_one_names_the_nearest():
         read_options(["blip", "kosmos2"], ["num_beams=3"])
 
 
+def test_of_an_option_given_twice_the_last_counts():
+    assert read_options(["stub"], ["word=a", "stub.word=", "word=b"])["stub"].word == "b"
+    assert read_options(["stub"], ["word=a", "word="])["stub"].word == ""
+
+
 def test_names_and_weights_are_checked(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'kosmos2'"):
         read_names("kosmos")

@@ -47,6 +47,13 @@ def test_nothing_behind_the_equals_sign_is_the_empty_text():
     assert parse_options(["models/train_tiny.yaml"], ["segmenter="]).segmenter == ""
 
 
+@pytest.mark.parametrize("values", [("", "a.pt"), ("a.pt", ""), ("a.pt", "b.pt"), ("", "")])
+def test_of_an_option_given_twice_the_last_counts(values):
+    assert parse_options([], [f"segmenter={value}" for value in values]).segmenter == values[-1]
+    options = parse_options([], ["preset=12gb", "preset=40gb", "effective_batch=64"])
+    assert (options.batch_size, options.effective_batch) == (16, 64)
+
+
 def test_presets_hold_known_options_only():
     assert parse_options(["models/train_tiny.yaml"], []).model == "models/cldm_tiny.yaml"
     photos = parse_options(["models/train_sd15.yaml"], ["accumulate=8", "cached=false"])

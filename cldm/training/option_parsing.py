@@ -18,16 +18,17 @@ NAMED = dict(preset=options_of, prompts=options_of_policy)  # options that set o
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
     """Options from yaml presets, later over earlier, then `preset` and `prompts`, then `key=value` overrides.
 
-    Micro-batches given by an override are not counted anew from `effective_batch`.
+    Of an override given twice the last counts. Micro-batches given by one are not counted anew from
+    `effective_batch`.
 
     Raises:
         ValueError: an unknown key, with the nearest known one, or a value of the wrong type.
     """
     merged = OmegaConf.structured(TrainOptions)
-    dotlist = [override for override in overrides if "=" in override]
-    if len(dotlist) != len(overrides):
-        raise ValueError(f"options are key=value, got {(set(overrides) - set(dotlist)).pop()!r}")
-    presets, given = list(map(_read_preset, presets)), _read_overrides(dotlist)
+    for override in overrides:
+        if "=" not in override:
+            raise ValueError(f"options are key=value, got {override!r}")
+    presets, given = list(map(_read_preset, presets)), _read_overrides(overrides)
     if "accumulate" in given:
         if given.get("effective_batch"):
             raise ValueError("accumulate follows from effective_batch: give one of them, not both")
@@ -70,14 +71,14 @@ def _read_preset(path):
     return preset
 
 
-def _read_overrides(dotlist):
-    empty = [override for override in dotlist if override.index("=") == len(override) - 1]
+def _read_overrides(overrides):
+    texts = dict(override.split("=", 1) for override in overrides)  # of one given twice the last counts
     try:
-        values = OmegaConf.from_dotlist([override for override in dotlist if override not in empty])
+        values = OmegaConf.from_dotlist([f"{name}={text}" for name, text in texts.items() if text])
     except yaml.YAMLError as error:
-        raise ValueError(f"{' '.join(dotlist)} is no yaml: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{' '.join(overrides)} is no yaml: {' '.join(str(error).split())}") from error
     # nothing behind the = is the empty text, which yaml would read as null
-    return OmegaConf.merge(values, {override[:-1]: "" for override in empty})
+    return OmegaConf.merge(values, {name: "" for name, text in texts.items() if not text})
 
 
 def describe_options() -> str:
