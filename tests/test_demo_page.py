@@ -73,7 +73,7 @@ def test_pictures_say_how_they_were_made_and_come_in_one_zip(demo_server, files)
     with zipfile.ZipFile(client.predict(api_name="/download")) as archive:
         names = archive.namelist()
         assert names[:3] == ["0001_map.png", "0001_seed_7.png", "0001_seed_7_without_map.png"]
-        assert names[3:] == ["0002_map.png", "0002_seed_7.png", "0002_seed_8.png"]
+        assert names[3:] == ["0002_map.png", "0002_seed_7.png", "0002_seed_8.png", "sheet.png"]
         picture = Image.open(io.BytesIO(archive.read("0002_seed_8.png")))
         facts = json.loads(picture.text["garment_controlnet"])
         assert facts["seed"] == 8 and "Seed: 8" in picture.text["parameters"]

@@ -71,7 +71,7 @@ def test_a_session_keeps_its_newest_pictures_and_zips_them(monkeypatch):
     assert [path.name for path, _ in session.pictures] == [f"0001_seed_{seed}.png" for seed in range(3)]
     for _ in range(2):
         with zipfile.ZipFile(session.archive()) as archive:
-            assert archive.namelist() == [f"0001_seed_{seed}.png" for seed in range(3)]
+            assert archive.namelist() == [f"0001_seed_{seed}.png" for seed in range(3)] + ["sheet.png"]
     assert len(list(session.folder.iterdir())) == 4  # neither the map nor the first zip is left
 
 

@@ -10,6 +10,7 @@ from threading import Event, Lock
 
 from cldm.demo.drawing import Drawn
 from cldm.demo.pixels import palette_png
+from cldm.demo.sheet import contact_sheet
 from cldm.generating.picture_text import png_with
 
 MAX_SESSIONS, MAX_PICTURES = 64, 200
@@ -57,7 +58,7 @@ class Session:
         return path
 
     def archive(self) -> Path:
-        """A zip of all pictures; ValueError where there are none."""
+        """A zip of all pictures and a sheet that shows them; ValueError where there are none."""
         if not self.pictures:
             raise ValueError("There are no pictures yet: generate some, then download them.")
         for old in self.folder.glob("pictures_*.zip"):
@@ -66,6 +67,7 @@ class Session:
         with zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
             for file, _ in self.pictures:
                 archive.write(file, file.name)
+            archive.writestr("sheet.png", contact_sheet(self.pictures))
         return path
 
     def _keep(self, name, content, caption):
