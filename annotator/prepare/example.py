@@ -61,13 +61,14 @@ class Example(ABC):
     """One photo and its annotation's whereabouts: small, picklable, nothing decoded.
 
     `name` is unique and becomes source/NAME.png and target/NAME.jpg; `lines` are the lines of the table that
-    annotate it.
+    annotate it; `upright`: it was annotated the way up that its EXIF notes.
     """
 
     name: str
     photo: Path
     captions: dict[str, str] = field(default_factory=dict)
     lines: tuple[int, ...] = ()
+    upright: bool = False
 
     @property
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 KEYS = {
     "source": ("source", "conditioning_image", "conditioning_image_file_name", "mask", "hint"),
@@ -77,7 +77,7 @@ def _parse_line(line: str) -> dict | str:
 def match_pairs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:
     """Items of images/ and masks/ with equal names, and (file, reason) of those that have no partner.
 
-    The prompt is in a .txt file of the same name beside the picture, or empty.
+    Sub-folders are part of a name. The prompt is in a .txt file of that name beside the picture, or empty.
     """
     images, masks = (_by_stem(folder / name) for name in ("images", "masks"))
     pairs, alone = [], []
@@ -96,10 +96,12 @@ def match_pairs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:
 
 
 def _by_stem(folder: Path) -> dict[str, list[str]]:
+    """Pictures of a folder and those in it, by their path there without its suffix: "shirts/1"."""
     files: dict[str, list[str]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PICTURES and not path.name.startswith("."):
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if path.suffix.lower() in PICTURES and not any(part.startswith(".") for part in place.parts):
             # a name that is no UTF-8 is listed with its bytes spelt out, as a file that is missing
-            name = os.fsencode(path.name).decode(errors="backslashreplace")
-            files.setdefault(Path(name).stem, []).append(name)
+            name = os.fsencode(place.as_posix()).decode(errors="backslashreplace")
+            files.setdefault(str(PurePosixPath(name).with_suffix("")), []).append(name)
     return files

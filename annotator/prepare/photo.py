@@ -83,11 +83,14 @@ class Photo:
         return data.getvalue()
 
 
-def open_photo(path: Path, height: int | None = None, width: int | None = None) -> Photo:
+def open_photo(
+    path: Path, height: int | None = None, width: int | None = None, upright: bool = False
+) -> Photo:
     """Read a photo's file and check it as far as its header tells.
 
     Some tools store a photo turned, with a note in EXIF. It is turned upright as the note says, unless the
-    stored picture already has the annotation's (height, width): then it was annotated as it is stored.
+    stored picture already has the annotation's (height, width): then it was annotated as it is stored, if
+    not `upright`.
 
     Raises:
         Unusable: with the reason, for a photo that is missing, damaged, has over 8 bits a channel or another
@@ -100,7 +103,8 @@ def open_photo(path: Path, height: int | None = None, width: int | None = None) 
     image = _open(data)
     orientation = orientation_of(image)
     stored = (image.height, image.width)
-    turn = Turn() if stored == (height, width) else TURNS.get(orientation, Turn())
+    as_stored = stored == (height, width) and not upright
+    turn = Turn() if as_stored else TURNS.get(orientation, Turn())
     upright = stored[::-1] if turn.swapped else stored
     if height is not None and upright != (height, width):
         raise Unusable(f"the photo is {stored[0]} x {stored[1]}, the table says {height} x {width}")

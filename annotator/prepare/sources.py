@@ -99,21 +99,26 @@ def _read_table(table: Path):
         captions = given if isinstance(given, dict) and given else {"caption": item["prompt"]}
         captions = {str(key): text for key, text in captions.items() if isinstance(text, str) and text}
         photo, mask = table.parent / item["target"], table.parent / item["source"]
-        examples.append(MaskedExample(name, photo, captions, (number,), item["target"], mask))
+        examples.append(MaskedExample(name, photo, captions, (number,), target=item["target"], mask=mask))
     return examples, rejected, num_rows
 
 
 def _read_folders(raw: Path):
     """(examples, rejected, 0) of images/ and masks/; captions in captions.csv or beside the images."""
     pairs, alone = match_pairs(raw)
-    captions = read_captions(raw / "captions.csv", [Path(pair["target"]).name for pair in pairs])
-    examples = []
-    for pair in pairs:
-        photo = raw / pair["target"]
+    images = [pair["target"].removeprefix("images/") for pair in pairs]
+    captions, names = read_captions(raw / "captions.csv", images), _unique_names(images)
+    # tool_annotate.py looks at photos the way up that their cameras noted
+    upright, examples, seen = (raw / "maps.csv").is_file(), [], set()
+    for pair, image, name in zip(pairs, images, names, strict=True):
+        if name in seen:
+            alone.append((pair["target"], f"another picture would be called {name}, too: rename one of them"))
+            continue
+        seen.add(name)
         beside = {"caption": pair["prompt"]} if pair["prompt"] else {}
-        known = captions.get(photo.name, {}) | beside
-        mask = raw / pair["source"]
-        examples.append(MaskedExample(photo.stem, photo, known, target=pair["target"], mask=mask))
+        known, mask = captions.get(image, {}) | beside, raw / pair["source"]
+        photo = dict(photo=raw / pair["target"], target=pair["target"], upright=upright)
+        examples.append(MaskedExample(name=name, captions=known, mask=mask, **photo))
     return examples, [Rejection(name, 0, reason) for name, reason in alone], 0
 
 

@@ -64,7 +64,7 @@ class Job:
 
     def _prepare(self, example: Example, annotation) -> list[dict]:
         options = self.options
-        photo = open_photo(example.photo, annotation.height, annotation.width)
+        photo = open_photo(example.photo, annotation.height, annotation.width, example.upright)
         crops = choose_crops(
             photo.height,
             photo.width,
