@@ -103,7 +103,12 @@ class Planner:
         if request.photos is None:
             if not row.photo:
                 raise ValueError("no photo is named: give --photo FOLDER, or a column photo")
-            return existing(inside(request.maps, row.photo))
+            path = inside(request.maps, row.photo)
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} does not exist: give --photo FOLDER")
+            return path
+        if row.photo and (path := inside(request.photos, row.photo)).is_file():
+            return path
         found = request.photos_by_stem[Path(row.map).stem]
         if len(found) != 1:
             raise ValueError(

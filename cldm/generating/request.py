@@ -9,8 +9,10 @@ import numpy as np
 
 from cldm.controls import check_number
 from cldm.generate import Settings
+from cldm.generating.rows import MAPS
 from cldm.starts import Photo
 
+PHOTOS = *MAPS, ".jpg", ".jpeg"
 RANGES = {
     "num": (1, 10_000),
     "batch_size": (1, 64),
@@ -41,7 +43,8 @@ class Request:
     def photos_by_stem(self) -> dict[str, list[Path]]:
         found = defaultdict(list)
         for path in sorted(self.photos.iterdir()):
-            found[path.stem].append(path)
+            if path.suffix.lower() in PHOTOS:
+                found[path.stem].append(path)
         return found
 
 

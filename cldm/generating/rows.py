@@ -11,6 +11,7 @@ COLUMNS = {"map", "prompt", "negative", "seed", "photo"}
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
 MAX_SEED = 2**62
 MAPS = ".png", ".bmp", ".webp", ".tif", ".tiff"
+ANNOTATED = "maps.csv"  # what tool_annotate.py leaves beside its masks/
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ def read_rows(maps: Path, table: Path | None = None, prompt="", negative="") -> 
     Args:
         table: a .csv with a line of column names, or a .jsonl of objects: map, prompt, and where wanted
             negative, seed, photo. Without one, the held-out lines (split val) of a training folder `maps`, by
-            its prompt.json, or all lines where none says a split; else every picture of the folder `maps`.
+            its prompt.json, or all lines where none says a split; what tool_annotate.py has made, by its
+            maps.csv; else every picture of the folder `maps`.
         prompt, negative: for rows that have none.
     """
     if not maps.is_dir():
@@ -73,6 +75,8 @@ def _lines(maps, table):
             raise FileNotFoundError(f"the table {table} does not exist")
         return list(_csv_lines(table) if table.suffix.lower() == ".csv" else _json_lines(table))
     if not (maps / "prompt.json").is_file():
+        if (maps / ANNOTATED).is_file():
+            return list(_csv_lines(maps / ANNOTATED, {"map", "photo"}))
         files = sorted(path.name for path in maps.iterdir() if path.suffix.lower() in MAPS)
         return list(enumerate((dict(map=name) for name in files if not name.startswith(".")), 1))
     lines = list(_json_lines(maps / "prompt.json"))
@@ -84,14 +88,15 @@ def _split(line):
     return line.get("split") if isinstance(line, dict) else None
 
 
-def _csv_lines(path):
+def _csv_lines(path, wanted=frozenset({"map", "prompt"})):
     text = _text(path)
     limit = csv.field_size_limit(len(text) + 1)  # a prompt too long is one bad row, not a bad table
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        if not {"map", "prompt"} <= {*(reader.fieldnames or ())}:
+        if not wanted <= {*(reader.fieldnames or ())}:
             raise ValueError(
-                f"{path}: its first line must name the columns map and prompt, got {text.splitlines()[:1]}"
+                f"{path}: its first line must name the columns {' and '.join(sorted(wanted))}, got "
+                f"{text.splitlines()[:1]}"
             )
         yield from enumerate(reader, 1)
     except csv.Error as error:
