@@ -14,7 +14,8 @@ import time
 DETAILS = """\
 Every tensor keeps its bits, unless --dtype rounds it; metadata go along. INPUT is read without executing
 anything in it. A control branch may have the names of this project, of lllyasviel's files or of diffusers.
-OUTPUT is written completely or not at all, an existing one is never replaced. More: docs/formats.md
+INPUT must be complete: a whole model, with or without a control branch, or a whole control branch. OUTPUT is
+written completely or not at all, an existing one is never replaced. More: docs/formats.md
 """
 
 

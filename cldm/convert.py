@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from cldm.converting.family import Weights, config_of, require_all
+from cldm.converting.family import Weights, checked_model, config_of, part_of
 from cldm.converting.folder import read_folder, table_of, write_folder
 from cldm.converting.names import from_diffusers
 from cldm.graft import CONTROL, with_text_level
-from cldm.model import create_model, read_config
+from cldm.model import read_config
 from ldm.checkpoint import (
     TORCH_SUFFIXES,
     CheckpointError,
@@ -77,11 +77,8 @@ def completed(weights, base_path=None):
         raise FileNotFoundError(f"the base {base_path} is not here: give --full BASE") from error
     if not base.is_whole:
         raise CheckpointError(f"{base_path} is no base: it holds no U-Net")
-    config = weights.config or config_of(weights)
-    whole = Weights(base.state | weights.state, weights.metadata, f"{weights.source} on {base_path}", config)
-    with torch.device("meta"):
-        require_all(whole, create_model(config))
-    return whole
+    source, config = f"{weights.source} on {base_path}", weights.config or config_of(weights)
+    return Weights(base.state | weights.state, weights.metadata, source, config)
 
 
 def cast(state, dtype):
@@ -132,11 +129,11 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
         weights.state = {n: t for n, t in weights.state.items() if not n.startswith("model_ema.")}
     if dropped := Counter(map(part_of, before - set(weights.state))):
         lines.append("dropped: " + ", ".join(f"{count} of {part}" for part, count in sorted(dropped.items())))
+    model = checked_model(weights)
     if dtype:
         weights.state = cast(weights.state, DTYPES[dtype])
     if to_folder:
-        weights.config = weights.config or config_of(weights)
-        write_folder(weights, output)
+        write_folder(weights, output, model)
     else:
         write_state_dict(weights.state, output, weights.metadata)
         if weights.metadata and output.suffix != ".safetensors":
@@ -144,10 +141,6 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
                 "dropped: the metadata, which a .ckpt has no place for and a .safetensors has"
             )
     return "\n".join([*lines, *weights.notes, f"{output}: {describe(weights)}"])
-
-
-def part_of(name):
-    return name.split(".")[0] if "." in name else "the noise schedule"
 
 
 def describe(weights) -> str:

@@ -1,11 +1,13 @@
 """Weights with what is known about them, and the model that they belong to."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from cldm.graft import CONTROL, STEM, UNET, check_complete, recognise
+from cldm.model import create_model
 from ldm.checkpoint import CheckpointError
 
 
@@ -54,22 +56,39 @@ def config_of(weights, prediction=None):
     return config
 
 
-def require_all(weights, model):
-    """Raise if weights lack tensors of their model, or have some in another shape.
+def checked_model(weights):
+    """The model, on meta, that weights belong to; notes tensors that it has no place for.
 
-    A whole model may lack the control branch; a control branch lacks everything else.
+    A whole model may lack the control branch, and a control branch everything else.
+
+    Raises:
+        CheckpointError: tensors are missing or of another shape, or U-Net or control branch has others.
     """
-    wanted, source = model.state_dict(), weights.source
+    weights.config = weights.config or config_of(weights)
+    with torch.device("meta"):
+        model = create_model(weights.config)
+    wanted, state, source = model.state_dict(), weights.state, weights.source
+    unknown = [name for name in state if name not in wanted]
+    if foreign := [name for name in unknown if name.startswith((UNET, CONTROL))]:
+        raise CheckpointError(
+            f"{source} is another model than that of {weights.config}, which has no place for "
+            f"{len(foreign)} of its tensors; the first is {foreign[0]}"
+        )
     if not weights.is_whole:
-        wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(CONTROL)}
-        if strange := [name for name in weights.state if not name.startswith(CONTROL)]:
-            raise CheckpointError(
-                f"{source} has more than a control branch, but no whole U-Net ({strange[0]} is there): "
-                "add its base with --full, or leave such tensors with --control-only"
-            )
-    check_complete({name: weights.state.get(name) for name in wanted}, wanted, source, weights.config)
-    missing = [name for name in wanted if name.startswith(CONTROL) and name not in weights.state]
+        wanted = {name: t for name, t in wanted.items() if name.startswith(CONTROL) or name in state}
+    check_complete({name: state.get(name) for name in wanted}, wanted, source, weights.config)
+    missing = [name for name in wanted if name.startswith(CONTROL) and name not in state]
     if missing and weights.has_control:
         raise CheckpointError(
             f"{source} lacks {len(missing)} tensors of the control branch; the first is {missing[0]}"
         )
+    if unknown:
+        parts = ", ".join(f"{count} of {part}" for part, count in Counter(map(part_of, unknown)).items())
+        weights.notes.append(
+            f"kept, although {weights.config} has no place for them: {parts}; the first is {unknown[0]}"
+        )
+    return model
+
+
+def part_of(name):
+    return name.split(".")[0] if "." in name else "the noise schedule"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from cldm.converting import configs
-from cldm.converting.family import Weights, config_of, require_all
+from cldm.converting.family import Weights, config_of
 from cldm.converting.names import (
     from_diffusers,
     text_table,
@@ -45,12 +45,18 @@ def table_of(part, names, encoder):
     return vae_table(names) if part == "vae" else unet_table(*unet_structure(names))
 
 
-def write_folder(weights, path):
-    """Write a control branch as a ControlNetModel, or a whole model with or without one as a pipeline."""
+def write_folder(weights, path, model):
+    """Write a control branch as a ControlNetModel, or a whole model with or without one as a pipeline.
+
+    `model` is what `checked_model` made of them.
+    """
     path, parts, extra = Path(path), {}, dict(weights.state)
-    with torch.device("meta"):
-        model = create_model(weights.config)
-    require_all(weights, model)
+    others = [name for name in extra if not name.startswith(CONTROL)]
+    if others and not weights.is_whole:
+        raise CheckpointError(
+            f"{weights.source} has more than a control branch, but no whole U-Net ({others[0]} is there): "
+            "add its base with --full, or leave such tensors with --control-only"
+        )
     for part, prefix in PREFIXES.items():
         tensors = {n.removeprefix(prefix): extra.pop(n) for n in list(extra) if n.startswith(prefix)}
         if tensors:
@@ -142,7 +148,6 @@ def read_pipeline(path, config):
         state |= read_state_dict(path / EXTRA)
     else:
         fill(weights, model)
-    require_all(weights, model)
     return weights
 
 
