@@ -46,7 +46,7 @@ def parse_arguments():
     parser.add_argument(
         "--workers", type=int, default=2, help="processes that read pictures (default: %(default)s)"
     )
-    parser.add_argument("--devices", type=int, default=0, help="of this machine (default: all accelerators)")
+    parser.add_argument("--devices", type=int, help="of this machine (default: all accelerators)")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default: %(default)s)")
     parser.add_argument(
         "--accelerator", default="auto", help="auto, cpu, gpu, mps, ... (default: %(default)s)"
@@ -58,9 +58,7 @@ def parse_arguments():
         metavar="X",
         help="leave out captions whose boxes agree less with the map",
     )
-    parser.add_argument(
-        "--limit", type=int, default=0, metavar="N", help="caption N more pictures, then stop"
-    )
+    parser.add_argument("--limit", type=int, metavar="N", help="caption N more pictures, then stop")
     parser.add_argument(
         "--report", action="store_true", help="without a captioner: write the report, no more"
     )

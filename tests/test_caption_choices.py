@@ -63,7 +63,10 @@ def test_names_and_weights_are_checked(tmp_path):
         read_weights(["blip"], str(tmp_path / "none"))
 
 
-@pytest.mark.parametrize("wrong", [dict(batch_size=0), dict(dtype="int8"), dict(min_agreement=2.0)])
+@pytest.mark.parametrize(
+    "wrong",
+    [dict(batch_size=0), dict(dtype="int8"), dict(min_agreement=2.0), dict(limit=0), dict(devices=0)],
+)
 def test_settings_without_a_meaning_are_refused(folder, wrong):
     with pytest.raises(ValueError, match=f"--{[*wrong][0].replace('_', '-')} must be"):
         job(folder, **wrong).check()

@@ -119,6 +119,14 @@ def test_a_device_that_is_not_there_is_an_error_that_names_the_options(folder):
         caption_folder(job(folder, accelerator="gpu", devices=many))
 
 
+@pytest.mark.parametrize("accelerator", ["auto", "cpu"])
+def test_more_processes_than_the_processor_has_cores_are_refused(folder, monkeypatch, accelerator):
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
+    many = os.cpu_count() + 1
+    with pytest.raises(ValueError, match=f"--devices {many}: .* {os.cpu_count()} cores"):
+        caption_folder(job(folder, accelerator=accelerator, devices=many))
+
+
 def test_the_readers_of_a_killed_run_end_and_leave_its_column_to_the_next(tmp_path):
     folder = make_folder(tmp_path / "data", 12)
     for index in range(12):

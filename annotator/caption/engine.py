@@ -23,9 +23,9 @@ class Job:
     Args:
         options: of the captioner's options class.
         weights: its folder, None if it needs none.
-        devices: processes on this machine, a device each; 0 takes all accelerators, or one process on a CPU.
+        devices: processes on this machine, a device each; None: all accelerators, or one process on a CPU.
         min_agreement: captions whose boxes agree less with the map stay out of the column.
-        limit: how many pictures to caption at most in this run, 0 for all.
+        limit: how many pictures to caption at most in this run, None for all.
     """
 
     folder: Path
@@ -35,12 +35,12 @@ class Job:
     weights: Path | None = None
     batch_size: int = 8
     workers: int = 2
-    devices: int = 0
+    devices: int | None = None
     num_nodes: int = 1
     accelerator: str = "auto"
     dtype: str = "float32"
     min_agreement: float | None = None
-    limit: int = 0
+    limit: int | None = None
 
     @property
     def records(self) -> Column:
@@ -60,9 +60,9 @@ class Job:
         wrong = [
             (self.batch_size < 1, "batch-size", "at least 1"),
             (self.workers < 0, "workers", "at least 0"),
-            (self.devices < 0, "devices", "at least 1"),
+            (self.devices is not None and self.devices < 1, "devices", "at least 1"),
             (self.num_nodes < 1, "num-nodes", "at least 1"),
-            (self.limit < 0, "limit", "at least 1"),
+            (self.limit is not None and self.limit < 1, "limit", "at least 1"),
             (self.dtype not in DTYPES, "dtype", f"one of {', '.join(DTYPES)}"),
             (not 0 <= (self.min_agreement or 0) <= 1, "min-agreement", "from 0 to 1"),
         ]
@@ -90,7 +90,7 @@ class Job:
             for target, line in lines.items()
             if current(records.get(target, []), Path(self.folder) / target) is None
         ]
-        return missing[: self.limit] if self.limit else missing, len(lines) - len(missing)
+        return missing[: self.limit], len(lines) - len(missing)
 
 
 def caption_folder(job: Job) -> dict | None:

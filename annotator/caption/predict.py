@@ -144,9 +144,12 @@ def processes(job) -> dict:
                     f"--{name} {asked}, but torchrun has started {started}: leave it to torchrun"
                 )
         devices, nodes = local, world // local
-    on_all = 1 if job.accelerator == "cpu" else max(1, torch.accelerator.device_count())
-    if nodes * (devices or on_all) == 1:
+    accelerators = 0 if job.accelerator == "cpu" else torch.accelerator.device_count()
+    devices, cores = devices or max(1, accelerators), os.cpu_count() or 1
+    if not accelerators and job.accelerator in ("auto", "cpu") and devices > cores:
+        raise ValueError(f"--devices {devices}: there is no accelerator, and the processor has {cores} cores")
+    if nodes * devices == 1:
         return dict(devices=1)
     # lists of names are all that is exchanged, and on every device gloo can
     strategy = DDPStrategy(process_group_backend="gloo", timeout=ALONE)
-    return dict(devices=devices or on_all, num_nodes=nodes, strategy=strategy)
+    return dict(devices=devices, num_nodes=nodes, strategy=strategy)
