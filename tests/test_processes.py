@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from cldm.options import TrainOptions
 from cldm.training.ranks import gathered, part_of
@@ -56,10 +57,25 @@ def test_the_trainer_expects_the_processes_that_torchrun_started(monkeypatch, tm
 def test_without_torchrun_devices_machines_and_strategy_are_as_asked(monkeypatch):
     given = {}
     monkeypatch.setattr("cldm.training.trainer.pl.Trainer", lambda **options: given.update(options))
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     lightning_trainer(TrainOptions(devices=4, num_nodes=2, strategy="ddp"), [])
     assert (given["devices"], given["num_nodes"], given["strategy"]) == (4, 2, "ddp")
     lightning_trainer(TrainOptions(), [])
     assert given["devices"] == "auto"
+
+
+def test_what_the_machine_or_lightning_cannot_start_is_refused_by_the_option(monkeypatch):
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
+    many = os.cpu_count() + 1
+    with pytest.raises(ValueError, match=f"devices={many}: .* {os.cpu_count()} cores"):
+        lightning_trainer(TrainOptions(devices=many), [])
+
+    def refused(**options):
+        raise MisconfigurationException("no DeepSpeed is installed")
+
+    monkeypatch.setattr("cldm.training.trainer.pl.Trainer", refused)
+    with pytest.raises(ValueError, match="devices=1 strategy=deepspeed: no DeepSpeed"):
+        lightning_trainer(TrainOptions(devices=1, strategy="deepspeed"), [])
 
 
 def test_one_process_shares_with_nobody():

@@ -7,6 +7,7 @@ import warnings
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from cldm.options import TrainOptions
 from cldm.training.build import resolve_precision
@@ -15,7 +16,12 @@ from cldm.training.verified import VerifiedIO
 
 def processes(options: TrainOptions) -> dict:
     """Trainer's devices, num_nodes, strategy: the processes that torchrun started, else those asked for."""
+    cores = os.cpu_count() or 1
     if not torch.distributed.is_torchelastic_launched():
+        if not torch.accelerator.device_count() and options.devices > cores:
+            raise ValueError(
+                f"devices={options.devices}: there is no accelerator, and the processor has {cores} cores"
+            )
         return dict(devices=options.devices or "auto", num_nodes=options.num_nodes, strategy=options.strategy)
     local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     for name, asked, started in (
@@ -43,19 +49,22 @@ def lightning_trainer(options: TrainOptions, callbacks, logger=False):
     if not torch.distributed.is_torchelastic_launched() and SLURMEnvironment.detect():
         # Lightning would save in the middle of a step, where no run can be resumed exactly
         plugins.append(SLURMEnvironment(auto_requeue=False))
-    return pl.Trainer(
-        default_root_dir=options.run,
-        max_steps=options.max_steps,
-        max_epochs=-1,
-        accumulate_grad_batches=options.accumulate,
-        precision=resolve_precision(options.precision),
-        **processes(options),
-        plugins=plugins,
-        callbacks=callbacks,
-        logger=logger,
-        log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    try:
+        return pl.Trainer(
+            default_root_dir=options.run,
+            max_steps=options.max_steps,
+            max_epochs=-1,
+            accumulate_grad_batches=options.accumulate,
+            precision=resolve_precision(options.precision),
+            **processes(options),
+            plugins=plugins,
+            callbacks=callbacks,
+            logger=logger,
+            log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(f"devices={options.devices} strategy={options.strategy}: {error}") from error
