@@ -7,8 +7,9 @@ import gradio as gr
 
 from cldm.demo.drawing import Step, draw
 from cldm.demo.loading import Models
-from cldm.demo.page_map import map_finder, map_panel, photo_panel, to_map_file
+from cldm.demo.page_map import CLICK, PRIVATE, connect_map, map_panel
 from cldm.demo.page_options import further_inputs, option_inputs, prompt_helper, way_inputs
+from cldm.demo.page_photo import map_finder, photo_panel, photo_shower
 from cldm.demo.plain import plain, speak_plainly
 from cldm.demo.request import Inputs, requested
 from cldm.demo.session import Sessions
@@ -16,7 +17,6 @@ from cldm.demo.streaming import Cancelled, streamed
 
 HELP = "Paint where the garments are, say what they look like, get pictures that follow both."
 ONE_AT_A_TIME = dict(concurrency_id="model", concurrency_limit=1)
-PRIVATE = dict(api_visibility="private", show_progress="hidden")
 # what screen readers announce as it changes, and names of what gradio leaves unnamed
 ON_LOAD = """() => {
     document.querySelector("#status").setAttribute("role", "status");
@@ -25,7 +25,6 @@ ON_LOAD = """() => {
     document.querySelectorAll("input[type=file]:not([aria-label])").forEach(
         input => input.setAttribute("aria-label", "Upload a map"));
 }"""
-CLICK = "() => document.querySelector('#{0} a, a#{0}, button#{0}').click()"
 
 
 @dataclass
@@ -78,6 +77,7 @@ def build_page(models: Models, extras: Extras):
         )
         connect_history(sessions, going, stop, status, history, fetch)
         connect_map(sessions, models, panel, photo, prompt)
+        connect_photo(models, panel, photo)
         page.load(None, None, None, js=ON_LOAD)
         page.unload(leaver(sessions))
     return page
@@ -170,23 +170,18 @@ def connect_history(sessions, going, stop, status, history, fetch):
     zipped.change(None, None, None, js=CLICK.format("zip_file"))
 
 
-def connect_map(sessions, models, panel, photo, prompt):
-    """Buttons around the painter that need the session or the model."""
+def connect_photo(models, panel, photo):
+    """The photo under the map, and the map that is found in it."""
+    shower, seen = plain(photo_shower(models.encoder)), [photo.inputs[0], photo.show]
+    photo.show.input(shower, [panel.editor, *seen], panel.editor, **PRIVATE)
 
-    def save(request: gr.Request, value):
-        content = to_map_file(value, models.encoder)
-        return str(sessions.of(request.session_hash).write("map", ".png", content))
+    def changed(value, path, show):
+        return shower(value, path, show) if show else gr.skip()
 
-    def pick(event: gr.SelectData, text):
-        return panel.pick(event.index, text)
-
-    saved = gr.DownloadButton("Map", visible="hidden", elem_id="map_file")
-    panel.save.click(plain(save), panel.editor, saved, api_name="save_map", show_progress="hidden")
-    saved.change(None, None, None, js=CLICK.format("map_file"))
-    panel.templates.select(plain(pick), prompt, [panel.editor, prompt, panel.templates], **PRIVATE)
+    photo.inputs[0].change(changed, [panel.editor, *seen], panel.editor, **PRIVATE)
     if photo.find:
         find = plain(map_finder(models))
-        photo.find.click(find, photo.inputs[0], panel.editor, api_name="find_garments", **ONE_AT_A_TIME)
+        photo.find.click(find, seen, panel.editor, api_name="find_garments", **ONE_AT_A_TIME)
 
 
 def leaver(sessions):

@@ -1,4 +1,4 @@
-"""The left of the demo's page: painter, files in and out, templates, and the photo behind a map."""
+"""The left of the demo's page: painter, files in and out, templates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from cldm.demo.photo import read_photo
-from cldm.demo.pixels import palette_png
+from cldm.demo.page_photo import shown_value
+from cldm.demo.pixels import CANVAS, palette_png
 from cldm.demo.plain import plain
-from cldm.demo.request import NO, REPAINT, START
-from cldm.painting import EMPTY, painted_map, read_map, resized, working_size
+from cldm.demo.underlay import painted_ids
+from cldm.painting import EMPTY, read_map
 
-CANVAS = 512  # short side of the painter
 MEANINGS = dict(
     top="shirts, jackets", bottom="trousers, skirts", whole="dresses, coats", head="hats, glasses"
 )
+CLICK = "() => document.querySelector('#{0} a, a#{0}, button#{0}').click()"
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
@@ -24,9 +24,10 @@ class MapPanel:
     """The components that other parts of the page read or fill."""
 
     editor: gr.ImageEditor
+    upload: gr.UploadButton
     save: gr.Button
     templates: gr.Gallery
-    pick: Callable  # (template, prompt) -> values of editor, prompt and templates
+    pick: Callable  # (template, prompt) -> (its map, the new prompt)
 
 
 def map_panel(demo, templates) -> MapPanel:
@@ -35,9 +36,8 @@ def map_panel(demo, templates) -> MapPanel:
     choices = [(encoder.names[region], region) for region in brush_order(encoder)]
     info = " · ".join(f"{name}: {MEANINGS[name]}" for name in encoder.names if name in MEANINGS)
     brushes = gr.Radio(choices, value=1, label="Brush", info=info, elem_id="brush")
-    blank = editor_value(encoder, np.zeros((CANVAS, CANVAS), np.uint8))
     editor = gr.ImageEditor(
-        blank,
+        shown_value(encoder, blank(), None, False),
         label="Region map",
         elem_id="painter",
         sources=(),
@@ -64,14 +64,8 @@ def map_panel(demo, templates) -> MapPanel:
         buttons=[],
         elem_id="templates",
     )
-
-    def uploaded(path):
-        return editor_value(encoder, filled(read_map(path, encoder)))
-
     brushes.change(lambda region: gr.ImageEditor(brush=brush(encoder, region)), brushes, editor, **PRIVATE)
-    editor.clear(lambda: blank, None, editor, **PRIVATE)
-    upload.upload(plain(uploaded), upload, editor, **PRIVATE)
-    return MapPanel(editor, save, gallery, template_picker(encoder, templates))
+    return MapPanel(editor, upload, save, gallery, template_picker(templates))
 
 
 def brush_order(encoder) -> list[int]:
@@ -84,12 +78,9 @@ def brush(encoder, region):
     return gr.Brush(colors=[colour], default_color=colour, color_mode="fixed", default_size=36)
 
 
-def editor_value(encoder, ids):
-    """Region ids uint8 (h, w) as the background of an image editor, its short side CANVAS pixels."""
-    working_size(ids.shape, CANVAS)  # says so if one side is far longer than the other
-    scale = CANVAS / min(ids.shape)
-    size = tuple(round(side * scale) for side in ids.shape)
-    return dict(background=encoder.to_rgb(resized(ids, size)), layers=[], composite=None)
+def blank():
+    """A map uint8 (h, w) of background."""
+    return np.zeros((CANVAS, CANVAS), np.uint8)
 
 
 def filled(ids):
@@ -101,66 +92,45 @@ def filled(ids):
 
 def to_map_file(value, encoder) -> bytes:
     """An image editor's value as a palette PNG."""
-    return palette_png(filled(painted_map(value, encoder)), encoder)
+    return palette_png(filled(painted_ids(value, encoder)), encoder)
 
 
-def template_picker(encoder, templates):
-    """What a click on a template does: map into the painter, caption into a prompt that nobody wrote."""
+def template_picker(templates):
+    """What a click on a template gives: its map, and its caption for a prompt that nobody wrote."""
     captions = {caption for _, caption, is_prompt in templates if is_prompt}
 
     def pick(index, prompt):
         ids, caption, is_prompt = templates[index]
         untouched = not prompt or prompt in captions
         new_prompt = caption if is_prompt and untouched else prompt
-        return editor_value(encoder, ids), new_prompt, gr.Gallery(selected_index=None)
+        return ids, new_prompt
 
     return pick
 
 
-@dataclass
-class PhotoPanel:
-    inputs: list  # photo first, in the order of cldm.demo.request.Inputs
-    find: gr.Button | None  # None where there is no segmenter
+def connect_map(sessions, models, panel: MapPanel, photo, prompt):
+    """What sets the painter's map, with or without the photo under it, and what saves it."""
+    encoder, seen = models.encoder, [photo.inputs[0], photo.show]
 
+    def uploaded(path, *seen):
+        return shown_value(encoder, filled(read_map(path, encoder)), *seen)
 
-def photo_panel(demo) -> PhotoPanel:
-    """A photo to take the map from, and to start from."""
-    with gr.Accordion("Photo", open=False, elem_id="photo_panel"):
-        photo = gr.Image(
-            label="Photo",
-            type="filepath",
-            image_mode=None,
-            sources=["upload", "clipboard"],
-            height=260,
-            elem_id="photo",
-            buttons=[],
-        )
-        find = None
-        if demo.segment:
-            find = gr.Button("Find the garments in the photo", size="sm", elem_id="find")
-        use = gr.Radio([NO, START, REPAINT], value=NO, label="Use the photo", elem_id="photo_use")
-        with gr.Row():
-            info = "1 keeps nothing of the photo"
-            denoise = gr.Slider(0.05, 1, 0.75, step=0.05, label="Change", info=info, elem_id="denoise")
-            names = list(demo.encoder.names)
-            repaint = gr.CheckboxGroup(names, value=[], label="Regions to repaint", elem_id="repaint")
-        with gr.Row():
-            info = "pixels around the regions"
-            grow = gr.Slider(0, 64, 4, step=1, precision=0, label="Grow", info=info, elem_id="grow")
-            info = "pixels over which it fades"
-            feather = gr.Slider(0, 64, 4, step=1, precision=0, label="Soften", info=info, elem_id="feather")
-    return PhotoPanel([photo, use, denoise, repaint, grow, feather], find)
+    def cleared(*seen):
+        return shown_value(encoder, blank(), *seen)
 
+    def picked(event: gr.SelectData, text, *seen):
+        ids, text = panel.pick(event.index, text)
+        return shown_value(encoder, ids, *seen), text, gr.Gallery(selected_index=None)
 
-def map_finder(models):
-    """A photo's file -> the map of its garments, for the editor."""
+    def save(request: gr.Request, value):
+        content = to_map_file(value, encoder)
+        return str(sessions.of(request.session_hash).write("map", ".png", content))
 
-    def find_garments(photo):
-        if photo is None:
-            raise ValueError("There is no photo: add one, then let its garments be found.")
-        ids = models.segment(read_photo(photo)[None])[0]
-        if not ids.any():
-            raise ValueError("No garment was found in the photo: paint the map, or take another photo.")
-        return editor_value(models.encoder, ids)
-
-    return find_garments
+    editor = panel.editor
+    panel.upload.upload(plain(uploaded), [panel.upload, *seen], editor, **PRIVATE)
+    editor.clear(plain(cleared), seen, editor, **PRIVATE)
+    results = [editor, prompt, panel.templates]
+    panel.templates.select(plain(picked), [prompt, *seen], results, **PRIVATE)
+    saved = gr.DownloadButton("Map", visible="hidden", elem_id="map_file")
+    panel.save.click(plain(save), editor, saved, api_name="save_map", show_progress="hidden")
+    saved.change(None, None, None, js=CLICK.format("map_file"))

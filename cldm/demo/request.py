@@ -8,9 +8,10 @@ from cldm.controls import Control, check_number
 from cldm.demo.model import Demo
 from cldm.demo.photo import fitting, read_photo
 from cldm.demo.pixels import digest_of
+from cldm.demo.underlay import painted_ids
 from cldm.generate import Settings
 from cldm.generating.control_files import read_picture
-from cldm.painting import painted_map, read_map, resized, working_map
+from cldm.painting import read_map, resized, working_map
 from cldm.starts import Photo, region_mask
 
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
@@ -71,7 +72,7 @@ def requested(inputs: Inputs, demo: Demo) -> Request:
         if not isinstance(getattr(inputs, name), bool):
             raise ValueError(f"{name} must be true or false, got {str(getattr(inputs, name))[:60]!r}")
     check_number("image_resolution", inputs.image_resolution, 64, 2048)
-    painted = painted_map(inputs.input_image, demo.encoder)
+    painted = painted_ids(inputs.input_image, demo.encoder)
     ids = working_map(painted, int(inputs.image_resolution))
     settings = _settings(inputs)
     own = settings.control(demo.encoder.to_hint(ids))
