@@ -26,6 +26,7 @@ def parse_arguments():
     add("--out", type=Path, default="generated", metavar="OUT", help=f"folder of pictures {shown}")
     form, text = "FILE[:STRENGTH[:START-END]][@MAPS]", "several add up (default: the newest in runs/)"
     add("--control", action="append", default=[], metavar=form, help=text)
+    add("--base", metavar="PATH", help="under the first control, file or folder (default: what that names)")
     add("--config", metavar="YAML", help="model of the first control (default: what it says it is)")
     add("--prompt", default="", metavar="TEXT", help="for maps that the table gives none")
     add("--negative", default="", metavar="TEXT", help="negative prompt where the table gives none")
@@ -60,7 +61,7 @@ def run(arguments):
 
     request, files, out = request_of(arguments), named_or_newest(arguments.control), arguments.out
     rows, bad, unused = read_rows(request.maps, arguments.prompts, arguments.prompt, arguments.negative)
-    loaded, controls = load_controls(files, arguments.config, pick_device(arguments.device))
+    loaded, controls = load_controls(files, arguments.config, pick_device(arguments.device), arguments.base)
     planner = Planner(loaded, controls, request, HintEncoder.from_file(REGIONS_FILE))
     planned, worse = planner.plan(rows[: arguments.limit])
     rejected = sorted(bad + worse, key=lambda row: row.row)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 
+from cldm.convert import read_weights
+from cldm.converting.family import config_of
 from cldm.demo import Demo
-from cldm.graft import CONTROL, STEM, default_files, graft, recognise, refuse_other_files
+from cldm.graft import CONTROL, default_files, graft, refuse_other_files
 from cldm.hint import HintEncoder
 from cldm.model import create_model, load_model
-from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
+from ldm.checkpoint import CheckpointError
 
 
 def pick_device(name: str) -> str:
@@ -49,31 +51,42 @@ class Loaded:
     zero_terminal_snr: bool
 
 
-def load_control(checkpoint, config, device: str) -> Loaded:
+def load_control(checkpoint, config, device: str, base=None) -> Loaded:
     """A whole model, a control branch on its base, or a base with an untrained branch.
 
     Args:
-        checkpoint: None takes the newest training result, else Stable Diffusion 1.5 or the tiny base.
+        checkpoint: a file or folder of any layout that `read_weights` takes; None takes the newest training
+            result, else Stable Diffusion 1.5 or the tiny base.
         config: yaml of the model; None takes the one that the checkpoint names, else its family's.
         device: on a GPU all weights but the autoencoder's are held in fp16, else all in fp32.
+        base: of a control branch, file or folder; None takes the one that it names, else Stable Diffusion 1.5
+            or the tiny base.
     """
-    checkpoint = checkpoint or newest_checkpoint() or default_files()[0]
-    metadata = read_metadata(checkpoint)
-    trained = {**metadata.get("options", {}), **metadata}
-    state, source = read_state_dict(checkpoint), str(checkpoint)
-    overlay, base = {}, checkpoint
-    if STEM not in state and any(name.startswith(CONTROL) for name in state):
-        base = trained.get("base") or default_files()[0]
-        overlay, state, source = state, _read_base(base, checkpoint), f"{checkpoint} on {base}"
-    model, config = _assemble(state, base, config or trained.get("config") or trained.get("model"))
-    _lay_over(model, overlay, checkpoint)
-    zero_terminal_snr = bool(trained.get("zero_terminal_snr"))
+    weights = read_weights(checkpoint or newest_checkpoint() or default_files()[0], config)
+    checkpoint, under = weights.source, weights
+    overlay = {name: t for name, t in weights.state.items() if name.startswith(CONTROL)}
+    if overlay and not weights.is_whole:
+        overlay, under = weights.state, _base_of(weights, base, config)
+    elif base:
+        raise ValueError(f"{checkpoint} is no control branch alone, which --base is for: leave it out")
+    try:
+        model, config = _assemble(under, config or weights.recorded("config") or weights.recorded("model"))
+        _lay_over(model, overlay, checkpoint)
+    except CheckpointError as error:
+        if under is weights or base or weights.recorded("base"):
+            raise
+        raise CheckpointError(
+            f"{checkpoint} does not say what its base is, and does not fit {under.source}: give --base FILE, "
+            "a whole model of its family"
+        ) from error
+    zero_terminal_snr = bool(weights.recorded("zero_terminal_snr") or under.recorded("zero_terminal_snr"))
     if zero_terminal_snr:
         model.use_zero_terminal_snr()
     model.requires_grad_(False)
     model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
-    encoder = encoder_of(metadata)
-    return Loaded(model.to(device).eval(), encoder, source, str(base), config, zero_terminal_snr)
+    source = str(checkpoint) if under is weights else f"{checkpoint} on {under.source}"
+    loaded = model.to(device).eval(), encoder_of(weights.metadata), source, str(under.source)
+    return Loaded(*loaded, str(config), zero_terminal_snr)
 
 
 def encoder_of(metadata: dict) -> HintEncoder | None:
@@ -82,27 +95,40 @@ def encoder_of(metadata: dict) -> HintEncoder | None:
     return HintEncoder.from_metadata(hint) if isinstance(hint, dict) else None
 
 
-def _read_base(base, checkpoint):
+def _base_of(weights, base, config):
+    """The Weights under a control branch."""
+    named = base or weights.recorded("base")
     try:
-        return read_state_dict(base)
+        under = read_weights(named or default_files()[0], config)
     except FileNotFoundError as error:
+        if base:
+            raise
         raise FileNotFoundError(
-            f"{checkpoint} was trained on {base}, which is not here: start from the folder where it is"
+            f"{weights.source} was trained on {named}, which is not here: start from the folder where it is, "
+            "or give --base FILE"
         ) from error
+    if not under.is_whole:
+        refuse_other_files(without_control(under.state), under.source)
+    return under
 
 
-def _assemble(state, path, config):
-    """(model, its yaml) of a state dict with a U-Net, grafted first where it has no control branch."""
-    grafted = any(name.startswith(CONTROL) for name in state)
-    if not grafted:
-        refuse_other_files(state, path)
-    config = config or recognise(state, path)[1]
-    if grafted:
+def _assemble(weights, config):
+    """(model, its yaml) of whole weights, grafted first where they are in no file with a control branch."""
+    path = weights.source
+    if weights.has_control and not Path(path).is_dir():
+        config = config or config_of(weights)
         return load_model(config, path), config
+    state = without_control(weights.state)
+    refuse_other_files(state, path)
+    config = config or weights.config or config_of(weights)
     with torch.device("meta"):
         model = create_model(config)
     model.load_state_dict(graft(state, config, path)[0], assign=True)
     return model, config
+
+
+def without_control(state):
+    return {name: tensor for name, tensor in state.items() if not name.startswith(CONTROL)}
 
 
 def _lay_over(model, overlay, path):
@@ -113,4 +139,9 @@ def _lay_over(model, overlay, path):
             raise CheckpointError(
                 f"{path} does not fit its base: {name} {list(tensor.shape)} has no place in it"
             )
+    missing = [name for name in ours if name.startswith(CONTROL) and name not in overlay]
+    if overlay and missing:
+        raise CheckpointError(
+            f"{path} lacks {len(missing)} tensors of the control branch; the first is {missing[0]}"
+        )
     model.load_state_dict(overlay, strict=False, assign=True)

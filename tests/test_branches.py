@@ -85,13 +85,15 @@ def test_a_control_of_another_noise_schedule_is_refused_by_name(loaded, tmp_path
 
 
 def test_the_first_control_brings_the_model_and_the_base_is_read_once(folder, monkeypatch):
-    from cldm import load
+    from cldm import convert
 
-    read, paths = load.read_state_dict, []
-    monkeypatch.setattr(load, "read_state_dict", lambda path: (paths.append(str(path)), read(path))[1])
+    read, paths = convert.read_state_dict, []
+    monkeypatch.setattr(convert, "read_state_dict", lambda path: (paths.append(str(path)), read(path))[1])
     path = str(folder / "control.safetensors")
     loaded, controls = load_controls([ControlFile(path), ControlFile(path, 0.5)], None, "cpu")
-    assert [path.rpartition("/")[2] for path in paths] == ["control.safetensors", "base.safetensors"]
+    assert [path.rpartition("/")[2] for path in paths] == [
+        f"{n}.safetensors" for n in ("control", "base", "control")
+    ]
     assert controls[0].branch is None and controls[1].branch is not loaded.model.control_model
     assert control_alone(read_weights(path)).state.keys() == control_of(loaded.model).keys()
     with pytest.raises(ValueError, match="one number or 5, one a residual, got 3"):

@@ -78,9 +78,12 @@ def named_or_newest(texts: list[str]) -> list[ControlFile]:
     return [ControlFile.parse(text) for text in texts] or [ControlFile(str(found))]
 
 
-def load_controls(files: list[ControlFile], config, device: str) -> tuple[Loaded, list[Steering]]:
-    """The model of the first file, a branch on its base or a whole model, and all of them as controls."""
-    loaded = load_control(files[0].path, config, device)
+def load_controls(files: list[ControlFile], config, device: str, base=None) -> tuple[Loaded, list[Steering]]:
+    """The model of the first file, a branch on its base or a whole model, and all of them as controls.
+
+    `base`: of the first file, where that does not say it.
+    """
+    loaded = load_control(files[0].path, config, device, base)
     steerings = [Steering(files[0], None, loaded.encoder, digest(files[0].path))]
     for file in files[1:]:
         branch = load_branch(file.path, loaded)
