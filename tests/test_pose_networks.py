@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.openpose import light, load_pose_detector
+from annotator.openpose import load_pose_detector, wheel
 from annotator.openpose.detector import OpenposeDetector
 from annotator.openpose.light import DETECTOR_SIDE, LightPoseDetector, guess_centres
 from annotator.openpose.network import BodyNetwork, HandNetwork
@@ -107,18 +107,25 @@ def test_the_light_detector_looks_where_its_first_network_points():
         rows = np.zeros((39, 5), np.float32)
         rows[:, :2], rows[:, 3] = 128, 5
         rows[0, :2], rows[15, 3] = (128, 28), -5
-        return [np.zeros((1, 64, 64, 39), np.float32) - 9, rows.reshape(1, -1), np.float32([[0.9]])]
+        mask = np.full((1, 256, 256, 1), -800, np.float32)
+        mask[:, 64:128] = 800
+        return [np.zeros((1, 64, 64, 39), np.float32) - 9, rows.reshape(1, -1), np.float32([[0.9]]), mask]
 
     picture = np.zeros((120, 200, 3), np.uint8)
     picture[50:70, 60:90] = 255
-    (pose,) = LightPoseDetector(lambda batch: [guesses, scores], locate).poses(picture)
+    detector = LightPoseDetector(lambda batch: [guesses, scores], locate)
+    (pose,) = detector.poses(picture)
     # its head is up in the square, which is a hundred pixels wide
     assert seen[0][30:100, 128].min() > 0.9 and seen[0][130:, 128].max() == 0
     assert pose.body[1, :2].tolist() == pytest.approx([100, 60], abs=0.01)
     assert pose.body[0, :2].tolist() == pytest.approx([100 - 100 * 100 / 256, 60], abs=0.01)
     assert not pose.body[BODY.index("left_wrist")].any() and pose.body[BODY.index("right_wrist"), 2] > 0.9
+    # from a quarter to half of the way down the square, which is from left to right in the picture
+    silhouette = detector.person(picture).silhouette
+    assert silhouette.shape == (120, 200) and silhouette.dtype == np.float32
+    assert silhouette[20:100, 77:99].min() == 1 and silhouette[:, :73].max() == silhouette[:, 102:].max() == 0
     nobody = LightPoseDetector(lambda batch: [guesses, scores - 9], locate)
-    assert nobody.poses(picture) == [] and not nobody(picture).any()
+    assert nobody.person(picture) is None and nobody.poses(picture) == [] and not nobody(picture).any()
     with pytest.raises(ValueError, match="the light pose detector finds no hands"):
         nobody.poses(picture, hand=True)
 
@@ -126,4 +133,4 @@ def test_the_light_detector_looks_where_its_first_network_points():
 def test_without_its_package_the_light_detector_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):
-        light._network(b"")
+        wheel.network(b"")

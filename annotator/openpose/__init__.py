@@ -13,12 +13,12 @@ def load_pose_detector(path, device="cpu"):
     Of a folder with both, OpenPose is taken. FileNotFoundError says where to get either.
     """
     from .detector import BODY_FILE, OpenposeDetector
-    from .light import WHERE, LightPoseDetector
+    from .light import LightPoseDetector
+    from .wheel import WHERE, find_wheel
 
-    path = Path(path)
-    wheels = [path] if path.suffix == ".whl" else sorted(path.glob("mediapipe-*.whl"))
-    if wheels and not (path / BODY_FILE).is_file():
-        return LightPoseDetector.load(wheels[0])
+    wheel = find_wheel(path)
+    if wheel and not Path(path, BODY_FILE).is_file():
+        return LightPoseDetector.load(wheel)
     try:
         return OpenposeDetector.load(path, device)
     except FileNotFoundError as error:

@@ -1,23 +1,18 @@
 """One person's pose by the two small networks in mediapipe's wheel (arXiv 2006.10204)."""
 
-import zipfile
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from einops import rearrange
 
 from .pose import Pose, check_picture, draw_poses
+from .wheel import read_networks
 
 MODELS = (
     "mediapipe/modules/pose_detection/pose_detection.tflite",
     "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
 )
-WHERE = (
-    "python -m pip download --no-deps --only-binary=:all: --python-version 3.11 mediapipe==0.10.21 "
-    "-d models/annotators (later wheels hold no networks)"
-)
-RUNTIME = "the light pose detector needs the package ai-edge-litert: python -m pip install ai-edge-litert"
 DETECTOR_SIDE, LANDMARK_SIDE = 224, 256  # pixels of the networks' squares
 # strides of the detector's maps and how many guesses are in each place of them
 GUESSES = (8, 2), (16, 2), (32, 6)
@@ -31,6 +26,21 @@ SOURCES = (
     *((0,), (11, 12), (12,), (14,), (16,), (11,), (13,), (15,), (24,), (26,), (28,), (23,), (25,), (27,)),
     *((5,), (2,), (8,), (7,)),
 )
+
+
+@dataclass
+class Person:
+    """One person in a picture.
+
+    Args:
+        landmarks: float64 (39, 2), x and y in pixels; of what is beyond the picture, guesses.
+        visibility: float64 (39,) in [0, 1].
+        silhouette: float32 (h, w) in [0, 1], how sure it is that a pixel is the person's.
+    """
+
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    silhouette: np.ndarray
 
 
 class LightPoseDetector:
@@ -52,15 +62,7 @@ class LightPoseDetector:
             FileNotFoundError, ValueError: there is no such file, it holds no such networks, or the package
                 that runs them is missing.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no pose networks at {path}: {WHERE}")
-        try:
-            with zipfile.ZipFile(path) as wheel:
-                contents = [wheel.read(name) for name in MODELS]
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} holds no {Path(MODELS[0]).name}: {WHERE}") from error
-        return cls(*map(_network, contents))
+        return cls(*read_networks(path, MODELS))
 
     def __call__(self, image):
         """One person's pose on black, uint8 (h, w, 3), of one RGB picture, uint8 (h, w, 3)."""
@@ -75,23 +77,29 @@ class LightPoseDetector:
         image = check_picture(image)
         if hand:
             raise ValueError("the light pose detector finds no hands: OpenPose's networks do")
-        circle = self._circle(image)
-        if circle is None:
+        person = self.person(image)
+        if person is None:
             return []
-        landmarks, visibility, confidence = self._landmarks(image, *circle)
-        if confidence < CONFIDENT:
-            return []
+        landmarks, visibility = person.landmarks, person.visibility
         rows = [[*landmarks[list(s)].mean(0), visibility[list(s)].min()] for s in SOURCES]
         body, (height, width) = np.array(rows, np.float32), image.shape[:2]
         inside = (body[:, :2] >= 0).all(1) & (body[:, 0] < width) & (body[:, 1] < height)
         body[~(inside & (body[:, 2] >= VISIBLE))] = 0
         return [Pose(body, np.zeros((0, 21, 3), np.float32))]
 
+    def person(self, image) -> Person | None:
+        """The person whom the first network is surest of, if the second one finds somebody there too."""
+        circle = self._circle(check_picture(image))
+        if circle is None:
+            return None
+        person, confidence = self._look(image, *circle)
+        return person if confidence >= CONFIDENT else None
+
     def _circle(self, image):
         """The middle of a person's hips and a point on the circle around the person, in pixels, or None."""
         longest = max(image.shape[:2])
         middle = np.array(image.shape[1::-1]) / 2
-        square, to_picture = _square(image, middle, longest, 0.0, DETECTOR_SIDE)
+        square, to_picture, _ = _square(image, middle, longest, 0.0, DETECTOR_SIDE)
         guesses, scores = self.find(square[None] * 2 - 1)
         scores = _probability(scores.ravel())
         certain = scores >= CONFIDENT
@@ -102,18 +110,21 @@ class LightPoseDetector:
         centres = DETECTOR_SIDE * guess_centres()[certain]
         return to_picture(_blended(rows, centres, scores[certain]))
 
-    def _landmarks(self, image, hips, edge):
-        """Landmarks (39, 2) in pixels, their visibility (39,) in [0, 1], and how sure a person is there."""
+    def _look(self, image, hips, edge):
+        """The person in a circle, and how sure a person is there."""
         up = edge - hips
         side, angle = 2 * ROOM * np.hypot(*up), np.arctan2(up[0], -up[1])
-        square, to_picture = _square(image, hips, side, angle, LANDMARK_SIDE)
+        square, to_picture, matrix = _square(image, hips, side, angle, LANDMARK_SIDE)
         outputs = self.locate(square[None])
         rows = next(output for output in outputs if output.size == 5 * NUM_LANDMARKS)
         rows = rearrange(rows.astype(np.float64), "1 (n c) -> n c", c=5)
         heat = next(output for output in outputs if output.shape[-1] == NUM_LANDMARKS)
         confidence = next(float(output.item()) for output in outputs if output.size == 1)
-        points = _refined(rows[:, :2], _probability(heat[0]))
-        return to_picture(points), _probability(rows[:, 3]), confidence
+        points = to_picture(_refined(rows[:, :2], _probability(heat[0])))
+        mask = next(output[0] for output in outputs if output.shape[1:] == square.shape[:2] + (1,))
+        back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+        silhouette = cv2.warpAffine(np.float32(_probability(mask)), matrix, image.shape[1::-1], flags=back)
+        return Person(points, _probability(rows[:, 3]), silhouette), confidence
 
 
 def guess_centres():
@@ -159,35 +170,19 @@ def _refined(points, heat):
 
 
 def _probability(logits):
-    return 1 / (1 + np.exp(-np.float64(logits)))
+    # tanh does not overflow
+    return (1 + np.tanh(np.float64(logits) / 2)) / 2
 
 
 def _square(image, centre, side, angle, pixels: int):
     """A turned square part of a picture, float32 (pixels, pixels, 3) in [0, 1], black beyond its edges.
 
-    Also the function that brings points (n, 2) of the square back into the picture.
+    Also the function that brings points (n, 2) of the square back into the picture, and the matrix (2, 3)
+    that brings the picture's into the square.
     """
     zoom = pixels / side
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     move = pixels / 2 - zoom * turn @ centre
-    square = cv2.warpAffine(image, np.column_stack([zoom * turn, move]), (pixels, pixels))
-    return square.astype(np.float32) / 255, lambda points: (points - move) @ turn / zoom
-
-
-def _network(content: bytes):
-    """A .tflite file's network as a function of a batch."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise ValueError(RUNTIME) from error
-    interpreter = Interpreter(model_content=content)
-    interpreter.allocate_tensors()
-    place = interpreter.get_input_details()[0]["index"]
-    places = [output["index"] for output in interpreter.get_output_details()]
-
-    def run(batch):
-        interpreter.set_tensor(place, np.float32(batch))
-        interpreter.invoke()
-        return [interpreter.get_tensor(place) for place in places]
-
-    return run
+    matrix = np.column_stack([zoom * turn, move])
+    square = cv2.warpAffine(image, matrix, (pixels, pixels))
+    return square.astype(np.float32) / 255, lambda points: (points - move) @ turn / zoom, matrix
