@@ -22,7 +22,7 @@ TOP = (0.0, 0.0, 1.0, 0.5)
 
 
 @dataclass(frozen=True)
-class StubOptions:
+class StubOptions(options.Options):
     word: str = options.option("picture", "what every caption starts with")
     seconds: float = options.option(0.0, "to take for a batch")
     times: int = options.option(1, "how often to say it")

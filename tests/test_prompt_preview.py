@@ -9,6 +9,7 @@ import tutorial_dataset_test
 from cldm.prompting.mixed import MixedPrompts, read_tokenizer
 from cldm.prompting.parsing import read_policy
 from cldm.prompting.preview import preview
+from cldm.prompts import PromptPolicy
 from sources import ROOT
 
 TINY, PHOTOS = (str(ROOT / "models" / f"cldm_{name}.yaml") for name in ("tiny", "v15"))
@@ -59,3 +60,25 @@ def test_the_script_prints_them_and_names_what_is_wrong(tmp_path, monkeypatch, c
     code, shown = run("--prompts", "attributes", "--model", TINY, "--items", "2")
     assert not code and shown.count(" of 75  ") == 2
     assert "error: prompts=no is no file" in run("--prompts", "no")[0]
+
+
+@pytest.mark.parametrize(
+    ("sources", "garments", "message"),
+    [
+        (["garments", "captoin"], (), "no line has captions of 'captoin', did you mean 'caption'"),
+        (["promt"], (), "'promt', did you mean 'prompt'"),
+        (["caption", "other"], (), "'other', did you mean 'others'"),
+        (["caption", "others"], ["garmets"], "'garmets', did you mean 'garments'"),
+        (["caption"], ["captions"], None),  # the near one is named as well
+        (["garments", "attributes", "kosmos2"], ["garments", "attributes"], None),
+    ],
+)
+def test_a_misspelt_column_is_an_error_and_a_lawfully_absent_one_is_said(sources, garments, message):
+    policy = PromptPolicy(tuple({name: 1} for name in sources), garments, budget=0)
+    captions = dict(garments="a hat", caption="a woman", blip="a man")
+    prompts = MixedPrompts(policy, [dict(target="0.png", prompt="own", captions=captions)])
+    if message:
+        with pytest.raises(ValueError, match=message):
+            prompts.summary()
+    else:
+        assert ("; no line has kosmos2" in prompts.summary()) == ("kosmos2" in sources)

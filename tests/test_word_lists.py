@@ -1,9 +1,13 @@
 """The labels that CLIP-Interrogator chooses from."""
 
+from dataclasses import replace
+
 import pytest
 
+from annotator.caption.options import InterrogatorOptions
 from annotator.caption.word_lists import published_lists, read_word_lists
 from annotator.imaterialist import standard_regions
+from caption_folder import job, make_folder
 
 
 def test_our_garment_words_are_of_the_standard_regions_and_never_twice():
@@ -71,3 +75,30 @@ def test_a_list_stands_behind_every_label_of_another(tmp_path):
 def test_what_is_wrong_in_a_file_is_named(old, new, message, tmp_path):
     with pytest.raises(ValueError, match=f"words.yaml.*{message}"):
         read_word_lists(written(tmp_path, GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        ("topp", "list tops is about region 'topp', which .*regions.yaml has not: did you mean 'top'"),
+        ("Top", "list tops .*did you mean 'top'"),
+        ("background", "no list is about a region of .*regions.yaml, which has top, bottom"),
+        ("top", None),
+    ],
+)
+def test_a_list_about_a_region_that_no_map_has_is_refused_before_any_work(tmp_path, region, message):
+    folder = make_folder(tmp_path / "data", 1, regions=True)
+    words = written(tmp_path, GOOD.replace("region: top", f"region: {region}"))
+    given = replace(job(folder), options=InterrogatorOptions(words=words))
+    if message is None:
+        given.check()
+    else:
+        with pytest.raises(ValueError, match=f"words={words}: {message}"):
+            given.check()
+
+
+def test_lists_about_regions_that_a_folder_lacks_may_stand_beside_others(tmp_path):
+    folder = make_folder(tmp_path / "data", 1, regions=True)  # of neither whole nor head
+    InterrogatorOptions().check(folder)
+    (folder / "regions.yaml").unlink()
+    InterrogatorOptions(words=written(tmp_path, GOOD.replace("region: top", "region: topp"))).check(folder)

@@ -73,6 +73,7 @@ class Job:
         table = Table(self.folder)
         if self.min_agreement is not None and regions_of(Path(self.folder)) is None:
             raise ValueError(f"--min-agreement compares with maps, but {self.folder} has no regions.yaml")
+        self.options.check(Path(self.folder))
         check_name(self.column, asdict(self.options))
         self.records.check(self.settings())
         check_owner(self.records, table.items)

@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 
 def option(default, meaning: str):
@@ -9,13 +10,20 @@ def option(default, meaning: str):
     return field(default=default, metadata={"help": meaning})
 
 
+class Options:
+    """What the options of all captioners are."""
+
+    def check(self, folder: Path) -> None:
+        """Raise ValueError for what does not fit a training folder."""
+
+
 @dataclass(frozen=True)
-class AttributesOptions:
+class AttributesOptions(Options):
     column: str = option("garments", "column with the annotation's words, as tool_prepare_data.py writes it")
 
 
 @dataclass(frozen=True)
-class InterrogatorOptions:
+class InterrogatorOptions(Options):
     mode: str = option("classic", "fast, classic, best or negative")
     words: str = option("garments", "lists of labels: garments, published (of the package), or a yaml file")
     start: str = option("", "column whose caption the labels follow; without one they stand alone")
@@ -24,30 +32,42 @@ class InterrogatorOptions:
     candidates: int = option(2048, "labels that modes best and negative choose from")
     resize: str = option("longest", "longest pads to a square, shortest crops as published, squash distorts")
 
+    def check(self, folder):
+        from .record import regions_of
+        from .word_lists import check_regions, read_word_lists
+
+        words, regions = read_word_lists(self.words), regions_of(folder)
+        if regions is None:
+            return
+        try:
+            check_regions(words, regions.names[1:], Path(folder, "regions.yaml"))
+        except ValueError as error:
+            raise ValueError(f"words={self.words}: {error}") from error
+
 
 @dataclass(frozen=True)
-class Kosmos2Options:
+class Kosmos2Options(Options):
     prompt: str = option("<grounding>An image of", "what the caption goes on from, without repeating it")
     max_new_tokens: int = option(64, "length of a caption at most")
     num_beams: int = option(1, "beams of the search")
 
 
 @dataclass(frozen=True)
-class GroundingDinoOptions:
+class GroundingDinoOptions(Options):
     phrases: str = option("", "phrases to find, parted by ';', or empty for those of a column")
     column: str = option("garments", "column whose phrases are looked for")
     box_threshold: float = option(0.35, "score that a box needs, in [0, 1]")
 
 
 @dataclass(frozen=True)
-class BlipOptions:
+class BlipOptions(Options):
     prompt: str = option("", "what the caption goes on from, without repeating it")
     max_new_tokens: int = option(32, "length of a caption at most")
     num_beams: int = option(1, "beams of the search")
 
 
 @dataclass(frozen=True)
-class VlmOptions:
+class VlmOptions(Options):
     prompt: str = option(
         "Name each garment in the picture with its colour, pattern, cut and length. Only the clothes, "
         "as a comma-separated list.",

@@ -1,5 +1,6 @@
 """The labels that CLIP-Interrogator chooses from: our garment words, the published lists, or a file's."""
 
+import difflib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,21 @@ def read_word_lists(words: str) -> WordLists:
         return _word_lists(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def check_regions(words: WordLists, names, where) -> None:
+    """Raise ValueError for a list about a region that `where`, with regions of `names`, spells otherwise.
+
+    A folder may lack a list's region altogether, but not those of all lists.
+    """
+    lacking = {name: region for name, region in words.regions.items() if region not in names}
+    for name, region in lacking.items():
+        if near := difflib.get_close_matches(region, names, n=1):
+            raise ValueError(
+                f"list {name} is about region {region!r}, which {where} has not: did you mean {near[0]!r}?"
+            )
+    if words.regions and lacking == words.regions:
+        raise ValueError(f"no list is about a region of {where}, which has {', '.join(names)}")
 
 
 def published_lists() -> WordLists:

@@ -1,5 +1,6 @@
 """Items whose prompts a policy builds, anew in every epoch, or fixed, to measure and look at."""
 
+import difflib
 from collections import Counter
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from cldm.model import read_config
-from cldm.prompts import FIXED, Prompt, PromptPolicy, build, check_line, texts_of, weights_of
+from cldm.prompts import FIXED, OTHERS, Prompt, PromptPolicy, build, check_line, texts_of, weights_of
 from cldm.training.flips import SIDES
 from ldm.util import instantiate_from_config
 
@@ -57,7 +58,11 @@ class MixedPrompts:
         return build(self.policy, self.lines[index], self.count, rng)
 
     def summary(self) -> str:
-        """How many lines have which of the policy's sources; ValueError if none has any."""
+        """How many lines have which of the policy's sources.
+
+        Raises:
+            ValueError: no line has any, or a column that none has is spelt almost like one that is there.
+        """
         names = dict.fromkeys(name for row in self.policy.sources for name in row)
         having, columns, without = Counter(), {}, 0
         for texts in map(texts_of, self.lines):
@@ -65,13 +70,24 @@ class MixedPrompts:
             found = [name for name in names if weights_of(self.policy, {name: 1.0}, texts)]
             having.update(found)
             without += not found
+        absent = self._absent({*columns, OTHERS})
         if without == len(self.lines):
             raise ValueError(
                 f"no line has captions of {', '.join(names)}: there are {', '.join(columns) or 'none'}"
             )
         listed = ", ".join(f"{name} in {having[name]:,}" for name in names)
         own = f"; {without:,} have none of them and keep their own prompt" if without else ""
-        return f"{listed} of {len(self.lines):,} lines{own}"
+        lacking = f"; no line has {', '.join(absent)}" if absent else ""
+        return f"{listed} of {len(self.lines):,} lines{own}{lacking}"
+
+    def _absent(self, columns: set[str]) -> list[str]:
+        """The columns that the policy names and no line has, but for those that any folder may lack."""
+        named = {*self.policy.garments}.union(*self.policy.sources)
+        absent = sorted(named - columns - {*PromptPolicy.garments})
+        for name in absent:
+            if near := difflib.get_close_matches(name, columns - named, n=1):
+                raise ValueError(f"prompts: no line has captions of {name!r}, did you mean {near[0]!r}?")
+        return absent
 
     def _check_budget(self):
         budget, room = self.policy.budget, self.tokenizer.max_length - 2
