@@ -1,7 +1,7 @@
 """Find garment regions in pictures: the judge of what a control achieves, and the maker of maps of photos."""
 
 from .base import Segmenter
-from .loading import load_judge, load_segmenter
+from .loading import load_finder, load_judge, load_segmenter
 from .metrics import confusion, iou_per_region, mean_iou
 from .segmenter import PixelSegmenter
 
@@ -10,6 +10,7 @@ __all__ = [
     "Segmenter",
     "confusion",
     "iou_per_region",
+    "load_finder",
     "load_judge",
     "load_segmenter",
     "mean_iou",

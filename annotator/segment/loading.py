@@ -6,17 +6,22 @@ import yaml
 
 from annotator.imaterialist import Regions
 from annotator.imaterialist.regions import check_names_and_colours
+from annotator.openpose.wheel import WHERE, find_wheel
 
 from .base import Segmenter, read_metadata
+from .light import LightSegmenter
 from .segformer import WANTED, SegFormerSegmenter
 from .segmenter import PixelSegmenter
 from .u2net_segmenter import U2NetSegmenter
 
+ROUGH = f"or take the rough one by rules: {WHERE}"
 KINDS = {kind.kind: kind for kind in (PixelSegmenter, U2NetSegmenter, SegFormerSegmenter)}
 
 
 def load_segmenter(path, device="cpu") -> Segmenter:
     """The segmenter of a .safetensors file, a .pth file of the public U2-Net, or a SegFormer's folder.
+
+    Of mediapipe's wheel, or a folder that holds it and no SegFormer, the one by rules.
 
     Raises:
         FileNotFoundError, ValueError: it is missing or something else; the message says where to get one.
@@ -29,14 +34,39 @@ def load_segmenter(path, device="cpu") -> Segmenter:
         return KINDS[kind].load(path, device)
     if path.suffix in (".pth", ".pt"):
         return U2NetSegmenter.load(path, device)
+    wheel = find_wheel(path)
+    if wheel and not (path / "config.json").is_file():
+        return LightSegmenter.load(wheel)
     if path.is_file():
-        raise ValueError(f"{path} is no segmenter: wanted a .safetensors or .pth file; or {WANTED}")
-    return SegFormerSegmenter.load(path, device)
+        raise ValueError(f"{path} is no segmenter: wanted a .safetensors or .pth file; or {WANTED}; {ROUGH}")
+    try:
+        return SegFormerSegmenter.load(path, device)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; {ROUGH}") from error
+
+
+def load_finder(path, names, device="cpu"):
+    """Two functions of pictures, each a Segmenter's `segment`: what finds regions, and what judges.
+
+    The first finds the regions of maps that have `names`; regions that it does not know may follow its own.
+    The second knows them all and may judge pictures by them; None if there is no such thing.
+
+    Raises:
+        FileNotFoundError, ValueError: as of load_segmenter, or it finds other regions.
+    """
+    segmenter = load_segmenter(path, device)
+    known = segmenter.names
+    if known != tuple(names)[: len(known)]:
+        raise ValueError(f"{path} finds the regions {', '.join(known)}, the map has {', '.join(names)}")
+    judges = known == tuple(names) and not segmenter.no_judge
+    return segmenter.segment, segmenter.segment if judges else None
 
 
 def load_judge(path, regions_file, device="cpu") -> Segmenter:
     """The segmenter that finds the regions of a training folder's regions.yaml; ValueError for any other."""
     segmenter = load_segmenter(path, device)
+    if segmenter.no_judge:
+        raise ValueError(f"{path} can be no judge: {segmenter.no_judge}")
     names = read_names(regions_file)
     if segmenter.names != names:
         differing = ", ".join(sorted(set(names) ^ set(segmenter.names))) or "their order"
