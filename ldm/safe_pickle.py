@@ -65,10 +65,14 @@ def load(file, **kwargs):
 
 def load_file(path, mmap):
     """What torch.save was given, with Placeholders for all that is neither a tensor nor plain Python."""
-    load_any = partial(torch.load, path, map_location="cpu", mmap=mmap)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), open(path, "rb") as file:
         warnings.simplefilter("ignore")  # torch's own, about pickle protocols
+        # torch 2.14 goes by the name, and reads a misnamed file as the safetensors that it is not
+        misnamed = str(path).endswith(".safetensors")
+        source = dict(f=file) if misnamed else dict(f=path, mmap=mmap)
+        load_any = partial(torch.load, **source, map_location="cpu")
         try:
             return load_any(weights_only=True)
         except pickle.UnpicklingError:  # objects other than tensors, as in old Lightning files
+            file.seek(0)
             return load_any(weights_only=False, pickle_module=sys.modules[__name__])
