@@ -24,7 +24,7 @@ def parse_arguments():
     add("--maps", type=Path, default="training/dolls", metavar="DIR", help=f"folder of maps {shown}")
     add("--prompts", type=Path, metavar="FILE", help="table, .csv or .jsonl; its maps are files of DIR")
     add("--out", type=Path, default="generated", metavar="OUT", help=f"folder of pictures {shown}")
-    form, text = "FILE[:STRENGTH[:START-END]][@MAPS]", "several add up (default: the newest in runs/)"
+    form, text = "FILE[:STRENGTH[:START-END]][:guess][@MAPS]", "several add up (default: the newest in runs/)"
     add("--control", action="append", default=[], metavar=form, help=text)
     add("--base", metavar="PATH", help="under the first control, file or folder (default: what that names)")
     add("--config", metavar="YAML", help="model of the first control (default: what it says it is)")
@@ -54,12 +54,13 @@ def run(arguments):
     from cldm.generating.batch import describe, draw_all, there, write_sheet, write_tables
     from cldm.generating.control_files import load_controls, named_or_newest
     from cldm.generating.plan import Planner
-    from cldm.generating.request import request_of
+    from cldm.generating.request import check_controls, request_of
     from cldm.generating.rows import read_rows
     from cldm.hint import HintEncoder
     from cldm.load import pick_device
 
     request, files, out = request_of(arguments), named_or_newest(arguments.control), arguments.out
+    check_controls(request, files)
     rows, bad, unused = read_rows(request.maps, arguments.prompts, arguments.prompt, arguments.negative)
     loaded, controls = load_controls(files, arguments.config, pick_device(arguments.device), arguments.base)
     planner = Planner(loaded, controls, request, HintEncoder.from_file(REGIONS_FILE))
@@ -75,7 +76,7 @@ def run(arguments):
         finally:
             write_tables(planned, rejected, out)
         if not planned:
-            raise ValueError(f"no row can be drawn: {out / 'rejected.csv'} says why")
+            raise ValueError(f"no row can be drawn, see {out / 'rejected.csv'}: {rejected[0].reason}")
         shown = write_sheet(planner, planned, out)
     print(f"{out}: {len(planned)} pictures, sheet.png shows those of the first {shown} maps")
 

@@ -140,16 +140,21 @@ def region_mask(ids, encoder, regions: str, grow: int = 0):
 
     It is grown by `grow` pixels all around. ValueError for a name that isn't a region or isn't in the map.
     """
-    names = [name.strip() for name in regions.split(",")]
-    unknown = [name for name in names if name not in encoder.names]
-    if unknown:
-        raise ValueError(f"there is no region {unknown[0]!r}: regions are {', '.join(encoder.names)}")
-    mask = np.isin(ids, [encoder.names.index(name) for name in names])
+    mask = np.isin(ids, named_regions(regions, encoder))
     if not mask.any():
         raise ValueError(f"the map has no region {regions}: there is nothing to paint anew")
     if not grow:
         return mask
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= grow
+
+
+def named_regions(regions: str, encoder) -> list[int]:
+    """The ids of one or several regions, "top" or "top,bottom"; ValueError for a name that isn't a region."""
+    names = [name.strip() for name in regions.split(",")]
+    unknown = [name for name in names if name not in encoder.names]
+    if unknown:
+        raise ValueError(f"there is no region {unknown[0]!r}: regions are {', '.join(encoder.names)}")
+    return [encoder.names.index(name) for name in names]
 
 
 def encoded(model, photos):

@@ -106,6 +106,11 @@ def test_the_first_control_brings_the_model_and_the_base_is_read_once(folder, mo
         ("pose.safetensors", ("pose.safetensors", 1.0, 0.0, 1.0, None)),
         ("a/pose.ckpt:0.8", ("a/pose.ckpt", 0.8, 0.0, 1.0, None)),
         ("pose.pth:0.8:0.1-0.6@maps/poses", ("pose.pth", 0.8, 0.1, 0.6, "maps/poses")),
+        ("pose.pth:guess", ("pose.pth", 1.0, 0.0, 1.0, None, True)),
+        ("pose.pth:0.8:guess", ("pose.pth", 0.8, 0.0, 1.0, None, True)),
+        ("pose.pth:2:0-0.5:guess@poses", ("pose.pth", 2.0, 0.0, 0.5, "poses", True)),
+        ("pose.pth@guess", ("pose.pth", 1.0, 0.0, 1.0, "guess")),
+        ("guess:0.5", ("guess", 0.5, 0.0, 1.0, None)),
         ("pose.pth@poses", ("pose.pth", 1.0, 0.0, 1.0, "poses")),
         ("pose.pth:0,0.5,1", ("pose.pth", (0.0, 0.5, 1.0), 0.0, 1.0, None)),
         ("C:" + "\\pose.pth:2", ("C:" + "\\pose.pth", 2.0, 0.0, 1.0, None)),
@@ -113,10 +118,14 @@ def test_the_first_control_brings_the_model_and_the_base_is_read_once(folder, mo
 )
 def test_a_control_is_named_with_strength_range_and_maps(text, expected):
     file = ControlFile.parse(text)
-    assert (file.path, file.strength, file.start, file.end, file.maps and str(file.maps)) == expected
+    found = file.path, file.strength, file.start, file.end, file.maps and str(file.maps)
+    assert (*found, file.guess_mode) == (*expected, False)[:6]
 
 
-@pytest.mark.parametrize("text", ["pose.pth:strong", "pose.pth:0.5:now-later", "pose.pth:"])
+@pytest.mark.parametrize(
+    "text",
+    ["pose.pth:strong", "pose.pth:0.5:now-later", "pose.pth:", "pose.pth:guess:0.5", "pose.pth:guess:guess"],
+)
 def test_a_control_that_is_named_otherwise_is_refused(text):
     with pytest.raises(ValueError, match=r"a control is FILE\[:STRENGTH"):
         ControlFile.parse(text)

@@ -118,34 +118,6 @@ def test_a_region_that_a_map_lacks_is_a_rejected_row(draw, folder, table, tmp_pa
     assert "the map has no region top" in rows(out / "rejected.csv")[0]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--steps", "-5"], "steps must be between 1 and 1000, got -5"),
-        (["--sampler", "euler"], "sampler must be one of"),
-        (["--num", 0], "--num must be between 1"),
-        (["--batch-size", 65], "--batch-size must be between"),
-        (["--size", 32], "--size must be between 64"),
-        (["--scale", "nan"], "--scale must be between"),
-        (["--limit", 0], "--limit must be between"),
-        (["--denoise", 0], "denoise must be above 0"),
-        (["--grow", 2], "about the regions of --inpaint"),
-        (["--inpaint", "hat"], "no row can be drawn"),
-        (["--photo", "none"], "--photo none is no folder"),
-        (["--prompts", "none.csv"], "the table none.csv does not exist"),
-        (["--maps", "none"], "the folder of maps none does not exist"),
-        (["--maps", "here", "--out", "here"], "--out here is the folder of maps"),
-        (["--out", __file__], "inputs.py is a file: a folder is wanted"),
-        (["--control", "none.ckpt"], "none.ckpt does not exist"),
-        (["--control", "none.ckpt:12"], "none.ckpt does not exist"),
-    ],
-)
-def test_a_wrong_option_is_refused_in_one_line(draw, tmp_path, arguments, message):
-    with pytest.raises(SystemExit, match=message) as stopped:
-        draw(tmp_path, *arguments)
-    assert str(stopped.value).startswith("error: ") and "\n" not in str(stopped.value)
-
-
 def test_without_a_trained_control_it_says_how_to_get_one(draw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(

@@ -15,32 +15,42 @@ from cldm.hint import HintEncoder
 from cldm.load import Loaded, load_control, newest_checkpoint
 from cldm.painting import MAX_SIDE, read_map
 
+FORM = "FILE[:STRENGTH[:START-END]][:guess][@MAPS]"
 # the shortest FILE that leaves well-formed rests
-PATTERN = re.compile(r"(.+?)(?::([^:/\\@]*))?(?::([^:/\\@-]*)-([^:/\\@-]*))?(?:@(.+))?")
+PATTERN = re.compile(
+    r"(.+?)(?::(?!guess(?:@|$))([^:/\\@]*))?(?::([^:/\\@-]*)-([^:/\\@-]*))?(:guess)?(?:@(.+))?"
+)
 
 
 @dataclass(frozen=True)
 class ControlFile:
-    """FILE[:STRENGTH[:START-END]][@MAPS], such as pose.safetensors:0.8:0-0.6@training/poses."""
+    """FORM, such as pose.safetensors:0.8:0-0.6@training/poses."""
 
     path: str
     strength: float | tuple[float, ...] = 1.0
     start: float = 0.0
     end: float = 1.0
     maps: Path | None = None
+    guess_mode: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "ControlFile":
-        if Path(text).exists():
+        if text and Path(text).exists():
             return cls(text)
-        path, strength, start, end, maps = PATTERN.fullmatch(text).groups()
+        if not (found := PATTERN.fullmatch(text)):
+            raise ValueError(f"a control is {FORM}, got {text!r}")
+        path, strength, start, end, guess, maps = found.groups()
         try:
+            if path.endswith(":guess"):
+                raise ValueError("guess stands behind strength and range, and once")
             factors = tuple(map(float, ("1" if strength is None else strength).split(",")))
             start, end = (0.0, 1.0) if start is None else (float(start), float(end))
         except ValueError as error:
-            raise ValueError(f"a control is FILE[:STRENGTH[:START-END]][@MAPS], got {text!r}") from error
+            raise ValueError(f"a control is {FORM}, got {text!r}") from error
         strength = factors[0] if len(factors) == 1 else factors
-        return cls(path, strength, start, end, Path(maps) if maps else None)
+        if guess and not any(factors):
+            raise ValueError(f"{text}: guess mode without strength is no control: leave out either")
+        return cls(path, strength, start, end, Path(maps) if maps else None, bool(guess))
 
 
 @dataclass(eq=False)
@@ -55,7 +65,8 @@ class Steering:
     def control(self, pictures) -> Control:
         """Of what `read` gave, stacked to (n, h, w) or (n, h, w, 3)."""
         hint = self.encoder.to_hint(pictures) if self.encoder else pictures.astype(np.float32) / 255.0
-        return Control(hint, self.branch, self.file.strength, self.file.start, self.file.end)
+        file = self.file
+        return Control(hint, self.branch, file.strength, file.start, file.end, file.guess_mode)
 
     def read(self, path):
         """Region ids uint8 (h, w) of a map, or uint8 (h, w, 3) where the colours mean nothing to us."""
@@ -64,6 +75,7 @@ class Steering:
     def facts(self) -> dict:
         file = self.file
         told = dict(file=file.path, sha256=self.digest, start=file.start, end=file.end)
+        told |= dict(guess_mode=True) if file.guess_mode else {}
         several = isinstance(file.strength, tuple)
         return told | dict(strength=list(file.strength) if several else file.strength)
 
@@ -75,7 +87,15 @@ def named_or_newest(texts: list[str]) -> list[ControlFile]:
         raise FileNotFoundError(
             "there is no trained control in runs/: `make demo` trains one, or name a file by --control FILE"
         )
-    return [ControlFile.parse(text) for text in texts] or [ControlFile(str(found))]
+    files = [ControlFile.parse(text) for text in texts] or [ControlFile(str(found))]
+    for file in files:
+        if not Path(file.path).exists():
+            raise FileNotFoundError(f"--control: {file.path} does not exist, where a control is {FORM}")
+        if file.maps and not file.maps.is_dir():
+            raise FileNotFoundError(
+                f"--control {file.path}: the folder of its maps {file.maps} does not exist"
+            )
+    return files
 
 
 def load_controls(files: list[ControlFile], config, device: str, base=None) -> tuple[Loaded, list[Steering]]:

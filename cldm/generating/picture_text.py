@@ -1,5 +1,6 @@
 """Pictures that say how they were made: as AUTOMATIC1111 writes it, and in full as JSON."""
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -7,15 +8,22 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-KEY = "garment_controlnet"
+KEY, MAP_KEY = "garment_controlnet", "garment_map"
+MAX_MAP_TEXT = 2**20  # characters, of which readers of PNG take no more
 SAMPLER_NAMES = {"ddim": "DDIM", "dpmpp_2m": "DPM++ 2M"}
 
 
-def png_with(pixels, facts: dict) -> bytes:
-    """A picture uint8 (H, W, 3) as PNG, with the texts `parameters` and `garment_controlnet`."""
+def png_with(pixels, facts: dict, region_map: bytes = b"") -> bytes:
+    """A picture uint8 (H, W, 3) as PNG, with the texts `parameters` and `garment_controlnet`.
+
+    A region map, itself a PNG, goes along as base64 in `garment_map`; one that is too large for it does not.
+    """
     info, buffer = PngInfo(), io.BytesIO()
     info.add_itxt("parameters", parameters(facts))
     info.add_itxt(KEY, json.dumps(facts))
+    text = base64.b64encode(region_map).decode()
+    if 0 < len(text) <= MAX_MAP_TEXT:
+        info.add_text(MAP_KEY, text)
     Image.fromarray(pixels).save(buffer, format="png", pnginfo=info)
     return buffer.getvalue()
 
@@ -54,6 +62,8 @@ def parameters(facts: dict) -> str:
             "Guidance Start": f"{control['start']:g}",
             "Guidance End": f"{control['end']:g}",
         }
+        if control.get("guess_mode"):
+            told["Control Mode"] = "ControlNet is more important"
         settings[f"ControlNet {i}"] = _quoted(", ".join(f"{name}: {value}" for name, value in told.items()))
     lines = [facts["prompt"]]
     lines += [f"Negative prompt: {facts['negative_prompt']}"] if facts["negative_prompt"] else []

@@ -13,7 +13,7 @@ from cldm.generating.rows import Rejected, Row, inside
 from cldm.hint import HintEncoder
 from cldm.load import Loaded
 from cldm.painting import EMPTY, resized, working_size
-from cldm.starts import Photo, region_mask
+from cldm.starts import Photo, named_regions, region_mask
 
 SAME_SHAPE = 0.02  # share by which the aspects of a map and its photo may differ
 
@@ -41,6 +41,11 @@ class Planner:
         self.settings = replace(request.settings, scale=scale)
         self.region_control = next((i for i, control in enumerate(controls) if control.encoder), 0)
         self.regions = controls[self.region_control].encoder or regions
+        if request.inpaint:
+            try:
+                named_regions(request.inpaint, self.regions)
+            except ValueError as error:
+                raise ValueError(f"--inpaint {request.inpaint}: {error}") from error
 
     def plan(self, rows: list[Row]) -> tuple[list[Planned], list[Rejected]]:
         planned, rejected = [], []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cldm.controls import check_number
+from cldm.controls import Control, check_number
 from cldm.generate import Settings
 from cldm.generating.rows import MAPS
 from cldm.starts import Photo
@@ -48,6 +48,28 @@ class Request:
         return found
 
 
+def check_controls(request: Request, files) -> None:
+    """ValueError for a ControlFile that is out of its range, or means nothing for what is asked."""
+    num = request.settings.steps
+    if request.denoise is not None:
+        num = max(1, round(request.denoise * num))
+    for file in files:
+        try:
+            control = Control(np.zeros((64, 64, 3)), None, file.strength, file.start, file.end)
+        except ValueError as error:
+            raise ValueError(f"--control {file.path}: {error}") from error
+        if not control.steps(range(num)):
+            raise ValueError(
+                f"--control {file.path} acts at none of the {num} steps: its range "
+                f"{file.start:g}-{file.end:g} holds no whole step"
+            )
+        if file.guess_mode and request.scale in (0, 1):
+            raise ValueError(
+                f"--scale {request.scale:g} leaves one of guidance's two predictions, of which guess mode "
+                f"steers one alone: give another scale, or {file.path} without :guess"
+            )
+
+
 def request_of(arguments) -> Request:
     """The Request of tool_generate.py's arguments; ValueError names the one that is out of its range."""
     given = vars(arguments)
@@ -56,8 +78,9 @@ def request_of(arguments) -> Request:
             check_number(f"--{name.replace('_', '-')}", given[name], low, high)
     if arguments.photo is not None and not arguments.photo.is_dir():
         raise FileNotFoundError(f"--photo {arguments.photo} is no folder")
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise ValueError(f"--out {arguments.out} is a file: a folder is wanted")
+    there = next(path for path in (arguments.out, *arguments.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {arguments.out}: {there} is a file, a folder is wanted")
     if arguments.out.resolve() == arguments.maps.resolve():
         raise ValueError(f"--out {arguments.out} is the folder of maps: pictures would be taken for maps")
     if (arguments.grow or arguments.feather) and not arguments.inpaint:

@@ -42,8 +42,11 @@ def read_rows(maps: Path, table: Path | None = None, prompt="", negative="") -> 
         prompt, negative: for rows that have none.
     """
     if not maps.is_dir():
-        raise FileNotFoundError(f"the folder of maps {maps} does not exist")
+        what = "is a file, not a folder" if maps.exists() else "does not exist"
+        raise FileNotFoundError(f"the folder of maps {maps} {what}")
     lines, default = _lines(maps, table), dict(prompt=prompt, negative=negative)
+    for name, text in default.items():
+        _check_text(f"--{name}", text)
     rows, rejected, unused = [], [], set()
     for number, line in lines:
         try:
@@ -72,11 +75,15 @@ def _lines(maps, table):
     """(number, dict by column, or what else a line holds) of a table, a training folder or a folder."""
     if table is not None:
         if not table.is_file():
-            raise FileNotFoundError(f"the table {table} does not exist")
+            what = "is a folder, not a file" if table.exists() else "does not exist"
+            raise FileNotFoundError(f"the table {table} {what}")
         return list(_csv_lines(table) if table.suffix.lower() == ".csv" else _json_lines(table))
     if not (maps / "prompt.json").is_file():
         if (maps / ANNOTATED).is_file():
-            return list(_csv_lines(maps / ANNOTATED, {"map", "photo"}))
+            lines = list(_csv_lines(maps / ANNOTATED, {"map", "photo"}))
+            if not lines:
+                raise ValueError(f"{maps / ANNOTATED} lists no map: tool_annotate.py goes on with its folder")
+            return lines
         files = sorted(path.name for path in maps.iterdir() if path.suffix.lower() in MAPS)
         return list(enumerate((dict(map=name) for name in files if not name.startswith(".")), 1))
     lines = list(_json_lines(maps / "prompt.json"))
