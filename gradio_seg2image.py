@@ -38,18 +38,16 @@ def parse_arguments():
 
 
 def segmenter_finder(path, device):
-    """A Demo -> its segmenter: that of `path`, or for the tiny model's dolls the shipped one."""
+    """A Demo -> load_finder's functions: of `path`, or for the tiny model's dolls of the shipped one."""
 
     def find(demo):
-        from annotator.segment import load_segmenter
+        from annotator.imaterialist import standard_regions
+        from annotator.segment import load_finder
 
-        if path is None and (demo.native_size >= 256 or not JUDGE_OF_DOLLS.is_file()):
-            return None
-        segmenter = load_segmenter(path or JUDGE_OF_DOLLS, device)
-        if segmenter.names == demo.encoder.names or path is None:
-            return segmenter.segment if segmenter.names == demo.encoder.names else None
-        names = (", ".join(names) for names in (segmenter.names, demo.encoder.names))
-        raise ValueError("--segmenter {} finds the regions {}, the map has {}".format(path, *names))
+        dolls = demo.native_size < 256 and demo.encoder.names == standard_regions().names
+        if path is None and not (dolls and JUDGE_OF_DOLLS.is_file()):
+            return None, None
+        return load_finder(path or JUDGE_OF_DOLLS, demo.encoder.names, device)
 
     return find
 

@@ -66,7 +66,7 @@ def test_the_measured_miou_stands_under_the_picture_and_in_its_facts():
         found[found == 2] = 0
         return found
 
-    finished, _ = drawn(small_demo(segment=segment), num_samples=1)
+    finished, _ = drawn(small_demo(judge=segment), num_samples=1)
     assert finished[0].caption == "seed 7 · control mIoU 0.50" and finished[0].facts["control_miou"] == 0.5
 
 

@@ -146,10 +146,10 @@ def test_one_model_is_in_memory_at_a_time_and_one_that_does_not_fit_is_refused(t
         return replace(demo, encoder=other) if "c.safe" in str(path) else demo
 
     loaded = []
-    models = Models(load, lambda demo: "segment", None, tmp_path)
+    models = Models(load, lambda demo: ("segment", "judge"), None, tmp_path)
     assert list(models.files) == ["small.safetensors", "b.safetensors", "c.safetensors"]
     segments = [models.get(name).segment for name in (None, "b.safetensors", "b.safetensors")]
-    assert segments == ["segment"] * 3 and len(loaded) == 2
+    assert segments == ["segment"] * 3 and len(loaded) == 2 and models.get("b.safetensors").judge == "judge"
     with pytest.raises(ValueError, match="c.safetensors has other regions"):
         models.get("c.safetensors")
     assert models.get(None).model is loaded[-1]()

@@ -69,8 +69,8 @@ def _drawn(demo, request, part, with_map, callback) -> list[Drawn]:
     result = []
     for i, pixels in enumerate(pictures):
         miou = None
-        if demo.segment:
-            miou = score([pixels], [request.ids], demo.segment, demo.encoder.names).miou
+        if demo.judge:
+            miou = score([pixels], [request.ids], demo.judge, demo.encoder.names).miou
         measured = {} if miou is None else dict(control_miou=round(miou, 4))
         result.append(Drawn(pixels, facts | dict(seed=seed + i) | measured, with_map, miou))
     return result

@@ -40,7 +40,7 @@ class Loader:
 class Models:
     """The demo's first model and those of a folder, by name; one of them is in memory at a time.
 
-    find_segmenter: called with the first Demo; gives the `segment` of all, or None.
+    find_segmenter: called with the first Demo; gives the `segment` and the `judge` of all.
     """
 
     def __init__(self, load: Callable, find_segmenter: Callable, checkpoint=None, folder: Path | None = None):
@@ -52,8 +52,9 @@ class Models:
         for path in sorted(folder.iterdir()) if folder else ():
             if path.suffix in SUFFIXES:
                 self.files.setdefault(path.name, path)
-        self.encoder, self.native_size, self.segment = first.encoder, first.native_size, find_segmenter(first)
-        self.name, self.demo = self.first_name, replace(first, segment=self.segment)
+        self.encoder, self.native_size = first.encoder, first.native_size
+        self.segment, self.judge = find_segmenter(first)
+        self.name, self.demo = self.first_name, replace(first, segment=self.segment, judge=self.judge)
 
     def get(self, name: str | None) -> Demo:
         """The Demo of a name, loaded if another one was in memory; None is the first.
@@ -69,7 +70,7 @@ class Models:
             gc.collect()
             demo = self.load(self.files[name])
             self._check(demo, name)
-            self.name, self.demo = name, replace(demo, segment=self.segment)
+            self.name, self.demo = name, replace(demo, segment=self.segment, judge=self.judge)
         return self.demo
 
     def _check(self, demo, name):

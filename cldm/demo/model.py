@@ -23,6 +23,7 @@ class Demo:
     further: controls beside the map's, as cldm.generating.control_files.load_controls gives them.
     segment: pictures uint8 (n, H, W, 3) -> ids uint8 (n, H, W) in the encoder's regions; None where nothing
         is known that finds them in such pictures.
+    judge: the same, good enough to measure by; None where there is no such thing.
     low_memory: draw pictures one after the other, with only those parts on the device that are at work.
     """
 
@@ -33,6 +34,7 @@ class Demo:
     digest: str = ""
     further: tuple = ()
     segment: Callable | None = None
+    judge: Callable | None = None
     low_memory: bool = False
 
     @property
