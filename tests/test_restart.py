@@ -90,6 +90,28 @@ def test_options_of_a_failed_start_are_not_taken_for_the_checkpoints(folders, tm
     assert saved["options"]["batch_size"] == 4
 
 
+@pytest.mark.parametrize("changes", [dict(batch_size=1, accumulate=4), dict(accumulate=1)])
+def test_with_other_micro_batches_no_step_is_short_and_no_picture_is_seen_twice(
+    folders, tmp_path, monkeypatch, changes, original=ControlLDM.training_step
+):
+    trained(folders, tmp_path, accumulate=2, max_steps=1)
+    taken = []
+
+    def training_step(self, batch, batch_idx):
+        taken.append((self.global_step, self.current_epoch, [hint.sum().item() for hint in batch["hint"]]))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ControlLDM, "training_step", training_step)
+    trained(folders, tmp_path, max_steps=5, **changes)
+    pictures = changes.get("batch_size", 2) * changes["accumulate"]
+    for step in range(1, 5):
+        assert sum(len(hints) for at, _, hints in taken if at == step) == pictures
+    first = [hint for _, epoch, hints in taken if epoch == 1 for hint in hints]
+    assert len(set(first)) == len(first) == 8 and taken[0][1] == 1  # each has a map of its own
+    rows = [line.split(",")[:2] for line in (tmp_path / "metrics.csv").read_text().splitlines()[1:]]
+    assert [int(seen) for _, seen in rows] == [4, *(4 + pictures * n for n in range(1, 5))]
+
+
 def test_pictures_beyond_a_step_are_forgotten_and_a_persons_files_are_not(tmp_path):
     names = "samples/step_000001.png samples/step_1000000.png samples/step_best.png samples/maps.png"
     names += " image_log/train/control_gs-000003_e-000000_b-000001.png image_log/train/notes.png"

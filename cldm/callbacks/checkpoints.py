@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 
 from cldm.callbacks.progress import pictures_seen
 from cldm.callbacks.stopping import Stopped
-from cldm.training.resuming import EXACT, RESTORED
+from cldm.training.ranks import say
+from cldm.training.resuming import EXACT, RESTORED, begin_next_epoch
 from cldm.training.verified import write_weights
 from ldm.checkpoint import read_metadata
 
@@ -140,6 +141,21 @@ class Checkpoints(pl.Callback):
     def on_save_checkpoint(self, trainer, pl_module, checkpoint):
         """Leave out the locked weights, which are in the base; add the options that a resumption minds."""
         checkpoint["options"] = {name: getattr(self.options, name) for name in (*RESTORED, *EXACT)}
+        checkpoint["row"] = self._row(trainer)
         trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}
+
+    def on_load_checkpoint(self, trainer, pl_module, checkpoint):
+        """With other micro-batches the rest of the epoch is left out, so that no step is short of some."""
+        if "row" not in checkpoint:
+            return  # an older version's
+        now, before = self.options.accumulate, checkpoint["options"]["accumulate"]
+        row, row_before = self._row(trainer), checkpoint["row"]
+        if (now, row) != (before, row_before):
+            say(f"a step takes {now} x {row} pictures, {before} x {row_before} before: the next epoch begins")
+            begin_next_epoch(checkpoint, row, row_before)
+
+    def _row(self, trainer) -> int:
+        """Pictures of a micro-batch, on all devices."""
+        return self.options.batch_size * trainer.world_size

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import torch
@@ -43,6 +44,22 @@ def steps_done(last: Path, options: TrainOptions) -> int:
     if others and done < options.max_steps:
         say(f"changed since the run was started, so that it goes on otherwise: {', '.join(others)}")
     return done
+
+
+def begin_next_epoch(checkpoint: dict, row: int, row_before: int):
+    """Make a checkpoint of Lightning's, from within an epoch, one of the epoch's last step.
+
+    Its position counts micro-batches of `row_before` pictures, which say nothing of those of `row` pictures.
+    What is counted over all epochs becomes as many of the latter, so that the number of pictures stays.
+    """
+    loops = checkpoint["loops"]["fit_loop"]
+    loops["state_dict"] = {}  # the loader's, without which it begins at its start
+    progress = loops["epoch_loop.batch_progress"]
+    seen = -(-progress["total"]["ready"] * row_before // row)
+    # as after a step: all but `completed` have counted its last batch; any epoch is as long as this at most
+    for counts, number in ((progress["total"], seen), (progress["current"], sys.maxsize)):
+        counts |= dict(ready=number, started=number, processed=number, completed=number - 1)
+    progress["is_last_batch"] = True
 
 
 def check_folder(run: Path):
