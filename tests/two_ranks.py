@@ -1,7 +1,7 @@
 """A small run in the processes of torchrun, or in one, whose noise does not depend on which process draws it.
 
 Each process would write into a folder of its own. Two processes: rank 1 meets a loss that is no number at its
-second batch and SIGTERM at its third.
+second step and SIGTERM at its third.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from cldm.callbacks.checkpoints import Checkpoints
@@ -18,10 +19,11 @@ from cldm.options import TrainOptions
 from cldm.train import train
 from cldm.training.ranks import gathered, part_of, world
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
+from small_data import ENCODER
 from tutorial_dataset import MyDataset
 
-BASE, DATA, OUT = map(Path, sys.argv[1:4])
-BATCH_SIZE, MAX_STEPS = map(int, sys.argv[4:])
+BASE, DATA, HELD_OUT, OUT = map(Path, sys.argv[1:5])
+ACCUMULATE, MAX_STEPS = map(int, sys.argv[5:])
 RANK, TWO = int(os.environ.get("RANK", 0)), "RANK" in os.environ
 
 
@@ -42,7 +44,7 @@ def before_step(self, trainer, model, optimizer, original=Gradients.on_before_op
 
 
 def save_state(self, trainer, model, original=Checkpoints._save_state):
-    torch.save(dict(model.control_model.state_dict()), OUT / f"weights_{RANK}.pt")
+    torch.save(dict(model.control_model.state_dict()), OUT / f"weights_{RANK}_{trainer.global_step}.pt")
     original(self, trainer, model)
 
 
@@ -53,15 +55,20 @@ def training_step(self, batch, batch_idx, original=ControlLDM.training_step):
     return loss * torch.nan if world() == (1, 2) and self.global_step == 1 else loss
 
 
+def judge(pictures):
+    """Ids uint8 (n, H, W) of pictures (n, H, W, 3): a garment where one colour is the brightest."""
+    return pictures.argmax(axis=-1).astype(np.uint8)
+
+
 def main():
     DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mean
     ControlLDM.shared_step, ControlLDM.training_step = shared_step, training_step
     Gradients.on_before_optimizer_step, Checkpoints._save_state = before_step, save_state
     given = dict(base=f"{BASE}/ini.safetensors", model=f"{BASE}/small.yaml", data=str(DATA), num_workers=0)
     given |= dict(precision="32-true", prompt_dropout=0.0, learning_rate=1e-3, gradient_clip=0.0)
-    given |= dict(image_log_every=1, sampling_steps=1, checkpoint_every=1)
-    given |= dict(batch_size=BATCH_SIZE, max_steps=MAX_STEPS, run=f"{OUT}/run_{RANK}")
-    train(TrainOptions(**given), MyDataset(DATA))
+    given |= dict(image_log_every=1, sampling_steps=1, checkpoint_every=1, measure_every=1, measure_maps=3)
+    given |= dict(batch_size=2, accumulate=ACCUMULATE, max_steps=MAX_STEPS, run=f"{OUT}/run_{RANK}")
+    train(TrainOptions(**given), MyDataset(DATA), MyDataset(HELD_OUT), ENCODER, judge)
 
 
 if __name__ == "__main__":
