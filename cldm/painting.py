@@ -19,8 +19,13 @@ def read_map(path, encoder):
         raise ValueError(
             f"The file has {size / 2**20:.0f} MB: maps of at most {MAX_BYTES // 2**20} MB are read."
         )
+    return decoded_map(path, encoder)
+
+
+def decoded_map(file, encoder):
+    """As `read_map`, of a path or an open file whose size is known to be bounded."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             _check_side(*image.size)
             if image.mode in GREY_MODES:
                 raise ValueError(GREY)

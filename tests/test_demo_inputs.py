@@ -30,9 +30,9 @@ VALUES = {
     "strength nan": (dict(strength=NAN), "strength must be|Control strength|Out of range"),
     "scale infinite": (dict(scale=float("inf")), "Guidance scale: a number|Out of range"),
     "scale zero": (dict(scale=0), "Guidance scale: a number from 0.1 to 30"),
-    "seed below": (dict(seed=-2), "a number from -1 to 2147483647 is wanted, got -2"),
-    "seed beyond": (dict(seed=2**40), "a number from -1 to 2147483647"),
-    "seed text": (dict(seed="lucky"), "a number from -1 to 2147483647 is wanted, got lucky"),
+    "seed below": (dict(seed=-2), "a number from -1 to 4294967295 is wanted, got -2"),
+    "seed beyond": (dict(seed=2**40), "a number from -1 to 4294967295"),
+    "seed text": (dict(seed="lucky"), "a number from -1 to 4294967295 is wanted, got lucky"),
     "eta beyond": (dict(eta=1.5), "Eta .*a number from 0 to 1"),
     "eta of dpmpp": (dict(sampler="dpmpp_2m", eta=1), "eta must be 0"),
     "sampler unknown": (dict(sampler="euler"), "Sampler: choose from ddim, dpmpp_2m; got 'euler'"),
@@ -137,6 +137,18 @@ def test_a_photo_that_is_none_is_refused_with_the_remedy(client, files):
     }
     for message, photo in photos.items():
         refused(client, message, photo=photo, api_name="/find_garments")
+
+
+def test_a_picture_without_settings_is_refused_with_the_reason(client, files):
+    pictures = {
+        "does not say how it was made": files.file(picture()),
+        "copies as JPEG and screenshots have lost them": files.file(picture(), ".jpg"),
+        "no picture that can be read": files.file(b"hello", ".txt"),
+        "no PNG that can be read": files.file(b"hello", ".png"),
+    }
+    for message, path in pictures.items():
+        refused(client, message, path=path, api_name="/settings_of")
+    refused(client, "There is no picture", path=None, api_name="/settings_of")
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../etc/passwd", "models/README.md", "..\\secret", ""])

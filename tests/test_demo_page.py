@@ -8,11 +8,14 @@ import time
 import urllib.request
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cldm.demo.underlay import over_photo
+from demo_pictures import with_texts
 from demo_requests import REGIONS, top_and_bottom
 from demo_server import Files, connected, wait_for
 
@@ -22,6 +25,7 @@ QUIET = (
 )
 REQUEST = dict(prompt="a red top", num_samples=2, ddim_steps=3, seed=7, api_name="/process")
 # the original demo's, in its order
+INFOTEXT = "a red top\nSteps: 3, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64, Model: v1-5"
 POSITIONAL = ["a red top", "", "", 2, 64, 3, False, 1.0, 3.0, 7, 0.0]
 
 
@@ -78,6 +82,30 @@ def test_pictures_say_how_they_were_made_and_come_in_one_zip(demo_server, files)
         facts = json.loads(picture.text["garment_controlnet"])
         assert facts["seed"] == 8 and "Seed: 8" in picture.text["parameters"]
         assert str(demo_server.folder) not in picture.text["garment_controlnet"]
+
+
+def test_a_pictures_settings_and_map_give_the_same_picture_again(client, files):
+    made = client.predict(input_image=files.editor(), **REQUEST | dict(strength=0.6, a_prompt="sharp"))
+    content = Path(made[2]["image"]).read_bytes()
+    settings, region_map = client.predict(path=files.file(content), api_name="/settings_of")
+    assert settings["missing"] == [] and settings["inputs"]["seed"] == 8
+    value = files.editor(Path(region_map).read_bytes())
+    again = client.predict(input_image=value, **settings["inputs"], api_name="/process")
+    assert again[1]["caption"] == made[2]["caption"]
+    assert np.abs(pixels(again[1]).astype(int) - pixels(made[2])).max() <= 1
+    settings, region_map = client.predict(
+        path=files.file(with_texts(files.folder / "a.png", parameters=INFOTEXT).read_bytes()),
+        api_name="/settings_of",
+    )
+    assert region_map is None and settings["inputs"]["prompt"] == "a red top"
+    assert "the map: AUTOMATIC1111 keeps none in its pictures" in settings["missing"]
+
+
+def test_a_map_over_a_photo_is_drawn_from_as_the_map_alone(client, files):
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    seen = Image.fromarray(over_photo(top_and_bottom(), photo, REGIONS))
+    first, second = (client.predict(input_image=files.editor(v), **REQUEST) for v in (None, seen))
+    assert all(np.array_equal(pixels(a), pixels(b)) for a, b in zip(first, second, strict=True))
 
 
 def test_a_further_control_and_another_model_act(client, files):

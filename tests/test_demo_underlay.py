@@ -1,4 +1,4 @@
-"""A photo can be seen under the map; what is drawn from is the map alone, or an error says that it is unknown."""
+"""A photo can be seen under the map; what is drawn from is the map alone, or an error says why not."""
 
 import io
 from dataclasses import replace

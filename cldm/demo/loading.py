@@ -55,6 +55,7 @@ class Models:
         self.encoder, self.native_size = first.encoder, first.native_size
         self.segment, self.judge = find_segmenter(first)
         self.name, self.demo = self.first_name, replace(first, segment=self.segment, judge=self.judge)
+        self.digests = {self.name: first.digest}  # of those that have been in memory
 
     def get(self, name: str | None) -> Demo:
         """The Demo of a name, loaded if another one was in memory; None is the first.
@@ -71,6 +72,7 @@ class Models:
             demo = self.load(self.files[name])
             self._check(demo, name)
             self.name, self.demo = name, replace(demo, segment=self.segment, judge=self.judge)
+            self.digests[name] = demo.digest
         return self.demo
 
     def _check(self, demo, name):

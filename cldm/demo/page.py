@@ -7,11 +7,14 @@ import gradio as gr
 
 from cldm.demo.drawing import Step, draw
 from cldm.demo.loading import Models
-from cldm.demo.page_map import CLICK, PRIVATE, connect_map, map_panel
-from cldm.demo.page_options import further_inputs, option_inputs, prompt_helper, way_inputs
+from cldm.demo.page_history import connect_history, history_panel, pictures_gallery
+from cldm.demo.page_map import PRIVATE, connect_map, map_panel
+from cldm.demo.page_options import further_inputs, option_inputs, prompt_input, way_inputs
 from cldm.demo.page_photo import map_finder, photo_panel, photo_shower
+from cldm.demo.page_settings import connect_settings, settings_panel
 from cldm.demo.plain import plain, speak_plainly
 from cldm.demo.request import Inputs, requested
+from cldm.demo.restoring import SETTINGS
 from cldm.demo.session import Sessions
 from cldm.demo.streaming import Cancelled, streamed
 
@@ -20,10 +23,12 @@ ONE_AT_A_TIME = dict(concurrency_id="model", concurrency_limit=1)
 # what screen readers announce as it changes, and names of what gradio leaves unnamed
 ON_LOAD = """() => {
     document.querySelector("#status").setAttribute("role", "status");
+    document.querySelector("#taken").setAttribute("role", "status");
     document.querySelector("#painter").setAttribute("role", "group");
     document.querySelector("#painter").setAttribute("aria-label", "Region map, to be painted");
     document.querySelectorAll("input[type=file]:not([aria-label])").forEach(
-        input => input.setAttribute("aria-label", "Upload a map"));
+        input => input.setAttribute("aria-label", input.closest("#take_over") ?
+            "Take over the settings of a picture" : "Upload a map"));
 }"""
 
 
@@ -41,7 +46,7 @@ class Extras:
 
 
 def build_page(models: Models, extras: Extras):
-    """The page as gradio Blocks; public endpoints are /process, /find_garments, /save_map and /download."""
+    """The page as gradio Blocks; public endpoints are those of docs/demo.md."""
     speak_plainly()
     sessions, demo = Sessions(), models.get(None)
     with gr.Blocks(title="Garment ControlNet", delete_cache=(3600, 86400)) as page:
@@ -50,11 +55,9 @@ def build_page(models: Models, extras: Extras):
             with gr.Column():
                 panel = map_panel(demo, extras.templates)
                 photo = photo_panel(demo)
+                dropped = settings_panel()
             with gr.Column():
-                prompt = gr.Textbox(
-                    label="Prompt", placeholder="a person in a red dress", lines=2, elem_id="prompt"
-                )
-                prompt_helper(prompt, extras.garments, extras.colours)
+                prompt = prompt_input(extras.garments, extras.colours)
                 with gr.Row():
                     run = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
                     stop = gr.Button("Cancel", elem_id="cancel", scale=1)
@@ -78,9 +81,18 @@ def build_page(models: Models, extras: Extras):
         connect_history(sessions, going, stop, status, history, fetch)
         connect_map(sessions, models, panel, photo, prompt)
         connect_photo(models, panel, photo)
+        connect_settings(sessions, models, named_settings(inputs), panel.editor, photo, *dropped)
         page.load(None, None, None, js=ON_LOAD)
         page.unload(leaver(sessions))
     return page
+
+
+def named_settings(inputs: list) -> dict:
+    """Of the page's inputs, those that a picture can say, by name."""
+    names = [field.name for field in fields(Inputs)][:-1]
+    named = {name: part for name, part in zip(names, inputs, strict=False) if name in (*SETTINGS, "model")}
+    strengths = inputs[len(names) + 1 :: 2]
+    return named | {f"further_strength_{i}": part for i, part in enumerate(strengths, 1)}
 
 
 def processor(models: Models, sessions: Sessions):
@@ -100,7 +112,7 @@ def processor(models: Models, sessions: Sessions):
                         text = f"preview after {told.done} of {told.total} steps"
                         yield [*shown, (told.preview, text)]
                 else:
-                    kept += session.keep(told)
+                    kept += session.keep(told, wanted.map_png)
                     shown = laid_out(region_map, kept, wanted.compare)
                     yield shown
         except Cancelled:
@@ -122,52 +134,6 @@ def laid_out(region_map, pictures, compare):
         return [region_map, *pictures]
     pairs = zip(pictures[::2], pictures[1::2], strict=True)
     return [shown for pair in pairs for shown in (region_map, *pair)]
-
-
-def pictures_gallery(label, elem_id, **options):
-    return gr.Gallery(
-        label=label,
-        format="png",
-        height="auto",
-        object_fit="contain",
-        show_label=False,
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id=elem_id,
-        **options,
-    )
-
-
-def history_panel():
-    """(gallery of the session's pictures, button that fetches them all)."""
-    with gr.Accordion("Pictures of this session", open=False, elem_id="history_panel"):
-        history = pictures_gallery("Pictures of this session", "history", columns=6)
-        gr.Markdown("They are deleted when you leave the page. The settings are in each file's metadata.")
-        fetch = gr.Button("Download all as zip", elem_id="download")
-    return history, fetch
-
-
-def connect_history(sessions, going, stop, status, history, fetch):
-    """What follows a request: it can be stopped, its pictures join the others, all can be fetched."""
-    zipped = gr.DownloadButton("Zip", visible="hidden", elem_id="zip_file")
-
-    def listed(request: gr.Request):
-        session = sessions.of(request.session_hash)
-        return list(reversed(session.pictures)), session.told()
-
-    def cancel(request: gr.Request):
-        session = sessions.of(request.session_hash)
-        session.stop()
-        # the request may end by itself before the page ends it, and then says how it stands, too
-        return session.told()
-
-    def archive(request: gr.Request):
-        return str(sessions.of(request.session_hash).archive())
-
-    going.success(listed, None, [history, status], queue=False, **PRIVATE)
-    stop.click(cancel, None, status, cancels=[going], queue=False, **PRIVATE)
-    fetch.click(plain(archive), None, zipped, api_name="download", show_progress="minimal")
-    zipped.change(None, None, None, js=CLICK.format("zip_file"))
 
 
 def connect_photo(models, panel, photo):

@@ -2,15 +2,18 @@
 
 import gradio as gr
 
+from cldm.demo.request import MAX_SEED
 from ldm.models.diffusion.samplers import SAMPLERS
 
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
-def prompt_helper(prompt, garments: dict[str, list[str]], colours: list[str]):
-    """Region, colour and garment to choose, and a button that writes them into the prompt."""
+def prompt_input(garments: dict[str, list[str]], colours: list[str]):
+    """The prompt, above region, colour and garment to choose and a button that writes them into it."""
+    example = "a person in a red dress"
+    prompt = gr.Textbox(label="Prompt", placeholder=example, lines=2, elem_id="prompt")
     if not garments:
-        return
+        return prompt
     first = next(iter(garments))
     with gr.Accordion("Garment words", open=False, elem_id="words_panel"):
         with gr.Row():
@@ -25,6 +28,7 @@ def prompt_helper(prompt, garments: dict[str, list[str]], colours: list[str]):
 
     region.change(of_region, region, garment, **PRIVATE)
     add.click(with_garment, [prompt, colour, garment], prompt, **PRIVATE)
+    return prompt
 
 
 def with_garment(prompt: str | None, colour: str, garment: str) -> str:
@@ -57,7 +61,7 @@ def option_inputs(demo):
                 slider(0.1, 30, start["scale"], 0.1, "Guidance scale", "scale"),
             ]
         with gr.Row():
-            seed = dict(precision=0, minimum=-1, maximum=2**31 - 1, elem_id="seed")
+            seed = dict(precision=0, minimum=-1, maximum=MAX_SEED, elem_id="seed")
             noise = [
                 gr.Number(-1, label="Seed (-1: random)", **seed),
                 slider(0, 1, 0, 0.01, "Eta (DDIM)", "eta"),

@@ -1,20 +1,21 @@
 """The values of the page's inputs, and what they ask for: checked, in the model's terms, or refused."""
 
 import random
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from cldm.controls import Control, check_number
 from cldm.demo.model import Demo
 from cldm.demo.photo import fitting, read_photo
-from cldm.demo.pixels import digest_of
+from cldm.demo.pixels import digest_of, painted_again, palette_png
+from cldm.demo.texts import joined, name_of, names_of
 from cldm.demo.underlay import painted_ids
 from cldm.generate import Settings
 from cldm.generating.control_files import read_picture
 from cldm.painting import read_map, resized, working_map
 from cldm.starts import Photo, region_mask
 
-MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
+MAX_SEED = 2**32 - 1  # AUTOMATIC1111's
+OF_A_PHOTO = "denoise", "repaint", "grow", "feather"
 NO, START, REPAINT = "not at all", "to start from", "to repaint regions of"
 
 
@@ -55,7 +56,10 @@ class Inputs:
 
 @dataclass
 class Request:
-    """What is to be drawn: `ids` uint8 (H, W) under the first of `controls`, and the facts for metadata."""
+    """What is to be drawn: `ids` uint8 (H, W) under the first of `controls`, and the facts for metadata.
+
+    map_png: what goes into the pictures, to be painted on again.
+    """
 
     ids: object
     settings: Settings
@@ -64,6 +68,7 @@ class Request:
     compare: bool
     preview: bool
     facts: dict
+    map_png: bytes
 
 
 def requested(inputs: Inputs, demo: Demo) -> Request:
@@ -74,7 +79,7 @@ def requested(inputs: Inputs, demo: Demo) -> Request:
     check_number("image_resolution", inputs.image_resolution, 64, 2048)
     painted = painted_ids(inputs.input_image, demo.encoder)
     ids = working_map(painted, int(inputs.image_resolution))
-    settings = _settings(inputs)
+    settings = settings_of(inputs)
     own = settings.control(demo.encoder.to_hint(ids))
     further, told = _further(inputs, demo, ids.shape)
     photo, start = _photo(inputs, demo, painted.shape, ids)
@@ -87,12 +92,31 @@ def requested(inputs: Inputs, demo: Demo) -> Request:
     names = "prompt", "negative_prompt", "steps", "sampler", "scale", "guidance_rescale", "eta"
     facts = {name: getattr(settings, name) for name in names}
     facts |= dict(size=list(ids.shape), model=names_of(demo.source), controls=[first, *told], photo=start)
-    return Request(ids, settings, [own, *further], photo, inputs.compare, inputs.preview, facts)
+    facts |= dict(page=_page(inputs, demo, first))
+    map_png = palette_png(painted_again(painted, ids, int(inputs.image_resolution)), demo.encoder)
+    return Request(ids, settings, [own, *further], photo, inputs.compare, inputs.preview, facts, map_png)
 
 
-def _settings(inputs):
+def _page(inputs, demo, first):
+    """What the page needs besides the other facts to be set as it was, except seeds, which differ."""
+    left = {"input_image", "photo", "further", "model", "seed"} | {
+        *(OF_A_PHOTO if inputs.photo_use == NO else ())
+    }
+    values = {f.name: getattr(inputs, f.name) for f in fields(Inputs) if f.name not in left}
+    further = [
+        dict(file=name_of(steering.file.path), sha256=steering.digest, factor=factor, has_map=bool(path))
+        for steering, path, factor in zip(
+            demo.further, inputs.further[::2], inputs.further[1::2], strict=False
+        )
+    ]
+    checkpoint = dict(file=first["file"], sha256=first["sha256"])
+    return dict(inputs=values, checkpoint=checkpoint, map_sha256=first["map_sha256"], further=further)
+
+
+def settings_of(inputs: Inputs) -> Settings:
+    """What Inputs say besides maps and photo; ValueError names the one that is out of its range."""
     seed = inputs.seed
-    return Settings(
+    settings = Settings(
         prompt=joined("Prompt", inputs.prompt, inputs.a_prompt),
         negative_prompt=joined("Negative prompt", inputs.n_prompt),
         num_samples=inputs.num_samples,
@@ -106,6 +130,9 @@ def _settings(inputs):
         eta=inputs.eta,
         seed=random.randint(0, 65535) if seed in (None, -1) else seed,
     )
+    if settings.seed + settings.num_samples - 1 > MAX_SEED:
+        raise ValueError(f"seed {seed} is too large for {inputs.num_samples} pictures: they go to {MAX_SEED}")
+    return settings
 
 
 def _further(inputs, demo, size):
@@ -149,28 +176,6 @@ def _photo(inputs, demo, painted_shape, ids):
     start = Photo(pixels, inputs.denoise, mask, feather)
     told = dict(denoise=inputs.denoise, inpaint=regions, grow=inputs.grow if regions else 0, feather=feather)
     return start, dict(file="photo", sha256=digest_of(pixels)) | told
-
-
-def name_of(path: str) -> str:
-    """A file's name; where the server keeps it is nobody's business."""
-    return re.split(r"[/\\]", path)[-1]
-
-
-def names_of(source: str) -> str:
-    return " on ".join(map(name_of, source.split(" on ")))
-
-
-def joined(name: str, *prompts: str | None) -> str:
-    """Prompts as one, without the empty ones."""
-    for prompt in prompts:
-        if not isinstance(prompt, str | None):
-            raise ValueError(f"{name}: a text is wanted, got {str(prompt)[:60]!r}")
-    text = ", ".join(prompt.strip() for prompt in prompts if prompt and prompt.strip())
-    if len(text) > MAX_PROMPT:
-        raise ValueError(f"{name} has {len(text)} characters: {MAX_PROMPT} at most, of which 75 words count.")
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError(f"{name} holds characters that no file takes: type it anew.")
-    return text
 
 
 def _without(error, path) -> str:

@@ -41,13 +41,14 @@ class Session:
         """How it stands, in a sentence or two."""
         return "Cancelled. " * self.stopped + f"{len(self.pictures)} pictures in this session."
 
-    def keep(self, drawn: list[Drawn]) -> list[tuple[Path, str]]:
-        """(file, caption) of finished pictures of the request that was begun last."""
+    def keep(self, drawn: list[Drawn], region_map: bytes = b"") -> list[tuple[Path, str]]:
+        """(file, caption) of finished pictures of the request begun last; they hold its map, a PNG."""
         kept = []
         for picture in drawn:
             way = "" if picture.with_map else "_without_map"
             name = f"{self._requests:04d}_seed_{picture.facts['seed']}{way}.png"
-            kept.append(self._keep(name, png_with(picture.pixels, picture.facts), picture.caption))
+            content = png_with(picture.pixels, picture.facts, region_map)
+            kept.append(self._keep(name, content, picture.caption))
         return kept
 
     def write(self, stem: str, suffix: str, content: bytes) -> Path:

@@ -1,0 +1,33 @@
+"""Texts of visitors and names of files, as far as a page and its pictures may hold them."""
+
+import re
+
+MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
+
+
+def name_of(path: str) -> str:
+    """A file's name; where the server keeps it is nobody's business."""
+    return re.split(r"[/\\]", path)[-1]
+
+
+def names_of(source: str) -> str:
+    return " on ".join(map(name_of, source.split(" on ")))
+
+
+def joined(name: str, *prompts: str | None) -> str:
+    """Prompts as one, without the empty ones."""
+    for prompt in prompts:
+        if not isinstance(prompt, str | None):
+            raise ValueError(f"{name}: a text is wanted, got {str(prompt)[:60]!r}")
+    text = ", ".join(prompt.strip() for prompt in prompts if prompt and prompt.strip())
+    if len(text) > MAX_PROMPT:
+        raise ValueError(f"{name} has {len(text)} characters: {MAX_PROMPT} at most, of which 75 words count.")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{name} holds characters that no file takes: type it anew.")
+    return text
+
+
+def shortened(value, most=80) -> str:
+    """What a stranger's file says, to be shown: in one line, without what is no letter."""
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)[:1000]).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -1,0 +1,115 @@
+"""Further visits to the demo's page in a headless Chromium, each of a page of its own."""
+
+import base64
+import io
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from browser_visit import load_picture, nameless, paint, set_number, shows
+from demo_requests import REGIONS
+from demo_server import wait_for
+
+
+@contextmanager
+def opened(chromium, flags, url):
+    """The page, ready to be painted on."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page(viewport=dict(width=1280, height=1000))
+        page.set_default_timeout(30_000)
+        page.goto(url)
+        page.locator("#painter button[aria-label=Color]").wait_for()
+        yield page
+        browser.close()
+
+
+def trace_a_photo(page, folder):
+    """Regions are painted over a photo; what is drawn from is their map alone, through every change."""
+    photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    Image.fromarray(photo).resize((600, 600)).save(folder / "photo.jpg")
+    page.locator("#photo_panel button").first.click()
+    page.locator("#show_photo input").check()
+    page.get_by_text("There is no photo yet").wait_for()
+    page.locator("#photo input[type=file]").set_input_files(folder / "photo.jpg")
+    wait_for(lambda: not shows(page, "background"))
+    paint(page, "top", 0.4)
+    wait_for(lambda: shows(page, "top"))
+    paint(page, "bottom", 0.7)
+    page.locator("#painter").get_by_role("button", name="Undo").click()
+    wait_for(lambda: not shows(page, "bottom"))
+    assert not shows(page, "background")
+    assert drawn_regions(page) == {0, 1}
+    page.locator("#show_photo input").uncheck()
+    wait_for(lambda: shows(page, "background") and shows(page, "top"))
+    page.locator("#show_photo input").check()
+    wait_for(lambda: not shows(page, "background"))
+    assert not shows(page, "top")  # the stroke is of the map now, and the photo seen under it
+    paint(page, "head", 0.15)
+    assert saved_regions(page, folder) == {0, 1, 4}
+
+
+def take_over_settings(page, folder):
+    """A picture that is dropped on the page sets map, words and numbers as they were; bad ones say why."""
+    page.locator("#templates button").first.click()
+    wait_for(lambda: shows(page, "head"))
+    words = page.locator("#prompt").get_by_role("textbox")
+    words.fill("a red top, and a hat")
+    for name, value in dict(ddim_steps=4, num_samples=1, seed=77).items():
+        set_number(page, name, value)
+    page.locator("#generate").click()
+    page.locator("#results .caption-label", has_text="seed 77").wait_for()
+    picture = page.request.get(page.locator("#results .thumbnail-item img").nth(1).get_attribute("src"))
+    (folder / "made.png").write_bytes(picture.body())
+    page.reload()
+    page.locator("#painter button[aria-label=Color]").wait_for()
+    assert words.input_value() == "" and not shows(page, "head")
+    drop(page, folder / "made.png")
+    page.locator("#taken", has_text="Taken over: the map and").wait_for()
+    wait_for(lambda: shows(page, "head"))
+    assert words.input_value() == "a red top, and a hat"
+    page.locator("#generate").click()
+    page.locator("#results .caption-label", has_text="seed 77").wait_for()
+    again = page.request.get(page.locator("#results .thumbnail-item img").nth(1).get_attribute("src"))
+    assert pixels_of(again.body()) == pixels_of(picture.body())
+    Image.new("RGB", (64, 64)).save(folder / "other.png")
+    drop(page, folder / "other.png")
+    page.locator("#taken", has_text="Nothing was taken over. The picture does not say").wait_for()
+    assert words.input_value() == "a red top, and a hat"
+    assert nameless(page) == []
+
+
+def drop(page, path):
+    """Let a file fall on where pictures are taken whose settings are wanted."""
+    content = base64.b64encode(path.read_bytes()).decode()
+    script = """([content, name]) => {
+        const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], name, {type: "image/png"}));
+        return transfer;
+    }"""
+    transfer = page.evaluate_handle(script, [content, path.name])
+    target = page.locator("#take_over button").first
+    target.dispatch_event("dragenter", dict(dataTransfer=transfer))
+    target.dispatch_event("drop", dict(dataTransfer=transfer))
+
+
+def pixels_of(content):
+    return Image.open(io.BytesIO(content)).convert("RGB").tobytes()
+
+
+def drawn_regions(page):
+    """The region ids of the map that a request was drawn from."""
+    set_number(page, "ddim_steps", 5)
+    page.locator("#generate").click()
+    page.locator("#results .thumbnail-item img").nth(1).wait_for()
+    return set(np.unique(REGIONS.to_ids(load_picture(page, 0))).tolist())
+
+
+def saved_regions(page, folder):
+    with page.expect_download() as download:
+        page.locator("#save_map").click()
+    download.value.save_as(folder / "saved.png")
+    return set(np.unique(Image.open(folder / "saved.png")).tolist())
