@@ -19,8 +19,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     add, shown = parser.add_argument, "(default: %(default)s)"
     add("--checkpoint", metavar="FILE", help="whole model, or control branch that names its base")
+    add("--base", metavar="PATH", help="under a control branch, file or folder (default: what that names)")
     add("--config", metavar="YAML", help="model of the checkpoint (default: what it says it is)")
-    form, text = "FILE[:STRENGTH[:START-END]]", "further control, with a map of its own; repeatable"
+    form, text = "FILE[:STRENGTH[:START-END]][:guess]", "further control, with a map of its own; repeatable"
     add("--control", action="append", default=[], metavar=form, help=text)
     add("--models", type=Path, metavar="DIR", help="folder of further checkpoints to choose from on the page")
     text = "finds garments in photos and judges pictures (default: the shipped one, for the tiny model alone)"
@@ -84,7 +85,8 @@ def main():
     regions = HintEncoder.from_file(REGIONS_FILE)
     try:
         device = pick_device(arguments.device)
-        load = Loader(device, regions, arguments.config, arguments.control, arguments.low_memory)
+        memory, base = arguments.low_memory, arguments.base
+        load = Loader(device, regions, arguments.config, arguments.control, memory, base)
         find = segmenter_finder(arguments.segmenter, device)
         models = Models(load, find, arguments.checkpoint, arguments.models)
         print(models.demo.about(), models.demo.warning(), flush=True)

@@ -9,11 +9,12 @@ from safetensors.torch import save_file
 
 import cldm.load as load
 from cldm.convert import convert
+from cldm.demo.loading import Loader
 from cldm.load import load_control
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 from small import small_config, small_model
 from small_formats import KINDS, same, write_whole
-from small_maps import command_line, pictures, write_maps
+from small_maps import REGIONS, command_line, pictures, write_maps
 
 PREFIX = "control_model."
 
@@ -81,6 +82,15 @@ def test_a_control_that_does_not_say_its_base_takes_the_default_one_of_its_famil
     monkeypatch.setattr(load, "default_files", lambda: (layouts / "base.safetensors", None, ""))
     loaded = load_control(layouts / "bare.safetensors", layouts / "small.yaml", "cpu")
     assert loaded.base.endswith("base.safetensors")
+
+
+def test_the_demo_takes_a_base_as_well(layouts):
+    yaml, base = layouts / "small.yaml", layouts / "base.safetensors"
+    demo = Loader("cpu", REGIONS, str(yaml), base=str(base))(layouts / "bare.safetensors")
+    assert same(
+        demo.model.state_dict(), load_control(layouts / "control.safetensors", None, "cpu").model.state_dict()
+    )
+    assert demo.source == f"{layouts / 'bare.safetensors'} on {base}" and demo.encoder == REGIONS
 
 
 @pytest.mark.parametrize("kind", KINDS)

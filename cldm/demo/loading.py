@@ -18,7 +18,8 @@ SUFFIXES = ".safetensors", ".ckpt", ".pth"
 class Loader:
     """Makes a Demo of a checkpoint, with all that is the same for each: device, further controls, regions.
 
-    regions: what the map's colours mean where a checkpoint does not say it.
+    regions: what the map's colours mean where a checkpoint does not say it. base: under a control branch,
+    file or folder; None is what that names.
     """
 
     device: str
@@ -26,12 +27,13 @@ class Loader:
     config: str | None = None
     controls: Sequence[str] = ()
     low_memory: bool = False
+    base: str | None = None
 
     def __call__(self, checkpoint) -> Demo:
         """Of None: the newest training result, else Stable Diffusion 1.5 or the tiny base."""
         first = ControlFile(str(checkpoint or newest_checkpoint() or default_files()[0]))
         files = [first, *map(ControlFile.parse, self.controls)]
-        loaded, (own, *further) = load_controls(files, self.config, self.device)
+        loaded, (own, *further) = load_controls(files, self.config, self.device, self.base)
         encoder = own.encoder or self.regions
         demo = Demo(loaded.model, encoder, loaded.source, own.file.path, own.digest, tuple(further))
         return replace(demo, low_memory=self.low_memory)
