@@ -1,6 +1,6 @@
 """See side by side what the annotators make of a photo: edges, garment regions, poses.
 
-python gradio_annotator.py      # the dolls' segmenter; poses if models/annotators has weights for them
+python gradio_annotator.py      # the dolls' segmenter; more if models/annotators has weights for it
 python gradio_annotator.py --segmenter models/annotators/cloth_segm_u2net_latest.pth --hands
 python gradio_annotator.py --segmenter models/annotators/segformer_b2_clothes --device mps
 """
@@ -20,7 +20,8 @@ def parse_arguments():
         "--segmenter",
         metavar="PATH",
         action="append",
-        help="a .safetensors or .pth file or a SegFormer's folder; can be given again (default: dolls')",
+        help="a .safetensors or .pth file, a SegFormer's folder, or mediapipe's wheel; can be given again "
+        f"(default: dolls', and the wheel in {ANNOTATORS})",
     )
     parser.add_argument(
         "--pose",
@@ -36,14 +37,16 @@ def parse_arguments():
 def load_annotators(arguments):
     """What annotator.page.build_page takes: the annotators, and why some are not there."""
     from annotator.openpose import load_pose_detector
+    from annotator.openpose.wheel import WHERE, find_wheel
     from annotator.page import show_poses, show_regions
     from annotator.segment import load_segmenter
 
-    annotators, missing = {}, []
-    for path in arguments.segmenter or [DOLLS]:
+    annotators, missing, wheel = {}, [], find_wheel(ANNOTATORS)
+    for path in arguments.segmenter or ([DOLLS, wheel] if wheel else [DOLLS]):
         annotators[f"garments ({Path(path).name})"] = show_regions(load_segmenter(path, arguments.device))
     if not arguments.segmenter:
         missing.append("The shipped segmenter knows paper dolls only: `--segmenter` takes others.")
+        missing += [] if wheel else [f"No rough guess of garments in photos: {WHERE}"]
     try:
         options = dict(hand=True) if arguments.hands else {}
         detector = load_pose_detector(arguments.pose or ANNOTATORS, arguments.device)

@@ -75,7 +75,7 @@ def show_regions(segmenter):
 
     def annotate(photo):
         ids = segmenter(photo)
-        return colours[ids], region_words(ids, segmenter.names) or "nothing found"
+        return colours[ids], region_words(ids, segmenter.names) or segmenter.nothing
 
     return annotate
 

@@ -1,12 +1,16 @@
 """Garments by rules: what drawn people wear, colours and edges, and how the segmenter is loaded."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+import gradio_annotator
+import gradio_seg2image
 from annotator.openpose.light import LightPoseDetector
+from annotator.page import show_regions
 from annotator.segment import confusion, iou_per_region, load_finder, load_judge, load_segmenter
 from annotator.segment.light import LightSegmenter
 from annotator.segment.light.colours import LEVELS, GuidedFilter, histogram, overlap, to_bins
@@ -160,3 +164,32 @@ def test_who_has_no_segmenter_is_told_of_the_rough_one(tmp_path):
     for path in (tmp_path, tmp_path / "missing", tmp_path / "photo.jpg"):
         with pytest.raises((ValueError, FileNotFoundError), match="rough one by rules.* mediapipe==0.10.21"):
             load_segmenter(path)
+
+
+def test_the_page_takes_a_wheel_that_is_there_and_says_what_is_missing(wheel, monkeypatch):
+    arguments = SimpleNamespace(segmenter=None, device="cpu", hands=False, pose=None)
+    monkeypatch.setattr(
+        gradio_annotator, "DOLLS", Path(gradio_annotator.__file__).parent / gradio_annotator.DOLLS
+    )
+    monkeypatch.setattr(gradio_annotator, "ANNOTATORS", str(wheel.parent))
+    annotators, _ = gradio_annotator.load_annotators(arguments)
+    assert [*annotators] == ["garments (segmenter.safetensors)", f"garments ({wheel.name})", "pose"]
+    assert annotators[f"garments ({wheel.name})"](draw_person()[0])[1].startswith("top ")
+    wheel.unlink()
+    annotators, missing = gradio_annotator.load_annotators(arguments)
+    assert len(annotators) == 1 and any("No rough guess" in reason for reason in missing)
+
+
+def test_an_empty_map_says_that_nobody_may_be_there():
+    segmenter = LightSegmenter(SimpleNamespace(person=lambda image: None))
+    assert show_regions(segmenter)(draw_person()[0])[1] == "nobody found, or no clothes"
+
+
+def test_the_demo_finds_and_judges_dolls_by_the_shipped_segmenter_and_photos_by_what_is_named(wheel):
+    encoder = SimpleNamespace(names=("background", "top", "bottom", "whole", "head"))
+    small, large = (SimpleNamespace(encoder=encoder, native_size=size) for size in (128, 512))
+    find, judge = gradio_seg2image.segmenter_finder(None, "cpu")(small)
+    assert find is not None and judge is not None
+    assert gradio_seg2image.segmenter_finder(None, "cpu")(large) == (None, None)
+    find, judge = gradio_seg2image.segmenter_finder(wheel, "cpu")(large)
+    assert find(draw_person()[0][None]).any() and judge is None

@@ -31,8 +31,8 @@ class Segmenter:
 
     # what the trainer calls it, and how its weights are written
     kind, dtype = "", torch.float32
-    # why it may not judge what a control achieves, if so
-    no_judge = ""
+    # why it may not judge what a control achieves, if so; what an empty map means
+    no_judge, nothing = "", "nothing found"
 
     def __init__(self, network, names=None, size: int = 128, device="cpu"):
         self.network, self.device, self.size = network.eval().to(device), device, size

@@ -20,7 +20,7 @@ class LightSegmenter(Segmenter):
     It takes the person whom the pose network is surest of, and finds nothing where nobody is.
     """
 
-    kind = "light"
+    kind, nothing = "light", "nobody found, or no clothes"
     no_judge = (
         "it guesses garments by rules, so that control mIoU would say more about the rules than the control"
     )
