@@ -90,6 +90,15 @@ def test_a_photo_that_was_mended_is_no_longer_rejected(run, tmp_path):
     assert len(table(tmp_path / "out" / "maps.csv")) == 2
 
 
+@pytest.mark.parametrize("content", [b"\x00\xff" * 9, b"map,photo,width,height,found\n" + b"a" * 200_000])
+def test_a_damaged_table_is_written_anew(run, photos, tmp_path, content):
+    run(photos, tmp_path, *CANNY)
+    before = files(tmp_path)
+    (tmp_path / "maps.csv").write_bytes(content)
+    run(photos, tmp_path, *CANNY)
+    assert files(tmp_path) == before
+
+
 def test_a_map_that_was_spoilt_by_hand_is_listed_and_stays(run, photos, tmp_path):
     run(photos, tmp_path / "out", *GARMENTS)
     Image.fromarray(noise()).save(tmp_path / "out" / "masks" / "grey.png")

@@ -66,11 +66,14 @@ def _check_settings(path: Path, settings: dict) -> None:
 
 
 def read_table(path: Path) -> dict[str, dict]:
-    """The rows of a maps.csv by their map; what a power cut has cut short is left out."""
+    """The rows of a maps.csv by their map; what is damaged is left out, as maps are read where rows lack."""
     if not path.exists():
         return {}
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+    except csv.Error:
+        return {}
     return {row["map"]: row for row in rows if {*COLUMNS} == {*row} and None not in row.values()}
 
 
