@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from annotated import CANNY, DOLLS, GARMENTS, command_line, files, table, write_photos
@@ -87,6 +88,9 @@ def test_a_photo_that_was_mended_is_no_longer_rejected(run, tmp_path):
     Image.fromarray(noise()).save(photos / "a.png")
     run(photos, tmp_path / "out", *CANNY)
     assert not (tmp_path / "out" / "rejected.csv").exists()
+    (photos / "b.png").unlink()
+    (photos / "b.png").symlink_to("nowhere.png")
+    run(photos, tmp_path / "out", *CANNY)
     assert len(table(tmp_path / "out" / "maps.csv")) == 2
 
 
@@ -125,12 +129,13 @@ def test_linked_folders_are_entered_once_and_hidden_ones_left_alone(run, photos,
     ]
 
 
-def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [ValueError, torch.OutOfMemoryError])
+def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monkeypatch, error):
     segment = type(load_segmenter(DOLLS)).segment
 
     def refusing(self, images):
         if images.shape[1] == 64:
-            raise ValueError("64 is too few\nby far")
+            raise error("64 is too few\nby far")
         return segment(self, images)
 
     monkeypatch.setattr(type(load_segmenter(DOLLS)), "segment", refusing)

@@ -103,7 +103,8 @@ def _find_done(job: Job) -> None:
                 job.rejected.append((photo, f"{error}: correct it, or delete it to have it made anew"))
                 row = {}
         job.rows[name] = row
-        newer += [path] * ((job.photos / photo).stat().st_mtime_ns > made)
+        if (job.photos / photo).is_file() and (job.photos / photo).stat().st_mtime_ns > made:
+            newer.append(path)
     if newer:
         print(f"{len(newer)} photos are newer than their maps, which stay: delete {newer[0]} to have it anew")
 

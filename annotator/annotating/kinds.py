@@ -110,7 +110,8 @@ def load_annotator(name: str, weights=None, device="cpu", hands=False, **thresho
         annotator = _garments(weights, device)
     else:
         annotator = _pose(weights or POSE_WEIGHTS, device, hands)
-    return replace(annotator, settings=dict(annotator=name) | annotator.settings)
+    faults = annotator.faults if name == "canny" else (*annotator.faults, _out_of_memory())
+    return replace(annotator, settings=dict(annotator=name) | annotator.settings, faults=faults)
 
 
 def _canny(weights, thresholds) -> Annotator:
@@ -144,6 +145,13 @@ def _pose(weights, device, hands) -> Annotator:
         detector.poses(np.zeros((64, 64, 3), np.uint8), **options)  # says if it can't find any
     settings = dict(weights=fingerprint(weights), hands=hands)
     return Annotator(lambda photo: detector(photo, **options), PictureMaps("pose"), settings)
+
+
+def _out_of_memory() -> type[Exception]:
+    """What a network raises for a photo that is too large for its device."""
+    from torch import OutOfMemoryError
+
+    return OutOfMemoryError
 
 
 def fingerprint(path) -> str:
