@@ -2,6 +2,7 @@
 
 import base64
 import io
+import zipfile
 from contextlib import contextmanager
 
 import numpy as np
@@ -79,6 +80,54 @@ def take_over_settings(page, folder):
     page.locator("#taken", has_text="Nothing was taken over. The picture does not say").wait_for()
     assert words.input_value() == "a red top, and a hat"
     assert nameless(page) == []
+
+
+def go_without_a_mouse(page, folder):
+    """All from brush and template to the download is reached and done by keys."""
+    page.on("filechooser", lambda chooser: None)  # without a listener in time, a real dialog would open
+    tab_to(page, "#brush input")
+    page.keyboard.press("ArrowRight")
+    colour = "rgb({}, {}, {})".format(*REGIONS.colours[2])
+    page.locator(f"#painter button[aria-label=Color][style*='{colour}']").wait_for()
+    tab_to(page, "#templates .thumbnail-item")
+    page.keyboard.press("Enter")
+    wait_for(lambda: shows(page, "head"))
+    tab_to(page, "#prompt textarea")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("a red top, and a hat")
+    tab_to(page, "#generate")
+    page.keyboard.press("Enter")
+    page.locator("#results .caption-label", has_text="seed").first.wait_for()
+    assert saved_by_keys(page, "#save_map", folder).mode == "P"
+    tab_to(page, "#history_panel button")
+    page.keyboard.press("Enter")
+    page.locator("#download").wait_for()
+    assert saved_by_keys(page, "#download", folder).namelist()[-1] == "sheet.png"
+    tab_to(page, "#take_over button")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    Image.new("RGB", (64, 64)).save(folder / "other.png")
+    chooser.value.set_files(folder / "other.png")
+    page.locator("#taken", has_text="Nothing was taken over").wait_for()
+
+
+def tab_to(page, selector):
+    """Press Tab until what has the focus matches; once around the page at most."""
+    for _ in range(150):
+        if page.evaluate("s => document.activeElement.matches(s)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def saved_by_keys(page, selector, folder):
+    """What a button downloads when it is pressed by Enter: an image, or a zip."""
+    tab_to(page, selector)
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    name = download.value.suggested_filename
+    download.value.save_as(folder / name)
+    return zipfile.ZipFile(folder / name) if name.endswith(".zip") else Image.open(folder / name)
 
 
 def drop(page, path):

@@ -153,14 +153,29 @@ def test_a_template_that_is_no_map_is_named_at_the_start(demo_server):
     assert "bad.png is no template: The picture is greyscale" in demo_server.output()
 
 
-@pytest.mark.browser
-def test_painting_editing_cancelling_and_downloading_work_in_the_browser(demo_server, tmp_path):
-    from browser_visit import visit
-
+@pytest.fixture
+def chromium():
+    """(path, flags) of a browser."""
     if CHROMIUM is None:
         reason = "no chromium: install Debian's packages chromium and fonts-dejavu-core"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    requests = visit(CHROMIUM, QUIET.split(), demo_server.url, tmp_path)
+    return CHROMIUM, QUIET.split()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["trace_a_photo", "take_over_settings", "go_without_a_mouse"])
+def test_a_visit_to_the_page_finds_what_it_wants(demo_server, tmp_path, chromium, name):
+    import demo_visits
+
+    with demo_visits.opened(*chromium, demo_server.url) as page:
+        getattr(demo_visits, name)(page, tmp_path)
+
+
+@pytest.mark.browser
+def test_painting_editing_cancelling_and_downloading_work_in_the_browser(demo_server, tmp_path, chromium):
+    from browser_visit import visit
+
+    requests = visit(*chromium, demo_server.url, tmp_path)
     assert not [url for url in requests if not url.startswith((demo_server.url, "blob:", "data:"))]
 
 

@@ -27,8 +27,14 @@ ON_LOAD = """() => {
     document.querySelector("#painter").setAttribute("role", "group");
     document.querySelector("#painter").setAttribute("aria-label", "Region map, to be painted");
     document.querySelectorAll("input[type=file]:not([aria-label])").forEach(
-        input => input.setAttribute("aria-label", input.closest("#take_over") ?
-            "Take over the settings of a picture" : "Upload a map"));
+        input => input.setAttribute("aria-label", "Upload a map"));
+    document.querySelector("#take_over button").setAttribute(
+        "aria-label", "Take over the settings of a picture: drop it here, or click to choose it");
+    // gradio gives each radio button a name of its own, so that arrow keys would not go from one to the next
+    document.addEventListener("focusin", event => {
+        const group = event.target.type === "radio" && event.target.closest("#brush, #photo_use");
+        if (group) group.querySelectorAll("input").forEach(radio => radio.name = group.id);
+    });
 }"""
 
 
