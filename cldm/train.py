@@ -29,7 +29,7 @@ from cldm.training.build import build_model, trainable_table
 from cldm.training.dry_run import dry_run
 from cldm.training.memory import shortage_told
 from cldm.training.presets import with_accumulation
-from cldm.training.ranks import say
+from cldm.training.ranks import loss_of_a_process_told, say
 from cldm.training.resuming import check_folder, steps_done, write_options
 from cldm.training.rough_maps import RoughMaps
 from cldm.training.trainer import lightning_trainer, num_processes
@@ -93,7 +93,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     callbacks = _callbacks(options, held_out, encoder, judge, metadata)
     trainer = lightning_trainer(options, callbacks, run_logger(run))
     write_options(options)
-    with stops_told(run), shortage_told(options):
+    with stops_told(run), shortage_told(options), loss_of_a_process_told():
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 
 import pytest
@@ -15,6 +14,7 @@ from annotator.caption import predict  # noqa: F401 - before any fork: the impor
 from annotator.caption.engine import caption_folder
 from caption_folder import Stub, job, make_folder, read_lines, read_records, register
 from caption_processes import ended, forked, wait_for_records
+from small_processes import TORCHRUN, started
 from sources import ROOT
 
 
@@ -104,24 +104,20 @@ def test_two_processes_caption_each_picture_once_and_as_one_does(tmp_path, pictu
     assert (two / "prompt.json").read_bytes() == (one / "prompt.json").read_bytes()
 
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
 def test_two_launched_processes_are_one_run_that_resumes(folder, launcher):
     command = [*launcher, ROOT / "tests" / "caption_folder.py", folder, "--captioner", "stub"]
     command += "--batch-size 1 --accelerator cpu --workers 1 seconds=1".split()
     command += [] if launcher is TORCHRUN else ["--devices", "2"]
-    environment = os.environ | dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1")
-    options = dict(env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    started = subprocess.Popen([*map(str, command)], **options)
+    first = started(command)
     wait_for_records(folder, 2)
-    started.terminate()
-    said = started.communicate()[0]
-    assert started.returncode and said.count("stopped; the same command resumes") == 1, said
-    again = subprocess.run([*map(str, command)], **options, check=False)
-    assert again.returncode == 0 and again.stdout.count("10 captioned") == 1, again.stdout
+    first.terminate()
+    said = first.communicate()[0]
+    assert first.returncode and said.count("stopped; the same command resumes") == 1, said
+    again = started(command)
+    said = again.communicate()[0]
+    assert again.returncode == 0 and said.count("10 captioned") == 1, said
     assert len(read_records(folder)) == 10 and None not in column(folder)
 
 

@@ -1,7 +1,6 @@
 """Several processes, started by torchrun or by Lightning, train as one run."""
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -11,14 +10,12 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from cldm.options import TrainOptions
 from cldm.reporting.tables import read_rows
-from cldm.training.ranks import gathered, part_of
+from cldm.training.ranks import gathered, loss_of_a_process_told, part_of
 from cldm.training.trainer import lightning_trainer
 from cldm.training.verified import same
-from ldm.checkpoint import read_state_dict
 from small_data import TALL, WIDE, write_base, write_items
+from small_processes import TORCHRUN, started
 from sources import ROOT
-
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +23,6 @@ def folders(tmp_path_factory):
     """Weights of the small model, pictures of one size, and of two."""
     base, data, mixed = (tmp_path_factory.mktemp(name) for name in ("base", "data", "mixed"))
     return write_base(base), write_items(data, [WIDE] * 8), write_items(mixed, [WIDE, TALL] * 5)
-
-
-def started(command, **environment):
-    given = dict(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}", OMP_NUM_THREADS="1") | environment
-    options = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return subprocess.Popen([*map(str, command)], env=os.environ | given, **options)
 
 
 def launched(monkeypatch, started, nodes):
@@ -77,6 +68,20 @@ def test_what_the_machine_or_lightning_cannot_start_is_refused_by_the_option(mon
     monkeypatch.setattr("cldm.training.trainer.pl.Trainer", refused)
     with pytest.raises(ValueError, match="devices=1 strategy=deepspeed: no DeepSpeed"):
         lightning_trainer(TrainOptions(devices=1, strategy="deepspeed"), [])
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed"), True),
+        (torch.distributed.DistBackendError("NCCL error: unhandled system error"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_the_loss_of_another_process_is_told_in_a_line_and_other_errors_stay(error, told):
+    with pytest.raises(ChildProcessError if told else RuntimeError) as caught, loss_of_a_process_told():
+        raise error
+    assert ("another process of this run has ended" in str(caught.value)) == told
 
 
 def test_one_process_shares_with_nobody():
@@ -154,23 +159,3 @@ def test_only_rank_0_writes_and_its_image_log_has_the_pictures_of_both(ranks):
 
 def test_what_is_shared_among_processes_comes_back_in_order(ranks):
     assert all(all(load(ranks[0] / f"parts_{rank}.pt")) for rank in (0, 1))
-
-
-SMALL = (
-    "batch_size=1 accumulate=2 num_workers=0 flip=true precision=32-true image_log_every=0 checkpoint_every=1"
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
-def test_two_processes_are_one_run_that_resumes_exactly(folders, tmp_path, launcher):
-    base, _, data = folders
-    script = [*launcher, "tutorial_train.py", *SMALL.split(), f"base={base}/ini.safetensors"]
-    script += [f"model={base}/small.yaml", f"data={data}", "learning_rate=1e-3", "devices=2", "strategy=ddp"]
-    for run, steps in (("whole", 3), ("parts", 1), ("parts", 3)):
-        process = started([*script, f"run={tmp_path / run}", f"max_steps={steps}", "segmenter="])
-        said = process.communicate()[0]
-        assert process.returncode == 0, said
-        assert said.count(f"trained to step {steps}") == 1, said
-    whole, parts = (read_state_dict(tmp_path / run / "control.safetensors") for run in ("whole", "parts"))
-    assert same(whole, parts)

@@ -1,7 +1,11 @@
 """Work shared among the processes of a run, and brought together again; in one process nothing happens."""
 
+from contextlib import contextmanager
+
 from pytorch_lightning.utilities import rank_zero_only
 from torch import distributed
+
+from ldm.checkpoint import first_line
 
 say = rank_zero_only(print)
 
@@ -11,6 +15,20 @@ def world() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+@contextmanager
+def loss_of_a_process_told():
+    """Around what all processes do: makes the sudden end of another one an error of one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):
+            raise
+        raise ChildProcessError(
+            f"another process of this run has ended or does not answer, see what it said; killed without a "
+            f"word it has often wanted too much memory ({first_line(error)})"
+        ) from error
 
 
 def part_of(items: list) -> list:
