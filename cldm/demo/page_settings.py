@@ -16,7 +16,7 @@ LARGEST = 2048  # short side up to which a stored map is painted on as it is
 def settings_panel():
     """(where a picture is dropped whose settings are wanted, what became of them)."""
     label = "Take over the settings of a picture"
-    picture = gr.File(label=label, file_types=["image"], height=110, elem_id="take_over")
+    picture = gr.File(label=label, file_types=["image"], height=130, elem_id="take_over")
     return picture, gr.HTML(elem_id="taken")
 
 
