@@ -4,7 +4,6 @@ import urllib.request
 from types import SimpleNamespace
 
 import gradio as gr
-import httpx
 import pytest
 from gradio import networking
 
@@ -12,7 +11,7 @@ from cldm.demo.serve import serve
 from demo_requests import REGIONS
 
 ADDRESS = "http://made-up-name.gradio.live"
-GET = httpx.get
+GET = networking.httpx.get
 
 
 @pytest.fixture
@@ -35,9 +34,9 @@ def served(monkeypatch):
 
 
 def no_internet(url, **options):
-    """As httpx.get on a machine that reaches itself alone."""
+    """As httpx's on a machine that reaches itself alone."""
     if "127.0.0.1" not in url:
-        raise httpx.ConnectError("Name or service not known")
+        raise networking.httpx.ConnectError("Name or service not known")
     return GET(url, **options)
 
 
