@@ -4,6 +4,7 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 try:
     import fcntl
@@ -14,8 +15,8 @@ except ImportError:  # Windows
 def write_atomically(path: Path, data: bytes) -> None:
     """Write bytes through a temporary file in the same folder, so that a reader never sees half a file."""
     path = Path(path)
-    # the name of the file may be as long as a name can be
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    # the file's name may be as long as a name can be, and begin as that of another thread's file does
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{get_ident()}.tmp")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
