@@ -78,14 +78,9 @@ def file_kind(path):
         head = file.read(64)
     if not head:
         raise CheckpointError(f"{path} is empty: download it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` in its folder"
-        )
-    if head.lstrip().startswith(b"<"):
-        raise CheckpointError(
-            f"{path} is a web page, not the weights: use the download link of the file itself"
-        )
+    for start, what in IMPOSTORS.items():
+        if head.lstrip().startswith(start):
+            raise CheckpointError(f"{path} {what}")
     if head[8:9] == b"{":
         return "safetensors"
     if head.startswith(b"PK\x03\x04"):
