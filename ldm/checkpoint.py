@@ -78,11 +78,11 @@ def file_kind(path):
         head = file.read(64)
     if not head:
         raise CheckpointError(f"{path} is empty: download it again")
+    if head[8:9] == b"{":
+        return "safetensors"
     for start, what in IMPOSTORS.items():
         if head.lstrip().startswith(start):
             raise CheckpointError(f"{path} {what}")
-    if head[8:9] == b"{":
-        return "safetensors"
     if head.startswith(b"PK\x03\x04"):
         check_zip(path)
         return "zip"

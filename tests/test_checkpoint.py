@@ -1,5 +1,6 @@
 """Checkpoint files: what goes in comes out, nothing is executed, and every bad file gets one clear line."""
 
+import json
 import pickle
 import struct
 import zipfile
@@ -79,6 +80,14 @@ def test_a_file_is_recognised_by_its_content(tmp_path, name):
     write_state_dict(tensors(), tmp_path / name)
     (tmp_path / name).rename(tmp_path / other)
     assert_same(read_state_dict(tmp_path / other), tensors())
+
+
+def test_a_header_whose_length_spells_the_start_of_a_web_page_is_still_one(tmp_path):
+    length = int.from_bytes(b" <", "little")
+    header = json.dumps(dict(a=dict(dtype="F32", shape=[1], data_offsets=[0, 4]))).encode().ljust(length)
+    content = length.to_bytes(8, "little") + header + torch.ones(1).numpy().tobytes()
+    (tmp_path / "x.safetensors").write_bytes(content)
+    assert_same(read_state_dict(tmp_path / "x.safetensors"), dict(a=torch.ones(1)))
 
 
 @pytest.mark.parametrize("name", ["out.ckpt", "out.safetensors"])
