@@ -97,3 +97,20 @@ def test_letters_that_the_font_lacks_and_endless_words_stay_within_the_width():
         lines = wrapped(text, 15, 200, 2)
         assert all(font.getlength(line) <= 200 for line in lines) and len(lines) <= 2
     assert wrapped("日本 dress", 15, 200, 2) == ["?? dress"]
+
+
+def test_an_endless_word_is_measured_a_few_times_not_once_a_letter(monkeypatch):
+    """Languages without spaces write such; measuring takes time by the letter."""
+    from PIL import ImageFont
+
+    measured, original = [], ImageFont.FreeTypeFont.getlength
+
+    def getlength(font, text, *options):
+        measured.append(text)
+        return original(font, text, *options)
+
+    monkeypatch.setattr(ImageFont.FreeTypeFont, "getlength", getlength)
+    [line] = wrapped("日" * 2000, 18, 1000, 2)
+    assert len(measured) < 30 and line.endswith("?...")
+    font = ImageFont.load_default(18)
+    assert original(font, line) <= 1000 < original(font, f"?{line}")

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from bisect import bisect_right
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -93,9 +94,9 @@ def wrapped(text, size, width, most) -> list[str]:
     for i, line in enumerate(kept):
         dots = "..." if i == most - 1 and len(lines) > most else ""
         if dots or font.getlength(line) > width:
-            while line and font.getlength(f"{line}...") > width:
-                line = line[:-1]
-            kept[i] = f"{line}..."
+            lengths = range(1, len(line) + 1)
+            fitting = bisect_right(lengths, width, key=lambda n: font.getlength(f"{line[:n]}..."))
+            kept[i] = f"{line[:fitting]}..."
     return kept
 
 
