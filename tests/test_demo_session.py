@@ -3,7 +3,7 @@
 import weakref
 import zipfile
 from dataclasses import replace
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -41,6 +41,28 @@ def test_a_visitor_who_leaves_stops_the_work_and_takes_the_pictures_along():
     assert session.cancelled.is_set() and not session.folder.exists()
     assert sessions.of("a").pictures == []
     sessions.end("who was never here")
+
+
+def test_a_zip_holds_the_pictures_that_were_there_while_new_ones_push_them_out(monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_PICTURES", 3)
+    sessions, original = Sessions(), session_module.contact_sheet
+    session = sessions.of("a")
+    session.begin(top_and_bottom(), REGIONS)
+    session.keep([picture(0), picture(1)])
+    drawing = []
+
+    def sheet(pictures):
+        drawing.append(Thread(target=session.keep, args=([picture(2), picture(3)],)))
+        drawing[0].start()
+        drawing[0].join(0.3)
+        assert [path.name for path, _ in pictures] == ["0001_map.png", "0001_seed_0.png", "0001_seed_1.png"]
+        return original(pictures)
+
+    monkeypatch.setattr(session_module, "contact_sheet", sheet)
+    with zipfile.ZipFile(session.archive()) as archive:
+        assert len(archive.namelist()) == 4
+    drawing[0].join()
+    assert [path.name for path, _ in session.pictures] == [f"0001_seed_{i}.png" for i in (1, 2, 3)]
 
 
 def test_what_a_visitor_cancelled_is_said_until_the_next_request():

@@ -25,6 +25,7 @@ class Session:
     def __init__(self, folder: Path):
         self.folder, self.pictures, self.cancelled, self._requests, self._files = folder, [], Event(), 0, 0
         self.stopped = False  # by the visitor, the request that was begun last
+        self._changing = Lock()  # of the pictures: a zip is made while others are drawn
 
     def begin(self, ids, encoder) -> tuple[Path, str]:
         """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
@@ -65,7 +66,7 @@ class Session:
         for old in self.folder.glob("pictures_*.zip"):
             old.unlink()
         path = self.write("pictures", ".zip", b"")
-        with zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
+        with self._changing, zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
             for file, _ in self.pictures:
                 archive.write(file, file.name)
             archive.writestr("sheet.png", contact_sheet(self.pictures))
@@ -74,9 +75,10 @@ class Session:
     def _keep(self, name, content, caption):
         path = self.folder / name
         path.write_bytes(content)
-        self.pictures.append((path, caption))
-        while len(self.pictures) > MAX_PICTURES:
-            self.pictures.pop(0)[0].unlink(missing_ok=True)
+        with self._changing:
+            self.pictures.append((path, caption))
+            while len(self.pictures) > MAX_PICTURES:
+                self.pictures.pop(0)[0].unlink(missing_ok=True)
         return path, caption
 
 
