@@ -130,6 +130,6 @@ def batched_hint(hint, num, channels, size):
 def check_number(name, value, low, high):
     """Raises ValueError for what is no number between `low` and `high`."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+        raise ValueError(f"{name} must be a number, got {value!r:.60}")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be between {low} and {high}, got {value}")
+        raise ValueError(f"{name} must be between {low} and {high}, got {value!s:.60}")

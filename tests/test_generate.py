@@ -85,6 +85,8 @@ def test_every_step_is_reported_once(model, hint):
         (dict(num_samples=0), "num_samples must be between"),
         (dict(steps=None), "steps must be a number"),
         (dict(steps=float("inf")), "steps must be between"),
+        (dict(steps="9" * 10**6), "steps must be a number, got '9{59}$"),
+        (dict(scale=10**400), "scale must be between 0 and [0-9.]+, got 10{59}$"),
         (dict(scale="9"), "scale must be a number, got '9'"),
         (dict(scale=float("nan")), "scale must be between"),
         (dict(prompt=None), "prompt must be of type str"),
