@@ -154,6 +154,7 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
         (["photos", "photos/out", *CANNY], "photos/out lies among the photos of photos"),
         (["others/masks", "others", *CANNY], "others/masks lies where the maps shall be"),
         (["photos", "others", *CANNY], "others holds masks, which is not of tool_annotate.py"),
+        (["photos", "deep", *CANNY], "deep/settings.json is not of tool_annotate.py, or is damaged"),
         (["photos", "training", *CANNY], "settings.json is not of tool_annotate.py, or is damaged"),
         (["photos", "out", "--annotator", "depth"], "must be one of canny, garments, pose, got 'depth'"),
         (["photos", "out", "--annotator", "garments"], "garments needs --weights PATH: .*docs/annotators.md"),
@@ -174,11 +175,12 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
 )
 def test_what_cannot_work_is_refused_in_one_line(run, photos, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    for name in ("empty", "others/masks", "training/source", "broken"):
+    for name in ("empty", "others/masks", "training/source", "deep", "broken"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "photos").symlink_to(photos)
     (tmp_path / "file.txt").touch()
     (tmp_path / "broken" / "a.jpg").touch()
+    (tmp_path / "deep" / "settings.json").write_text("[" * 100_000)
     (tmp_path / "training" / "settings.json").write_text(json.dumps(dict(format=2)))
     Image.fromarray(noise()).save(tmp_path / "others" / "masks" / "a.png")
     before = files(tmp_path)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from annotator.imaterialist import save_map
 from cldm.controls import Control
 from cldm.generate import Settings, generate
-from cldm.generating.picture_text import png_with, read_facts
+from cldm.generating.picture_text import KEY, png_with, read_facts
 from cldm.load import load_control
 from ldm.checkpoint import read_state_dict, write_state_dict
 from small_maps import REGIONS, command_line, pictures, region_ids, rows, write_maps
@@ -135,8 +136,11 @@ def test_an_untrained_control_is_told(draw, folder, tmp_path, capsys):
 
 
 def test_a_picture_of_others_is_not_taken_for_one_that_is_done(draw, tmp_path):
-    for data, reason in ((b"\x89PNG", "no picture that can be read"), (None, "does not say how it was made")):
-        Image.new("RGB", (64, 64)).save(tmp_path / "00002_1_1.png")
+    deep = PngInfo()
+    deep.add_text(KEY, "[" * 100_000)
+    unread, silent = "no picture that can be read", "does not say how it was made"
+    for data, texts, reason in ((b"\x89PNG", None, unread), (None, None, silent), (None, deep, unread)):
+        Image.new("RGB", (64, 64)).save(tmp_path / "00002_1_1.png", pnginfo=texts)
         if data:
             (tmp_path / "00002_1_1.png").write_bytes(data)
         with pytest.raises(SystemExit, match=reason):

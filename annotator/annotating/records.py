@@ -53,7 +53,7 @@ def check_places(photos: Path, out: Path) -> None:
 def _check_settings(path: Path, settings: dict) -> None:
     try:
         found = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or found.get("made_by") != MINE:
         raise ValueError(f"{path} is not of {MINE}, or is damaged: give another folder")

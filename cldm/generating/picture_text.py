@@ -33,7 +33,7 @@ def read_facts(path) -> dict:
     try:
         with Image.open(path) as image:
             facts = json.loads(getattr(image, "text", {}).get(KEY, "null"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no picture that can be read: delete it to draw it again") from error
     if not isinstance(facts, dict):
         raise ValueError(f"{path} does not say how it was made: it is none of tool_generate.py's pictures")
