@@ -1,12 +1,16 @@
 """Networks of poses: the published names, missing weights, and the light detector of mediapipe's wheel."""
 
+import sys
+import zipfile
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from annotator.openpose import load_pose_detector, wheel
 from annotator.openpose.detector import OpenposeDetector
-from annotator.openpose.light import DETECTOR_SIDE, LightPoseDetector, guess_centres
+from annotator.openpose.light import DETECTOR_SIDE, MODELS, LightPoseDetector, guess_centres
 from annotator.openpose.network import BodyNetwork, HandNetwork
 from annotator.openpose.pose import BODY
 
@@ -85,7 +89,9 @@ def test_missing_and_other_weights_are_named_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="no hand_pose_model.pth was found"):
         OpenposeDetector(torch.nn.Identity()).poses(np.zeros((64, 64, 3), np.uint8), hand=True)
     (tmp_path / "mediapipe-0.10.21.whl").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="holds no pose_detection.tflite: python -m pip download"):
+    with pytest.raises(
+        ValueError, match="holds no pose_detection.tflite, or is damaged: python -m pip download"
+    ):
         load_pose_detector(tmp_path / "mediapipe-0.10.21.whl")
     with pytest.raises(ValueError, match=r"poses are looked for in RGB pictures.*\(64, 64\)"):
         OpenposeDetector(torch.nn.Identity()).poses(np.zeros((64, 64), np.uint8))
@@ -130,7 +136,54 @@ def test_the_light_detector_looks_where_its_first_network_points():
         nobody.poses(picture, hand=True)
 
 
+def packed(path, content, method=zipfile.ZIP_DEFLATED):
+    """A wheel of networks that are all `content`; its bytes."""
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name in MODELS:
+            file.writestr(name, content)
+    return bytearray(path.read_bytes())
+
+
+def of_another_method(data):
+    data[8] = data[data.index(b"PK\1\2") + 10] = 99
+
+
+def locked(data):
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+
+
+def with_a_hole(data):
+    start = 30 + len(MODELS[0])
+    data[start : start + 12] = b"\xff" * 12
+
+
+@pytest.mark.parametrize("change", [of_another_method, locked, with_a_hole])
+def test_a_damaged_wheel_is_named_in_one_line(tmp_path, change):
+    path = tmp_path / "mediapipe-0.10.21.whl"
+    change(data := packed(path, bytes(1000)))
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="mediapipe-0.10.21.whl holds no pose_detection.tflite, or is dam"):
+        load_pose_detector(path)
+
+
+def test_networks_far_too_large_or_of_another_kind_are_refused_by_name(tmp_path, monkeypatch):
+    def interpreter(model_content):
+        raise ValueError("Model provided has model identifier\n")
+
+    runtime = SimpleNamespace(Interpreter=interpreter)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", runtime)
+    path = tmp_path / "mediapipe-0.10.21.whl"
+    packed(path, b"other")
+    with pytest.raises(ValueError, match="whl: pose_detection.tflite is no network .*: python -m pip"):
+        load_pose_detector(path)
+    monkeypatch.setattr(wheel, "LARGEST", 999)
+    packed(path, bytes(1000))
+    with pytest.raises(ValueError, match="whl holds no pose_detection.tflite, or is damaged"):
+        load_pose_detector(path)
+
+
 def test_without_its_package_the_light_detector_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):
-        wheel.network(b"")
+        wheel.network(b"", "a network")
