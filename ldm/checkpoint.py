@@ -62,7 +62,7 @@ def from_text(text):
     """A metadata string, or the dict or list it spells in JSON."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text
 
