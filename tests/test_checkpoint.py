@@ -18,7 +18,6 @@ from ldm.checkpoint import (
     write_state_dict,
 )
 
-
 DEEP = "[" * 100_000
 
 
