@@ -69,9 +69,10 @@ def test_what_a_visitor_cancelled_is_said_until_the_next_request():
     sessions = Sessions()  # whose folder lasts as long
     session = sessions.of("a")
     session.begin(top_and_bottom(), REGIONS)
-    assert session.told() == "1 pictures in this session."
+    session.keep([picture(7)])
+    assert session.told() == "1 picture in this session."  # a map is none
     session.stop()
-    assert session.cancelled.is_set() and session.told() == "Cancelled. 1 pictures in this session."
+    assert session.cancelled.is_set() and session.told() == "Cancelled. 1 picture in this session."
     session.begin(top_and_bottom(), REGIONS)
     assert not session.cancelled.is_set() and "Cancelled" not in session.told()
 

@@ -14,6 +14,7 @@ from cldm.demo.sheet import contact_sheet
 from cldm.generating.picture_text import png_with
 
 MAX_SESSIONS, MAX_PICTURES = 64, 200
+MAP = "region map"  # the caption of a request's map, which is kept beside its pictures
 
 
 class Session:
@@ -31,7 +32,7 @@ class Session:
         """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
         self.cancelled, self.stopped = Event(), False
         self._requests += 1
-        return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), "region map")
+        return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), MAP)
 
     def stop(self) -> None:
         """End the request that is running, as its visitor wishes."""
@@ -40,7 +41,8 @@ class Session:
 
     def told(self) -> str:
         """How it stands, in a sentence or two."""
-        return "Cancelled. " * self.stopped + f"{len(self.pictures)} pictures in this session."
+        drawn = sum(caption != MAP for _, caption in self.pictures)
+        return "Cancelled. " * self.stopped + f"{drawn} picture{'s' * (drawn != 1)} in this session."
 
     def keep(self, drawn: list[Drawn], region_map: bytes = b"") -> list[tuple[Path, str]]:
         """(file, caption) of finished pictures of the request begun last; they hold its map, a PNG."""
