@@ -99,7 +99,7 @@ def test_students_quantile_is_the_tables(degrees, wanted):
 
 def test_few_items_get_no_interval():
     assert interval(1.0, [0.9, 1.1], 7) is None
-    assert Difference("B - A", 1.0, None).verdict("higher") == "no interval, fewer than 8 items"
+    assert Difference("B - A", 1.0, None).verdict("higher") == "no interval, fewer than 8 items tell of it"
 
 
 def test_a_region_of_few_maps_gets_no_interval():

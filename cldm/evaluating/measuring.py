@@ -22,7 +22,7 @@ class Difference:
 
     def verdict(self, better: str) -> str:
         if self.interval is None:
-            return f"no interval, fewer than {FEWEST} items"
+            return f"no interval, fewer than {FEWEST} items tell of it"
         low, high = self.interval
         if not (low > 0 or high < 0):
             return "no difference shown"
