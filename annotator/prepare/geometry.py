@@ -97,7 +97,8 @@ def choose_crops(
         needed, bucket = min((b[1] / _largest(height, width, b), b) for b in buckets)
         raise Unusable(
             f"tiny: the photo is {height} x {width} and would be blown up {needed:.2f} times "
-            f"to {bucket[0]} x {bucket[1]}, {max_upscale:g} times at most is wanted"
+            f"to {bucket[0]} x {bucket[1]}, {max_upscale:g} times at most is wanted: "
+            "choose a smaller --size or a larger --max-upscale"
         )
     spans = [Span(box.left, box.top, box.right, box.bottom) for box in boxes] or [Span(0, 0, width, height)]
     crops = [_best_crop(height, width, spans, fitting, margin)]
