@@ -6,6 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 import yaml
+from PIL import EpsImagePlugin
 
 from annotator.canny import CannyDetector
 from annotator.imaterialist import REGIONS_FILE
@@ -28,6 +29,8 @@ def build_page(annotators: dict, missing: list[str]):
         missing: why further annotators are not there.
     """
     import gradio as gr
+
+    EpsImagePlugin.gs_binary = False  # Pillow would run Ghostscript on a stranger's file, whatever its name
 
     def annotate(photo, low_threshold, high_threshold):
         """A photo and Canny's thresholds -> [(picture, caption), ...], the photo first."""

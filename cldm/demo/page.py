@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from inspect import Parameter, Signature
 
 import gradio as gr
+from PIL import EpsImagePlugin
 
 from cldm.demo.drawing import Step, draw
 from cldm.demo.loading import Models
@@ -54,6 +55,7 @@ class Extras:
 def build_page(models: Models, extras: Extras):
     """The page as gradio Blocks; public endpoints are those of docs/demo.md."""
     speak_plainly()
+    EpsImagePlugin.gs_binary = False  # Pillow would run Ghostscript on a stranger's file, whatever its name
     sessions, demo = Sessions(), models.get(None)
     with gr.Blocks(title="Garment ControlNet", delete_cache=(3600, 86400)) as page:
         gr.Markdown(f"# Garment ControlNet\n{HELP}\n\n{demo.warning()}", elem_id="head")
