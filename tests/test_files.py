@@ -2,9 +2,13 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
+import pytest
+
 from annotator.files import write_atomically
+from cldm.reporting.tables import save
 
 
 def test_threads_that_write_files_of_alike_names_at_once_do_not_mix_them(tmp_path, monkeypatch):
@@ -20,3 +24,18 @@ def test_threads_that_write_files_of_alike_names_at_once_do_not_mix_them(tmp_pat
     with ThreadPoolExecutor(2) as pool:
         [*pool.map(write_atomically, contents.keys(), contents.values())]
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == contents
+
+
+@pytest.mark.parametrize("write", [write_atomically, save])
+def test_a_full_disk_leaves_the_old_file_alone_and_is_said_with_its_name(tmp_path, monkeypatch, write):
+    path, write_bytes = tmp_path / "manifest.csv", Path.write_bytes
+    path.write_bytes(b"old")
+
+    def half(self, data):
+        write_bytes(self, data[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left on device: .*manifest.csv"):
+        write(path, b"new one")
+    assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]

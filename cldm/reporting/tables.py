@@ -10,8 +10,14 @@ def save(path, data: bytes):
     """Replace a file in one step, so that nobody reads half of it."""
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        # a full disk's error names no file of its own
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_rows(path) -> list[dict]:
