@@ -111,6 +111,23 @@ def go_without_a_mouse(page, folder):
     page.locator("#taken", has_text="Nothing was taken over").wait_for()
 
 
+def keep_a_thin_brush(page, folder):
+    """The size of the brush is chosen once, for all regions; nothing in the toolbar works on strokes alone."""
+    page.locator("#brush_size input[type=number]").fill("4")
+    page.locator("#brush_size input[type=number]").press("Tab")
+    for region, height in dict(top=0.3, bottom=0.5, whole=0.7).items():
+        paint(page, region, height)
+        wait_for(lambda region=region: shows(page, region))
+    with page.expect_download() as download:
+        page.locator("#save_map").click()
+    download.value.save_as(folder / "thin.png")
+    ids = np.asarray(Image.open(folder / "thin.png"))
+    thickness = [(ids == region).any(1).mean() for region in (1, 2, 3)]
+    assert 0 < max(thickness) < 0.04 and max(thickness) < 1.5 * min(thickness)
+    names = {button.get_attribute("aria-label") for button in page.locator("#painter button:visible").all()}
+    assert "Undo" in names and not names & {"Erase", "Brush Size"}
+
+
 def tab_to(page, selector):
     """Press Tab until what has the focus matches; once around the page at most."""
     for _ in range(150):

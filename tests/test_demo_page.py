@@ -163,7 +163,9 @@ def chromium():
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["trace_a_photo", "take_over_settings", "go_without_a_mouse"])
+@pytest.mark.parametrize(
+    "name", ["trace_a_photo", "take_over_settings", "go_without_a_mouse", "keep_a_thin_brush"]
+)
 def test_a_visit_to_the_page_finds_what_it_wants(demo_server, tmp_path, chromium, name):
     import demo_visits
 

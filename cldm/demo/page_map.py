@@ -16,6 +16,7 @@ MEANINGS = dict(
     top="shirts, jackets", bottom="trousers, skirts", whole="dresses, coats", head="hats, glasses"
 )
 CLICK = "() => document.querySelector('#{0} a, a#{0}, button#{0}').click()"
+SIZE = 36  # of the brush at first
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
@@ -36,6 +37,7 @@ def map_panel(demo, templates) -> MapPanel:
     choices = [(encoder.names[region], region) for region in brush_order(encoder)]
     info = " · ".join(f"{name}: {MEANINGS[name]}" for name in encoder.names if name in MEANINGS)
     brushes = gr.Radio(choices, value=1, label="Brush", info=info, elem_id="brush")
+    size = gr.Slider(1, 100, SIZE, step=1, precision=0, label="Brush size", elem_id="brush_size")
     editor = gr.ImageEditor(
         shown_value(encoder, blank(), None, False),
         label="Region map",
@@ -46,7 +48,7 @@ def map_panel(demo, templates) -> MapPanel:
         format="png",
         layers=False,
         height=540,
-        brush=brush(encoder, 1),
+        brush=brush(encoder, 1, SIZE),
         canvas_size=(CANVAS, CANVAS),
     )
     with gr.Row():
@@ -64,7 +66,14 @@ def map_panel(demo, templates) -> MapPanel:
         buttons=[],
         elem_id="templates",
     )
-    brushes.change(lambda region: gr.ImageEditor(brush=brush(encoder, region)), brushes, editor, **PRIVATE)
+    gr.on(
+        [brushes.change, size.change],
+        lambda region, size: gr.ImageEditor(brush=brush(encoder, region, size)),
+        [brushes, size],
+        editor,
+        trigger_mode="always_last",
+        **PRIVATE,
+    )
     return MapPanel(editor, upload, save, gallery, template_picker(templates))
 
 
@@ -73,9 +82,9 @@ def brush_order(encoder) -> list[int]:
     return [*range(1, len(encoder.names)), 0]
 
 
-def brush(encoder, region):
+def brush(encoder, region, size):
     colour = "#{:02x}{:02x}{:02x}".format(*encoder.colours[region])
-    return gr.Brush(colors=[colour], default_color=colour, color_mode="fixed", default_size=36)
+    return gr.Brush(colors=[colour], default_color=colour, color_mode="fixed", default_size=size)
 
 
 def blank():
