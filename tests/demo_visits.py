@@ -112,7 +112,7 @@ def go_without_a_mouse(page, folder):
 
 
 def keep_a_thin_brush(page, folder):
-    """The size of the brush is chosen once, for all regions; nothing in the toolbar works on strokes alone."""
+    """The size of the brush is chosen once for all regions; no tool works on strokes alone."""
     page.locator("#brush_size input[type=number]").fill("4")
     page.locator("#brush_size input[type=number]").press("Tab")
     for region, height in dict(top=0.3, bottom=0.5, whole=0.7).items():
