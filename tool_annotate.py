@@ -27,7 +27,7 @@ def parse_arguments():
     add("photos", type=Path, metavar="PHOTOS", help="folder of photos, with sub-folders or without")
     add("out", type=Path, metavar="OUT", help="folder to make or to go on with")
     add("--annotator", required=True, metavar="NAME", help="canny, garments or pose")
-    text = "of garments: a .safetensors or .pth file, a SegFormer's folder, a wheel; of poses: a folder or a wheel"
+    text = "of garments: a .safetensors or .pth file, a SegFormer's folder, a wheel; of poses: folder, wheel"
     add("--weights", type=Path, metavar="PATH", help=f"{text} (default: for poses, models/annotators)")
     add("--low-threshold", type=float, metavar="X", help="of canny's edges (default: 100)")
     add("--high-threshold", type=float, metavar="X", help="of canny's edges (default: 200)")
