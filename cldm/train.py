@@ -30,7 +30,7 @@ from cldm.training.dry_run import dry_run
 from cldm.training.memory import shortage_told
 from cldm.training.presets import with_accumulation
 from cldm.training.ranks import loss_of_a_process_told, say
-from cldm.training.resuming import check_folder, steps_done, write_options
+from cldm.training.resuming import alone, check_folder, steps_done, write_options
 from cldm.training.rough_maps import RoughMaps
 from cldm.training.trainer import lightning_trainer, num_processes
 
@@ -92,8 +92,8 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         return
     callbacks = _callbacks(options, held_out, encoder, judge, metadata)
     trainer = lightning_trainer(options, callbacks, run_logger(run))
-    write_options(options)
-    with stops_told(run), shortage_told(options), loss_of_a_process_told():
+    with alone(run), stops_told(run), shortage_told(options), loss_of_a_process_told():
+        write_options(options)
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 

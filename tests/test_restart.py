@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from annotator.files import alone_in
 from cldm.cldm import ControlLDM
 from cldm.options import TrainOptions
 from cldm.reporting.strips import forget_pictures_after
@@ -121,3 +122,13 @@ def test_pictures_beyond_a_step_are_forgotten_and_a_persons_files_are_not(tmp_pa
     forget_pictures_after(tmp_path, 2)
     kept = {path.name for path in tmp_path.rglob("*.png")}
     assert kept == {"step_000001.png", "step_best.png", "maps.png", "notes.png"}
+
+
+def test_a_run_that_another_process_trains_is_refused_and_left_alone(folders, tmp_path):
+    trained(folders, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with alone_in(tmp_path), pytest.raises(ValueError, match="is being trained by another process: wait"):
+        trained(folders, tmp_path, max_steps=4)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    trained(folders, tmp_path, max_steps=4)
+    assert read_metadata(tmp_path / "control.safetensors")["step"] == "4"
