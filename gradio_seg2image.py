@@ -73,6 +73,7 @@ def extras(encoder, regions, folder):
 
 def main():
     arguments = parse_arguments()
+    print("Loading; this takes some seconds ...", flush=True)
     # before gradio is imported; it asks its own page whether it is up, which must not go through a proxy
     os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
     from annotator.imaterialist import REGIONS_FILE
@@ -85,10 +86,9 @@ def main():
     regions = HintEncoder.from_file(REGIONS_FILE)
     try:
         device = pick_device(arguments.device)
-        memory, base = arguments.low_memory, arguments.base
-        load = Loader(device, regions, arguments.config, arguments.control, memory, base)
-        find = segmenter_finder(arguments.segmenter, device)
-        models = Models(load, find, arguments.checkpoint, arguments.models)
+        options = arguments.config, arguments.control, arguments.low_memory, arguments.base
+        finder = segmenter_finder(arguments.segmenter, device)
+        models = Models(Loader(device, regions, *options), finder, arguments.checkpoint, arguments.models)
         print(models.demo.about(), models.demo.warning(), flush=True)
         offered = extras(models.encoder, regions, arguments.templates)
         serve(build_page(models, offered), models.encoder, arguments)

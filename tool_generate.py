@@ -51,11 +51,12 @@ def run(arguments):
     from annotator.files import alone_in
     from annotator.imaterialist import REGIONS_FILE
     from annotator.progress import Progress
-    from cldm.generating.batch import describe, draw_all, there, write_sheet, write_tables
+    from cldm.generating.batch import describe, draw_all, there, write_tables
     from cldm.generating.control_files import load_controls, named_or_newest
     from cldm.generating.plan import Planner
     from cldm.generating.request import check_controls, request_of
     from cldm.generating.rows import read_rows
+    from cldm.generating.sheet import write_sheet
     from cldm.hint import HintEncoder
     from cldm.load import pick_device
 

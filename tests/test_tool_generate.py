@@ -15,6 +15,7 @@ from cldm.controls import Control
 from cldm.generate import Settings, generate
 from cldm.generating import batch
 from cldm.generating.picture_text import parameters, read_facts
+from cldm.generating.sheet import LINE
 from cldm.load import load_control
 from cldm.starts import Photo, region_mask
 from small_maps import FEW, REGIONS, command_line, pictures, rows, write_maps
@@ -44,7 +45,7 @@ def test_held_out_maps_are_drawn_listed_and_shown(draw, tmp_path):
         ("a red top, 1", "4", "64"),
         ("a red top, 2", "5", "128"),
     ]
-    assert Image.open(out / "sheet.png").size == (3 * 128, 64 + 128 + 64)
+    assert Image.open(out / "sheet.png").size == (3 * 128, 64 + 128 + 64 + 3 * 2 * LINE)
     assert not (out / "rejected.csv").exists()
 
 

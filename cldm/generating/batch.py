@@ -5,20 +5,17 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cldm.generate import sample
-from cldm.generating.control_files import read_picture
 from cldm.generating.picture_text import png_with, read_facts
 from cldm.generating.plan import Planned, Planner
 from cldm.generating.rows import Rejected
-from cldm.reporting.strips import SHOWN, png
 from cldm.reporting.tables import save, write_rows
 
-MANIFEST, REJECTED, SHEET = "manifest.csv", "rejected.csv", "sheet.png"
+MANIFEST, REJECTED = "manifest.csv", "rejected.csv"
 COLUMNS = "file", "row", "map", "photo", "prompt", "negative", "seed", "width", "height"
-SHEET_ROWS, TILE, TOLD = 40, 256, 5
+TOLD = 5
 
 
 def batches(planned: list[Planned], batch_size: int) -> list[list[Planned]]:
@@ -107,39 +104,3 @@ def write_tables(planned: list[Planned], rejected: list[Rejected], out: Path):
     (out / REJECTED).unlink(missing_ok=True)
     if rejected:
         write_rows(out / REJECTED, [vars(row) for row in rejected], ("row", "map", "reason"))
-
-
-def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
-    """sheet.png, a strip a row: the first control's map, the photo if any, the pictures. Returns how many."""
-    from PIL import Image
-
-    rows = defaultdict(list)
-    for picture in planned:
-        if picture.row.number in rows or len(rows) < SHEET_ROWS:
-            rows[picture.row.number].append(picture)
-    control, strips = planner.controls[0], []
-    for pictures in rows.values():
-        hint = control.read(pictures[0].maps[0])
-        images = [Image.fromarray(control.encoder.to_rgb(hint) if control.encoder else hint)]
-        images += [Image.fromarray(read_picture(photo)) for photo in [pictures[0].photo] if photo]
-        images += [Image.open(out / picture.name) for picture in pictures[:SHOWN]]
-        side = min(TILE, max(pictures[0].size))
-        tiles = [
-            tile(image, side, 0 if i == 0 else Image.Resampling.LANCZOS) for i, image in enumerate(images)
-        ]
-        strips.append(np.concatenate(tiles, axis=1))
-    width = max(strip.shape[1] for strip in strips)
-    strips = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
-    save(out / SHEET, png(np.concatenate(strips)))
-    return len(rows)
-
-
-def tile(image, side, resample):
-    """A PIL image inside a white square uint8 (side, side, 3)."""
-    from PIL import Image
-
-    scale = side / max(image.size)
-    size = [max(1, round(length * scale)) for length in image.size]
-    square = Image.new("RGB", (side, side), "white")
-    square.paste(image.convert("RGB").resize(size, resample))
-    return np.asarray(square)
