@@ -20,11 +20,12 @@ def contents_part(lines: list[dict], summary: dict) -> str:
     covers = ", ".join(f"{html.escape(name)} {area:.1%}" for name, area in areas.items())
     groups = Counter(split for split, _ in {(line["split"], line["group"]) for line in lines})
     told = ", ".join(f"{groups[split]:,} in {split}" for split in summary["splits"])
+    none = "None: the maps are pictures." if lines else "No picture was taken."
     regions = (
         f"<h3>Regions: share of the pictures that show them</h3>{bars(summary['regions'], total)}"
         f"<p class=n>Mean share of a picture's area: {covers}.</p>"
         if areas
-        else "<h3>Regions</h3><p>None: the maps are pictures.</p>"
+        else f"<h3>Regions</h3><p>{none}</p>"
     )
     return (
         "<h2>What is in the folder</h2><div class=columns>"
