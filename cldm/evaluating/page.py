@@ -7,7 +7,7 @@ import numpy as np
 from cldm.evaluating.measuring import PHOTOS
 from cldm.evaluating.protocol import flat
 from cldm.evaluating.tables import difference_text, notes, table_rows
-from cldm.generating.batch import tile
+from cldm.generating.sheet import tile
 from cldm.reporting.html import box, folded, page, picture, table
 from cldm.reporting.strips import png
 from cldm.reporting.tables import save

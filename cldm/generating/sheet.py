@@ -32,7 +32,8 @@ def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
         images += [("photo", Image.fromarray(read_picture(photo))) for photo in [pictures[0].photo] if photo]
         images += [(f"seed {p.seed}", Image.open(out / p.name)) for p in pictures[:SHOWN]]
         side = min(TILE, max(pictures[0].size))
-        tiles = [tile(image, side, what) for what, image in images]
+        kept, smooth = Image.Resampling.NEAREST, Image.Resampling.LANCZOS
+        tiles = [tile(image, side, kept if what == "map" else smooth) for what, image in images]
         width = side * len(tiles)
         heads = [written(f"{number}. {pictures[0].row.prompt}", width)]
         heads.append(np.concatenate([written(what, side) for what, _ in images], axis=1))
@@ -53,13 +54,12 @@ def written(text: str, width: int):
     return np.asarray(line)
 
 
-def tile(image, side, what):
-    """A PIL image inside a white square uint8 (side, side, 3); a map keeps its colours."""
+def tile(image, side, resample):
+    """A PIL image inside a white square uint8 (side, side, 3)."""
     from PIL import Image
 
     scale = side / max(image.size)
     size = [max(1, round(length * scale)) for length in image.size]
     square = Image.new("RGB", (side, side), "white")
-    resample = Image.Resampling.NEAREST if what == "map" else Image.Resampling.LANCZOS
     square.paste(image.convert("RGB").resize(size, resample))
     return np.asarray(square)
