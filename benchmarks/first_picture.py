@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 from browser_visit import paint  # noqa: E402
-from test_demo_page import CHROMIUM, QUIET  # noqa: E402
+from demo_server import CHROMIUM, QUIET  # noqa: E402
 
 PYTHON = Path(".venv", "Scripts" if sys.platform == "win32" else "bin", "python")
 PROMPT = "a person in a red dress and a green hat"

@@ -1,6 +1,7 @@
 """The demo's script in a process of its own, serving a model of a few layers."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from ldm.checkpoint import write_state_dict
 from small import small_config, small_model
 
 ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+)
 # put before the script's own imports: writes down every name that the server looks up
 SPY = """
 import socket

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import time
 import urllib.request
 import zipfile
@@ -17,12 +16,8 @@ from PIL import Image
 from cldm.demo.underlay import over_photo
 from demo_pictures import with_texts
 from demo_requests import REGIONS, top_and_bottom
-from demo_server import Files, connected, wait_for
+from demo_server import CHROMIUM, QUIET, Files, connected, wait_for
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
-)
 REQUEST = dict(prompt="a red top", num_samples=2, ddim_steps=3, seed=7, api_name="/process")
 # the original demo's, in its order
 INFOTEXT = "a red top\nSteps: 3, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64, Model: v1-5"
