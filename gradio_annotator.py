@@ -35,11 +35,11 @@ def parse_arguments():
 
 
 def load_annotators(arguments):
-    """What annotator.page.build_page takes: the annotators, and why some are not there."""
+    """What demo.annotators_page.build_page takes: the annotators, and why some are not there."""
     from annotator.openpose import load_pose_detector
     from annotator.openpose.wheel import WHERE, find_wheel
-    from annotator.page import show_poses, show_regions
     from annotator.segment import load_segmenter
+    from demo.annotators_page import show_poses, show_regions
 
     annotators, missing, wheel = {}, [], find_wheel(ANNOTATORS)
     for path in arguments.segmenter or ([DOLLS, wheel] if wheel else [DOLLS]):
@@ -60,13 +60,13 @@ def load_annotators(arguments):
 
 def main():
     arguments = parse_arguments()
-    from annotator.serving import serve, stay_offline
+    from demo.serve import serve_locally, stay_offline
 
     stay_offline()
-    from annotator.page import CSS, MAX_BYTES, build_page
+    from demo.annotators_page import CSS, MAX_BYTES, build_page
 
     try:
-        serve(build_page(*load_annotators(arguments)), CSS, arguments.port, MAX_BYTES)
+        serve_locally(build_page(*load_annotators(arguments)), CSS, arguments.port, MAX_BYTES)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -42,8 +42,8 @@ def segmenter_finder(path, device):
     """A Demo -> load_finder's functions: of `path`, or for the tiny model's dolls of the shipped one."""
 
     def find(demo):
-        from annotator.imaterialist import standard_regions
         from annotator.segment import load_finder
+        from pictures.regions import standard_regions
 
         dolls = demo.native_size < 256 and demo.encoder.names == standard_regions().names
         if path is None and not (dolls and JUDGE_OF_DOLLS.is_file()):
@@ -57,11 +57,11 @@ def extras(encoder, regions, folder):
     """Templates, drawn and of the folder, and the garments' vocabulary."""
     import yaml
 
-    from annotator.caption.word_lists import GARMENTS_FILE
-    from annotator.paperdoll import draw
-    from annotator.segment.data import doll_regions
-    from cldm.demo.page import Extras
-    from cldm.demo.templates import read_templates
+    from annotator.caption.clip_labels import GARMENTS_FILE
+    from demo.loading import read_templates
+    from demo.page import Extras
+    from learning.segmenter.distorted_dolls import doll_regions
+    from preparation.paperdoll import draw
 
     dolls = [draw(0, index, 256) for index in TEMPLATES] if encoder.names == regions.names else []
     templates = [(doll_regions(doll), doll.caption, True) for doll in dolls]
@@ -76,12 +76,12 @@ def main():
     print("Loading; this takes some seconds ...", flush=True)
     # before gradio is imported; it asks its own page whether it is up, which must not go through a proxy
     os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
-    from annotator.imaterialist import REGIONS_FILE
-    from cldm.demo.loading import Loader, Models
-    from cldm.demo.page import build_page
-    from cldm.demo.serve import serve
-    from cldm.hint import HintEncoder
-    from cldm.load import pick_device
+    from cldm.weights.load import pick_device
+    from demo.loading import Loader, Models
+    from demo.page import build_page
+    from demo.serve import serve
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
 
     regions = HintEncoder.from_file(REGIONS_FILE)
     try:

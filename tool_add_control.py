@@ -36,7 +36,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    from cldm.graft import NOTES, add_control, default_files
+    from cldm.weights.graft import NOTES, add_control, default_files
 
     base, output = arguments.input, arguments.output
     if base is None:

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from annotator.stopping import resumable
+from jobs.resumable import resumable
 
 
 def parse_arguments():
@@ -39,11 +39,11 @@ def parse_arguments():
 
 
 def run(arguments):
-    from annotator.annotating import annotate_folder, load_annotator
+    from annotator.folder import annotate_folder, load_annotator
 
     device = "cpu"
     if arguments.annotator != "canny" or arguments.device != "auto":
-        from cldm.load import pick_device
+        from cldm.weights.load import pick_device
 
         device = pick_device(arguments.device)
     annotator = load_annotator(

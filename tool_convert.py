@@ -47,7 +47,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    from cldm.convert import convert
+    from cldm.weights.convert import convert
 
     start, base = time.time(), arguments.full
     try:

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from annotator.stopping import resumable
+from jobs.resumable import resumable
 
 
 def parse_arguments():
@@ -41,9 +41,9 @@ def parse_arguments():
 def choose(arguments, paths, names, device):
     """The Choice of gauges that the given files allow."""
     from annotator.segment import load_judge
-    from cldm.evaluating.checkpoints import run_segmenter
-    from cldm.evaluating.choosing import Choice
-    from cldm.generating.control_files import digest
+    from evaluation.backbones import Choice
+    from evaluation.checkpoints import run_segmenter
+    from generation.control_files import digest
 
     choice, judge, clip, table = Choice(), None, None, arguments.data / "regions.yaml"
     names = names if table.is_file() else None
@@ -62,12 +62,12 @@ def choose(arguments, paths, names, device):
 
 
 def run(arguments):
-    from annotator.files import alone_in
-    from annotator.progress import Progress
-    from cldm.evaluating.checkpoints import named_or_newest
-    from cldm.evaluating.evaluation import Request, evaluate, read_regions
-    from cldm.evaluating.held_out import HeldOut, check_split
-    from cldm.load import pick_device
+    from cldm.weights.load import pick_device
+    from evaluation.checkpoints import named_or_newest
+    from evaluation.held_out import HeldOut, check_split
+    from evaluation.run import Request, evaluate, read_regions
+    from jobs.progress import Progress
+    from jobs.whole_files import alone_in
     from tutorial_dataset import MyDataset
 
     paths, device, out = named_or_newest(arguments.controls), pick_device(arguments.device), arguments.out

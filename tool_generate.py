@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from annotator.stopping import resumable
+from jobs.resumable import resumable
 
 
 def parse_arguments():
@@ -48,17 +48,17 @@ def parse_arguments():
 
 
 def run(arguments):
-    from annotator.files import alone_in
-    from annotator.imaterialist import REGIONS_FILE
-    from annotator.progress import Progress
-    from cldm.generating.batch import describe, draw_all, there, write_tables
-    from cldm.generating.control_files import load_controls, named_or_newest
-    from cldm.generating.plan import Planner
-    from cldm.generating.request import check_controls, request_of
-    from cldm.generating.rows import read_rows
-    from cldm.generating.sheet import write_sheet
-    from cldm.hint import HintEncoder
-    from cldm.load import pick_device
+    from cldm.weights.load import pick_device
+    from generation.control_files import load_controls, named_or_newest
+    from generation.planned import Planner
+    from generation.request import check_controls, request_of
+    from generation.run import describe, draw_all, there, write_tables
+    from generation.sheet import write_sheet
+    from generation.table import read_rows
+    from jobs.progress import Progress
+    from jobs.whole_files import alone_in
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
 
     request, files, out = request_of(arguments), named_or_newest(arguments.control), arguments.out
     check_controls(request, files)

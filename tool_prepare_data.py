@@ -19,13 +19,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from annotator.stopping import resumable
+from jobs.resumable import resumable
 
 
 def parse_arguments():
-    from annotator.prepare.checks import CHECKS
-    from annotator.prepare.options import add_arguments
-    from annotator.prepare.sources import KINDS
+    from preparation.checks import CHECKS
+    from preparation.options import add_arguments
+    from preparation.sources import KINDS
 
     checks = "\n".join(f"  {c.name + '=' + format(c.default, 'g'):<30}{c.meaning}" for c in CHECKS.values())
     parser = argparse.ArgumentParser(
@@ -50,9 +50,9 @@ def parse_arguments():
 def main():
     resumable()
     arguments = parse_arguments()
-    from annotator.files import alone_in
-    from annotator.prepare import prepare_folder
-    from annotator.prepare.options import from_arguments
+    from jobs.whole_files import alone_in
+    from preparation import prepare_folder
+    from preparation.options import from_arguments
 
     try:
         for name in ("cache", "cache_config"):
@@ -65,7 +65,7 @@ def main():
         if not summary["pictures"]["kept"]:
             raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
         if arguments.cache:
-            from cldm.cache import build_cache
+            from batches.cache.build import build_cache
             from tutorial_dataset import MyDataset
 
             with alone_in(Path(arguments.out)):

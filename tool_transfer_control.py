@@ -36,7 +36,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    from cldm.transfer import transfer
+    from cldm.weights.transfer import transfer
 
     start = time.time()
     try:

@@ -18,11 +18,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from annotator.stopping import resumable
+from jobs.resumable import resumable
 
 
 def parse_arguments():
-    from annotator.caption.options import CAPTIONERS, describe_options
+    from annotator.caption.captioners import CAPTIONERS, describe_options
 
     options = "\n".join("  " + line for line in describe_options().splitlines())
     parser = argparse.ArgumentParser(
@@ -68,9 +68,9 @@ def parse_arguments():
 def main():
     resumable()
     arguments = parse_arguments()
-    from annotator.caption.choices import jobs_of
-    from annotator.caption.engine import caption_folder
-    from annotator.caption.report import write_report
+    from preparation.captions.command_line import jobs_of
+    from preparation.captions.report import write_report
+    from preparation.captions.run import caption_folder
 
     try:
         if arguments.report and not arguments.captioner:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from annotator.prepare.items import read_items
+from pictures.pairs import read_items
 
 
 class MyDataset(Dataset):

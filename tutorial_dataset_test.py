@@ -76,7 +76,7 @@ def main():
             raise ValueError(f"{arguments.path} is raw iMaterialist data; prepare it first: {remedy}")
         dataset = MyDataset(arguments.path)
         if arguments.prompts:
-            from cldm.prompting.preview import preview
+            from batches.mixed_prompts import preview
 
             sys.exit(print(preview(dataset.data, arguments.prompts, arguments.model, arguments.items)))
         step = max(1, len(dataset) // arguments.items)

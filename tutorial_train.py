@@ -15,7 +15,7 @@ OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, th
 
 
 def parse_arguments():
-    from cldm.training.option_parsing import describe_options, parse_options
+    from learning.options import describe_options, parse_options
 
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -28,7 +28,7 @@ def parse_arguments():
     parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help=given)
     arguments = parser.parse_intermixed_args()
     if arguments.report is not None:
-        from cldm.report import write_report
+        from learning.report import write_report
 
         sys.exit(print(f"report: {write_report(arguments.report).absolute()}"))
     grafted = any(Path("models").glob("control_sd15_ini.*"))
@@ -40,9 +40,9 @@ def parse_arguments():
 
 def prepare(options):
     """Make what the embedded default still lacks: paper dolls and the grafted tiny base."""
-    from annotator.paperdoll import make_dolls
-    from annotator.prepare import PrepareOptions, prepare_folder
-    from annotator.prepare.cleaning import CHECKS
+    from preparation import PrepareOptions, prepare_folder
+    from preparation.checks import CHECKS
+    from preparation.paperdoll import make_dolls
 
     if options.data == "training/dolls" and not Path(options.data, "prompt.json").exists():
         print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
@@ -55,7 +55,7 @@ def prepare(options):
             PrepareOptions(size=128, square=True, thresholds=unchecked, test=0, workers=2),
         )
     if options.base == "models/control_tiny_ini.ckpt" and not Path(options.base).exists():
-        from cldm.graft import add_control
+        from cldm.weights.graft import add_control
 
         print(f"{options.base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
         add_control("models/tiny/base.safetensors", options.base)
@@ -68,7 +68,7 @@ def prepare(options):
 def judge_of(options):
     """(held-out items, hint encoder, judge) to measure with, each None where there is none."""
     from annotator.segment import load_judge
-    from cldm.hint import HintEncoder
+    from pictures.hint import HintEncoder
     from tutorial_dataset import MyDataset
 
     regions = Path(options.data, "regions.yaml")
@@ -87,7 +87,7 @@ def main():
         options, preset = parse_arguments()
         print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
         prepare(options)
-        from cldm.train import train
+        from learning.train import train
         from tutorial_dataset import MyDataset
 
         train(options, MyDataset(options.data, "train"), *judge_of(options))

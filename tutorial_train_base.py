@@ -35,7 +35,7 @@ def dolls(folder, num, seed):
     import numpy as np
     import torch
 
-    from annotator.paperdoll import make_dolls
+    from preparation.paperdoll import make_dolls
 
     make_dolls(folder, num, seed=seed, workers=2)
     with open(folder / "captions.csv", newline="") as file:
@@ -48,7 +48,7 @@ def main():
     arguments = parse_arguments()
     import pytorch_lightning as pl
 
-    from cldm.pretrain_base import base_of, export, train_autoencoder, train_base, train_decoder
+    from learning.base.stages import base_of, export, train_autoencoder, train_base, train_decoder
 
     work = Path(arguments.work)
     if (work / "base.safetensors").exists():

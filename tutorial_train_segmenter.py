@@ -66,10 +66,10 @@ def main():
     args = parse_arguments()
     import pytorch_lightning as pl
 
-    from annotator.segment.examples import drawn_dolls, of_folder
-    from annotator.segment.judging import judge
-    from annotator.segment.loading import KINDS
-    from annotator.segment.train import Dolls, SegmenterTraining, fit
+    from annotator.segment.load import KINDS
+    from learning.segmenter.data import drawn_dolls, of_folder
+    from learning.segmenter.judging import judge
+    from learning.segmenter.train import Dolls, SegmenterTraining, fit
 
     recipe, num_items = recipe_of(args), args.steps * args.batch_size
     pl.seed_everything(args.seed)

@@ -68,7 +68,7 @@ def make_words(limit):
     """The published lists, or the first labels of each in proportion."""
     import dataclasses
 
-    from annotator.caption.word_lists import published_lists
+    from annotator.caption.clip_labels import published_lists
 
     words = published_lists()
     total = sum(map(len, words.labels.values()))
@@ -157,8 +157,8 @@ def compare(arguments):
     import torch
     from torch.nn.functional import normalize
 
+    from annotator.caption.captioners import InterrogatorOptions
     from annotator.caption.clip_interrogator import Interrogator
-    from annotator.caption.options import InterrogatorOptions
 
     clip, words, rng = make_clip(arguments.clip), make_words(arguments.labels), np.random.default_rng(0)
     num_labels, width = sum(map(len, words.labels.values())), clip.encode_texts([""]).shape[1]

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT), str(ROOT / "tests" / "helpers")]
 
 PROMPT = "a photo of a person in a red dress"
 TOLERANCE = {
@@ -112,7 +112,7 @@ def main():
     import torch
     from generate_sides import Diffusers, Ours, random_model
 
-    from cldm.load import pick_device
+    from cldm.weights.load import pick_device
 
     torch.set_num_threads(arguments.threads)
     device = torch.device(pick_device(arguments.device or "auto"))

@@ -38,7 +38,7 @@ def make_checkpoint(yaml, path):
 
 
 def ours(yaml, base, output):
-    from cldm.graft import add_control
+    from cldm.weights.graft import add_control
 
     add_control(base, output, yaml)
 

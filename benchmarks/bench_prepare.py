@@ -22,7 +22,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
-REAL = ROOT / "tests" / "data" / "imaterialist" / "train.csv"
+REAL = ROOT / "tests" / "helpers" / "data" / "imaterialist" / "train.csv"
 REAL_PHOTOS = 45195
 CLASSES = [(0, 1), (1, 3), (3, 6), (6, 12), (12, 25)]  # megapixels
 
@@ -63,9 +63,9 @@ def measure(way: str, raw: Path, out: Path) -> None:
         import imagehash
         from PIL import Image
 
-        from annotator.prepare import PrepareOptions, prepare_folder
-        from annotator.prepare.checks import CHECKS
-        from annotator.prepare.work import Job
+        from preparation import PrepareOptions, prepare_folder
+        from preparation.checks import CHECKS
+        from preparation.one_photo import Job
 
         # or the first photo pays for what this imports
         imagehash.phash(Image.new("L", (32, 32)))
@@ -147,9 +147,10 @@ def print_real(rounds: int) -> None:
     from raw_rows import read_rows
     from straightforward import SIZE, straightforward_hint
 
-    from annotator.imaterialist import Regions, Row, region_boxes, region_map_at
-    from annotator.prepare.example import Box
-    from annotator.prepare.geometry import buckets, choose_crops
+    from annotator.imaterialist import Row, region_boxes, region_map_at
+    from pictures.crops import buckets, choose_crops
+    from pictures.regions import Regions
+    from pictures.unusable import Box
 
     [rows] = read_rows(REAL).values()
 

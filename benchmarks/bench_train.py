@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT), str(ROOT / "tests" / "helpers")]
 
 WAYS = "ours, cached", "ours, uncached", "diffusers", "diffusers, recompute", "original"
 PHASES = "encode", "forward", "backward", "optimizer"

@@ -34,7 +34,7 @@ def draw_dolls(num):
     import numpy as np
     from doll_clip import garments_of
 
-    from annotator.paperdoll import draw
+    from preparation.paperdoll import draw
 
     dolls = [draw(SEED, index) for index in range(num)]
     lines = [{"regions": sorted({i.region for i in doll.instances} - {None})} for doll in dolls]
@@ -45,7 +45,7 @@ def draw_dolls(num):
 def say(folder, pictures, lines, **options):
     """The phrases of each picture's caption, with its map's regions where `lines` are given."""
     from annotator.caption import load_captioner
-    from annotator.caption.options import InterrogatorOptions
+    from annotator.caption.captioners import InterrogatorOptions
 
     captioner = load_captioner("clip_interrogator", folder, InterrogatorOptions(words=str(LABELS), **options))
     said = []

@@ -25,12 +25,12 @@ def main():
 
     import numpy as np
 
-    from annotator.imaterialist import REGIONS_FILE
     from annotator.segment import PixelSegmenter
-    from cldm.evaluate import control_score, score
-    from cldm.generate import Settings
-    from cldm.hint import HintEncoder
-    from cldm.load import load_for_demo
+    from demo.loading import load_for_demo
+    from evaluation.control_miou import control_score, score
+    from generation.generate import Settings
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
     from tutorial_dataset import MyDataset
 
     demo = load_for_demo(arguments.control, None, HintEncoder.from_file(REGIONS_FILE), "cpu")

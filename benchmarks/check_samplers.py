@@ -39,11 +39,11 @@ def load(arguments):
     """(function of Settings -> ControlScore, number of maps) on the held-out maps."""
     import numpy as np
 
-    from annotator.imaterialist import REGIONS_FILE
     from annotator.segment import PixelSegmenter
-    from cldm.evaluate import control_score
-    from cldm.hint import HintEncoder
-    from cldm.load import load_for_demo
+    from demo.loading import load_for_demo
+    from evaluation.control_miou import control_score
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
     from tutorial_dataset import MyDataset
 
     demo = load_for_demo(arguments.control, None, HintEncoder.from_file(REGIONS_FILE), "cpu")
@@ -69,7 +69,7 @@ def distance(a, b) -> float:
 
 def main():
     arguments = parse_arguments()
-    from cldm.generate import Settings
+    from generation.generate import Settings
 
     draw, num = load(arguments)
 

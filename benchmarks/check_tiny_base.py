@@ -31,7 +31,7 @@ def reconstruction_psnr(model, photos):
     """Mean PSNR in dB of photos uint8 (n, H, W, 3) that went through the autoencoder's mean."""
     import torch
 
-    from cldm.pretrain import psnr, to_unit_range
+    from learning.base.autoencoder import psnr, to_unit_range
 
     x = to_unit_range(torch.from_numpy(photos))
     autoencoder = model.first_stage_model
@@ -46,7 +46,7 @@ def colours_that_follow(pictures, found, dolls, names):
     """
     import numpy as np
 
-    from annotator.paperdoll import nearest_colour
+    from preparation.paperdoll import nearest_colour
 
     right = named = 0
     for picture, ids, doll in zip(pictures, found, dolls, strict=True):
@@ -66,14 +66,14 @@ def main():
     from einops import rearrange
     from PIL import Image
 
-    from annotator.imaterialist import REGIONS_FILE
-    from annotator.paperdoll import draw
     from annotator.segment import PixelSegmenter
-    from cldm.generate import Settings, sample
-    from cldm.hint import HintEncoder
     from cldm.logger import grid
-    from cldm.pretrain_base import base_of
+    from generation.generate import Settings, sample
     from ldm.checkpoint import read_state_dict
+    from learning.base.stages import base_of
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
+    from preparation.paperdoll import draw
 
     names = HintEncoder.from_file(REGIONS_FILE).names
     judge = PixelSegmenter.load(arguments.segmenter)

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from annotator.imaterialist import Regions
-from annotator.prepare.geometry import Crop, buckets, choose_crops
-from annotator.prepare.photo import open_photo
-from annotator.prepare.source_imaterialist import GarmentAnnotation, IMaterialist
+from pictures.crops import Crop, buckets, choose_crops
+from pictures.photo import open_photo
+from pictures.regions import Regions
+from preparation.imaterialist import GarmentAnnotation, IMaterialist
 
 
 def annotation_in(rows, table: str) -> GarmentAnnotation:

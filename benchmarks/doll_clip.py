@@ -36,7 +36,7 @@ def parse_arguments():
 
 def garments_of(instances) -> frozenset[str]:
     """'red dress' for each annotated garment of a doll (no parts), in the words of words.yaml."""
-    from annotator.imaterialist.words import read_words
+    from annotator.imaterialist.annotations import read_words
 
     nouns = read_words()["categories"]
     names = {category: words[0] for category, words in nouns["counted"].items()}
@@ -49,7 +49,7 @@ def read_dolls():
     import numpy as np
     from PIL import Image
 
-    from annotator.paperdoll import make_dolls
+    from preparation.paperdoll import make_dolls
 
     folder = make_dolls(DATA, NUM, seed=SEED, workers=2)
     dolls = [json.loads(line) for line in (folder / "dolls.jsonl").read_text().splitlines()]
@@ -87,7 +87,7 @@ def train(steps: int):
     from open_clip import get_tokenizer
     from open_clip.model import CLIP
 
-    from annotator.caption.text_tower import TextTower
+    from annotator.caption.clip_text_tower import TextTower
 
     torch.manual_seed(0)
     rng, (pictures, garments) = np.random.default_rng(0), read_dolls()
@@ -123,7 +123,7 @@ def save(model, folder) -> None:
     """Write a model in open_clip's folder layout."""
     from safetensors.torch import save as to_bytes
 
-    from annotator.files import write_atomically
+    from jobs.whole_files import write_atomically
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,13 @@ from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.patches import Patch, Rectangle  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from annotator.imaterialist import REGIONS_FILE, Regions, index_annotations, read_rows  # noqa: E402
+from annotator.imaterialist import index_annotations, read_rows  # noqa: E402
 from annotator.imaterialist.rle import sample_runs  # noqa: E402
-from annotator.prepare.geometry import Crop  # noqa: E402
-from annotator.prepare.source_imaterialist import IMaterialist  # noqa: E402
+from pictures.crops import Crop  # noqa: E402
+from pictures.regions import REGIONS_FILE, Regions  # noqa: E402
+from preparation.imaterialist import IMaterialist  # noqa: E402
 
-REAL = Path(__file__).parent.parent / "tests" / "data" / "imaterialist" / "train.csv"
+REAL = Path(__file__).parent.parent / "tests" / "helpers" / "data" / "imaterialist" / "train.csv"
 TABLES = ("official", "split", "detailed", "legacy")
 # the check and the planted fault that shows it
 CLEANING = {

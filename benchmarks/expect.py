@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "helpers")]
 # dense bf16 matrix rate with fp32 accumulation, in TFLOP/s, as NVIDIA's data sheets give it
 CARDS = {"RTX 3090, 24 GB": 71, "RTX 4090, 24 GB": 165, "A100, 40 or 80 GB": 312, "H100 SXM, 80 GB": 989}
 PHOTOS, STEPS = 45_195, 10_000
@@ -42,9 +42,8 @@ def empty_model(yaml):
 
 
 def print_memory(model, size):
-    from cldm.training.memory import GIB, estimate
-    from cldm.training.option_parsing import parse_options
-    from cldm.training.presets import PRESETS
+    from learning.dry_run import GIB, estimate
+    from learning.options import PRESETS, parse_options
 
     columns = None
     for preset in PRESETS:

@@ -8,9 +8,9 @@ import torch
 from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetPipeline, UNet2DConditionModel
 from omegaconf import OmegaConf
 
-from cldm.generate import Settings, generate
 from cldm.model import create_model, read_config
 from diffusers_pair import diffusers_unet, diffusers_vae
+from generation.generate import Settings, generate
 
 # a random network's guidance points nowhere: this scale keeps its latents about as large as noise
 GUIDANCE = 2.0

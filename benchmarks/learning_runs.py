@@ -11,21 +11,20 @@ from torch.utils.data import DataLoader
 from train_ways import TrainingStep
 
 from annotator.segment import PixelSegmenter
-from cldm.cache import build_cache
-from cldm.caching.items import CachedItems
-from cldm.callbacks.gradients import Gradients
-from cldm.data import SeededBatches, TrainingData, collate, sizes_of
-from cldm.evaluate import control_score, stacked
-from cldm.generate import Settings
-from cldm.graft import CONTROL
-from cldm.hint import HintEncoder
+from batches.cache.build import build_cache
+from batches.cache.items import CachedItems
+from batches.loader import SeededBatches, TrainingData, collate, sizes_of
 from cldm.model import load_model, load_state_dict
-from cldm.training.build import build_model
-from cldm.training.option_parsing import parse_options
-from cldm.training.stages import STAGES
-from cldm.training.trainer import lightning_trainer
+from cldm.parts_present import STAGES
+from cldm.weights.graft import CONTROL
 from diffusers_names import to_diffusers_unet
+from evaluation.control_miou import control_score, stacked
+from generation.generate import Settings
 from ldm.checkpoint import write_state_dict
+from learning.build import build_model, lightning_trainer
+from learning.callbacks.gradients import Gradients
+from learning.options import parse_options
+from pictures.hint import HintEncoder
 from tutorial_dataset import MyDataset
 
 
@@ -74,7 +73,7 @@ def of_control(state):
 
 
 def train_ours(options, dataset, folder, every):
-    """As cldm.train does from a cache: this project's model, data, loop and clipping."""
+    """As learning.train does from a cache: this project's model, data, loop and clipping."""
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, without=STAGES)
     data = TrainingData(CachedItems(dataset, options.base, options.model), options.batch_size, options.seed)

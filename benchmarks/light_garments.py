@@ -27,9 +27,9 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    from annotator.paperdoll import draw
     from annotator.segment import confusion, iou_per_region, load_segmenter, mean_iou
-    from annotator.segment.data import doll_regions
+    from learning.segmenter.distorted_dolls import doll_regions
+    from preparation.paperdoll import draw
 
     segmenter, counts, nobody, seconds = load_segmenter(arguments.wheel), 0, 0, 0.0
     for index in range(arguments.num):

@@ -23,10 +23,11 @@ import numpy as np  # noqa: E402
 import raw_faults as faults  # noqa: E402
 import raw_scene as scenes  # noqa: E402
 
-from annotator.files import write_atomically  # noqa: E402
-from annotator.imaterialist import REGIONS_FILE, rle_encode  # noqa: E402
-from annotator.parallel import num_cores, run_jobs  # noqa: E402
-from annotator.progress import Progress  # noqa: E402
+from annotator.imaterialist import rle_encode  # noqa: E402
+from jobs.parallel import num_cores, run_jobs  # noqa: E402
+from jobs.progress import Progress  # noqa: E402
+from jobs.whole_files import write_atomically  # noqa: E402
+from pictures.regions import REGIONS_FILE  # noqa: E402
 
 HEADER = "ImageId,EncodedPixels,Height,Width,ClassId"
 # megapixels from, to, and the share of photos between them

@@ -71,8 +71,8 @@ def python(*command):
 
 def make_cache(data):
     """Latents and embeddings of the training folder, made first if it is the default one."""
-    from cldm.cache import build_cache
-    from cldm.training.option_parsing import parse_options
+    from batches.cache.build import build_cache
+    from learning.options import parse_options
     from tutorial_dataset import MyDataset
     from tutorial_train import prepare
 

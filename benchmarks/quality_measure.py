@@ -34,15 +34,15 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     import numpy as np
     from check_tiny_base import colours_that_follow
 
-    from annotator.imaterialist import REGIONS_FILE
-    from annotator.paperdoll import draw
     from annotator.segment import PixelSegmenter
-    from annotator.segment.data import doll_regions
-    from cldm.evaluate import control_score, region_iou, score
-    from cldm.generate import Settings
-    from cldm.hint import HintEncoder
-    from cldm.load import load_for_demo
-    from cldm.training.rough_maps import RoughMaps
+    from batches.augment import RoughMaps
+    from demo.loading import load_for_demo
+    from evaluation.control_miou import control_score, region_iou, score
+    from generation.generate import Settings
+    from learning.segmenter.distorted_dolls import doll_regions
+    from pictures.hint import HintEncoder
+    from pictures.regions import REGIONS_FILE
+    from preparation.paperdoll import draw
 
     demo = load_for_demo(control, None, HintEncoder.from_file(REGIONS_FILE), "cpu")
     names, judge = demo.encoder.names, PixelSegmenter.load("models/tiny/segmenter.safetensors").segment

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from cldm.model import load_model, read_config
-from cldm.training.optimizer import configured
+from cldm.optimizer import configured
 from diffusers_names import to_diffusers_unet
 from diffusers_pair import diffusers_unet, diffusers_vae
 from ldm.models.diffusion.ddpm import LatentDiffusion
@@ -96,7 +96,7 @@ class DiffusersStep(nn.Module):
 
     @property
     def control_model(self):
-        """The branch's new layers under this project's names, for `cldm.training.optimizer`."""
+        """The branch's new layers under this project's names, for `cldm.optimizer`."""
         branch = nn.Module()
         branch.zero_convs = self.controlnet.controlnet_down_blocks
         branch.middle_block_out = self.controlnet.controlnet_mid_block

@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 from train_ways import TrainingStep
 
-from cldm.caching.encoders import load_encoders
+from batches.cache.encoders import load_encoders
 from cldm.model import create_model
-from cldm.options import TrainOptions
 from golden.weights import uniform, weight
 from ldm.checkpoint import write_state_dict
+from learning.options import TrainOptions
 
 GIB = 2**30
 # the counter knows attention on GPUs only; these are its own formulas for it

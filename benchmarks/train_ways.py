@@ -5,8 +5,8 @@ from original_step import build_original
 from rival_diffusers import DiffusersStep
 from torch.nn.utils import clip_grad_norm_
 
-from cldm.training.build import build_model
-from cldm.training.stages import STAGES
+from cldm.parts_present import STAGES
+from learning.build import build_model
 
 # name: (how it is built from TrainOptions, whether it recomputes)
 WAYS = {

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from pycocotools import mask
 from raw_rows import read_rows
 
-REAL = Path(__file__).parent.parent / "tests" / "data" / "imaterialist" / "train.csv"
+REAL = Path(__file__).parent.parent / "tests" / "helpers" / "data" / "imaterialist" / "train.csv"
 NAMES = "top", "bottom", "whole", "head"
 # whole, bottom, top, outer, accessories: the order that the table `official` paints in
 ORDER = [10, 11], [6, 7, 8], [0, 1, 2, 3, 4, 5], [9, 12], [13, 14, 15]

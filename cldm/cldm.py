@@ -4,11 +4,11 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from cldm.average import Averaged
 from cldm.controls import ActiveControl, added_residuals
 from cldm.image_log import ImageLog
-from cldm.training.average import Averaged
-from cldm.training.optimizer import configured
-from cldm.training.stages import StagesOnDemand
+from cldm.optimizer import configured
+from cldm.parts_present import StagesOnDemand
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
@@ -87,7 +87,7 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
     the layers that do not come from the U-Net (zero convolutions, hint block), `hint_dropout` (share of maps
-    replaced by an empty one, all of the colour `empty_hint` in [0, 1]), and what `cldm.training.optimizer`
+    replaced by an empty one, all of the colour `empty_hint` in [0, 1]), and what `cldm.optimizer`
     reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False

@@ -4,8 +4,9 @@ import torch
 from einops import rearrange
 
 from cldm.ddim_hacked import DDIMSampler
-from cldm.prompts import FIXED
 from ldm.util import log_txt_as_img, refuse_unless
+
+FIXED = "fixed_txt"  # key of items with the fixed version of their prompt
 
 
 class ImageLog:

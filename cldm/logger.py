@@ -8,7 +8,7 @@ from einops import rearrange
 from PIL import Image
 from torch.nn.functional import pad
 
-from cldm.training.ranks import from_all, part_of
+from jobs.ranks import from_all, part_of
 from ldm.util import refuse_unless
 
 

@@ -39,7 +39,7 @@ def read_config(config_path):
 def load_model(config_path, checkpoint_path, without=()):
     """The model of a yaml with a checkpoint's weights in it, in their own dtypes, each held in memory once.
 
-    `without`: names among cldm.training.stages.STAGES, of parts that are left on the disk.
+    `without`: names among cldm.parts_present.STAGES, of parts that are left on the disk.
 
     Raises:
         ValueError: tensors are missing, unknown or of another shape; names the first of them.

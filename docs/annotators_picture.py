@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from annotator.openpose import load_pose_detector
-from annotator.page import show_all, show_poses, show_regions
-from annotator.paperdoll import draw
 from annotator.segment import load_segmenter
+from demo.annotators_page import show_all, show_poses, show_regions
+from preparation.paperdoll import draw
 
 SIDE = 384
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from jobs.whole_files import first_line
 from ldm import safe_pickle
 
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
@@ -118,10 +119,6 @@ def read_pickle(path):
     except Exception as error:  # bytes that are no pickle can make an unpickler raise anything
         message = f"{path} is damaged or not a checkpoint saved by torch.save ({first_line(error)})"
         raise CheckpointError(message) from error
-
-
-def first_line(error):
-    return f"{type(error).__name__}: {error}".splitlines()[0][:120]
 
 
 def write_state_dict(state, path, metadata: dict | None = None, overwrite=False):

@@ -1,5 +1,6 @@
 """From a yaml's `target` and `params` to an object, and small helpers around it."""
 
+import difflib
 import importlib
 import textwrap
 
@@ -47,3 +48,12 @@ def log_txt_as_img(wh, texts: list[str], size=None):
         ImageDraw.Draw(image).multiline_text((4, 4), lines, fill="black", font=font)
         images.append(np.asarray(image))
     return rearrange(torch.from_numpy(np.stack(images)), "b h w c -> b c h w").float() / 127.5 - 1.0
+
+
+def check_known(key, known: list[str], kind: str):
+    """Raise ValueError for a key that is none of the known ones, with the nearest."""
+    if key not in known:
+        near = difflib.get_close_matches(str(key), known, n=1)
+        raise ValueError(
+            f"unknown {kind} {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {known}")
+        )

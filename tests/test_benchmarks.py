@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cldm.options import TrainOptions
 from diffusers_names import to_diffusers_unet
+from learning.options import TrainOptions
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-from learning import reached  # noqa: E402
+from bench_learning import reached  # noqa: E402
 from train_child import batches, prepare  # noqa: E402
 from train_ways import WAYS, TrainingStep  # noqa: E402
 

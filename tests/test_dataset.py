@@ -9,9 +9,10 @@ import pytest
 
 import tutorial_dataset_test
 import tutorial_train
-from annotator.imaterialist import REGIONS_FILE, save_map
-from cldm.data import collate
-from cldm.options import TrainOptions
+from batches.loader import collate
+from learning.options import TrainOptions
+from pictures.region_maps import save_map
+from pictures.regions import REGIONS_FILE
 from tutorial_dataset import MyDataset
 
 

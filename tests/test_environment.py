@@ -9,9 +9,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from sources import ROOT, code_files, imported_packages
+from sources import LIBRARIES, ROOT, code_files, imported_packages
 
-OURS = {"annotator", "cldm", "ldm", "tests", "benchmarks"}
+OURS = {*LIBRARIES, "tests", "benchmarks"}
 # for optimizer=adamw8bit, and for the light pose model; messages say how to install them
 OPTIONAL = {"bitsandbytes", "ai_edge_litert"}
 
@@ -28,7 +28,7 @@ def canonical(name):
 def distributions_of(files: list[Path]):
     """The distributions that files import, `{canonical names that provide the package}` each."""
     packages = set().union(*(imported_packages(file) for file in files)) - OPTIONAL
-    beside = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).iterdir()]
+    beside = [path for folder in ("tests/helpers", "benchmarks") for path in (ROOT / folder).iterdir()]
     local = OURS | {path.stem for path in [*ROOT.glob("*.py"), *beside]}
     providers = importlib.metadata.packages_distributions()
     third_party = packages - local - set(sys.stdlib_module_names)

@@ -1,6 +1,6 @@
 """Captions of pictures, by models in local folders: one interface, many captioners."""
 
-from .base import Caption, Captioner
-from .options import CAPTIONERS, load_captioner
+from annotator.caption.captioners import CAPTIONERS, load_captioner
+from annotator.caption.interface import Caption, Captioner
 
 __all__ = ["CAPTIONERS", "Caption", "Captioner", "load_captioner"]

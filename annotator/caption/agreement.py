@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import yaml
 
-from .base import Box
+from annotator.caption.interface import Box
 
 NAMES_FILE = Path(__file__).with_name("garment_names.yaml")
 # words that end what a phrase is about

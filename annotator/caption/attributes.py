@@ -1,8 +1,8 @@
 """Captions of the annotation's own words, with the boxes of their regions: the source that costs nothing."""
 
-from .agreement import region_boxes, region_of_phrase
-from .base import Caption, Captioner
-from .lines import caption_in, phrases_in, read_map, read_regions
+from annotator.caption.agreement import region_boxes, region_of_phrase
+from annotator.caption.folder_lines import caption_in, phrases_in, read_map, read_regions
+from annotator.caption.interface import Caption, Captioner
 
 
 class AttributesCaptioner(Captioner):

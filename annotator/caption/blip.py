@@ -1,7 +1,7 @@
 """BLIP: short captions by a small model."""
 
-from .base import Caption
-from .pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.interface import Caption
+from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
 
 WHERE = (
     "BLIP is a folder of config.json, model.safetensors (or pytorch_model.bin), preprocessor_config.json, "

@@ -11,12 +11,11 @@ Modes, by pharmapsychotic/clip-interrogator 0.6.0, each after a starting caption
 
 import torch
 
-from .base import Caption, Captioner
-from .chain import Chain, cut_to_fit
-from .clip_model import Clip, identity, similarities
-from .label_bank import label_vectors
-from .lines import caption_in
-from .word_lists import read_word_lists
+from annotator.caption.clip_chain import Chain, cut_to_fit
+from annotator.caption.clip_labels import label_vectors, read_word_lists
+from annotator.caption.clip_model import Clip, identity, similarities
+from annotator.caption.folder_lines import caption_in
+from annotator.caption.interface import Caption, Captioner
 
 MODES = "fast", "classic", "best", "negative"
 

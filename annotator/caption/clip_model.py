@@ -6,8 +6,8 @@ import torch
 from einops import rearrange
 from PIL import Image
 
-from .base import check_images, need_files
-from .text_tower import TextTower
+from annotator.caption.clip_text_tower import TextTower
+from annotator.caption.interface import check_images, need_files
 
 WANTED = (
     "a CLIP is a folder of open_clip_config.json and open_clip_model.safetensors (or "

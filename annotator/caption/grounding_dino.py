@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from .base import Box, Caption, check_images
-from .lines import caption_in, phrases_in
-from .pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.folder_lines import caption_in, phrases_in
+from annotator.caption.interface import Box, Caption, check_images
+from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
 
 WHERE = (
     "Grounding DINO is a folder of config.json, model.safetensors, preprocessor_config.json, tokenizer.json "

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .base import Box, Caption, check_images
-from .pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.interface import Box, Caption, check_images
+from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
 
 WHERE = (
     "Kosmos-2 is a folder of config.json, generation_config.json, model.safetensors, tokenizer.json, "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .base import Captioner, check_images, need_files
+from annotator.caption.interface import Captioner, check_images, need_files
 
 FILES = {
     "what the model is": ("config.json",),

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .annotations import Row
-from .regions import Regions, standard_regions
-from .rle import pixels_per_row, runs_box, runs_overlap, sample_runs
+from annotator.imaterialist.annotations import Row
+from annotator.imaterialist.rle import pixels_per_row, runs_box, runs_overlap, sample_runs
+from pictures.regions import Regions, standard_regions
 
 LEGACY_SIZE, LEGACY_MIN_SIDE = 768, 20
 BELT, EMPIRE, DROPPED = 19, 85, 86

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .pose import Pose, draw_poses
+from annotator.openpose.pose import Pose, draw_poses
 
 __all__ = ["Pose", "draw_poses", "load_pose_detector"]
 
@@ -12,9 +12,9 @@ def load_pose_detector(path, device="cpu"):
 
     Of a folder with both, OpenPose is taken. FileNotFoundError says where to get either.
     """
-    from .detector import BODY_FILE, OpenposeDetector
-    from .light import LightPoseDetector
-    from .wheel import WHERE, find_wheel
+    from annotator.openpose.detector import BODY_FILE, OpenposeDetector
+    from annotator.openpose.light import LightPoseDetector
+    from annotator.openpose.wheel import WHERE, find_wheel
 
     wheel = find_wheel(path)
     if wheel and not Path(path, BODY_FILE).is_file():

@@ -7,12 +7,10 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from annotator.openpose.decode import find_people, hand_boxes, hand_keypoints
+from annotator.openpose.network import BodyNetwork, HandNetwork
+from annotator.openpose.pose import Pose, check_picture, draw_poses
 from annotator.weights import read_weights
-
-from .decode import find_people
-from .hands import hand_boxes, hand_keypoints
-from .network import BodyNetwork, HandNetwork
-from .pose import Pose, check_picture, draw_poses
 
 BODY_FILE, HAND_FILE = "body_pose_model.pth", "hand_pose_model.pth"
 WHERE = "huggingface.co/lllyasviel/ControlNet, folder annotator/ckpts"

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from einops import rearrange
 
-from .pose import Pose, check_picture, draw_poses
-from .wheel import read_networks
+from annotator.openpose.pose import Pose, check_picture, draw_poses
+from annotator.openpose.wheel import read_networks
 
 MODELS = (
     "mediapipe/modules/pose_detection/pose_detection.tflite",

@@ -13,9 +13,8 @@ from einops import rearrange
 from safetensors import SafetensorError
 from torch.nn.functional import interpolate
 
-from annotator.imaterialist import standard_regions
-
-from .base import Segmenter, region_ids
+from annotator.segment.interface import Segmenter, region_ids
+from pictures.regions import standard_regions
 
 LABELS_FILE = Path(__file__).with_name("labels.yaml")
 FILES = "config.json", "preprocessor_config.json", "model.safetensors"

@@ -1,5 +1,5 @@
 """Garments of one person by rules: from mediapipe's silhouette and joints, and the photo's colours."""
 
-from .segmenter import LightSegmenter
+from annotator.segment.light.garments import LightSegmenter
 
 __all__ = ["LightSegmenter"]

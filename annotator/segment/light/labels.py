@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from .body import ARM, FOOT, FOREARM, HAND, HEAD, NECK, PARTS, SHIN, THIGH, TORSO, Body
-from .colours import GuidedFilter, histogram, to_bins
+from annotator.segment.light.body import ARM, FOOT, FOREARM, HAND, HEAD, NECK, PARTS, SHIN, THIGH, TORSO, Body
+from annotator.segment.light.colours import GuidedFilter, histogram, to_bins
 
 BEHIND, SKIN, HAIR, SHOES, UPPER, LOWER = LABELS = range(6)
 NEVER = 30.0

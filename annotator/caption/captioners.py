@@ -1,0 +1,115 @@
+"""The captioners by name, and the options of each; imports nothing heavy, as `--help` prints them."""
+
+import importlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+
+def option(default, meaning: str):
+    """A field of an options class, with what it means."""
+    return field(default=default, metadata={"help": meaning})
+
+
+class Options:
+    """What the options of all captioners are."""
+
+    def check(self, folder: Path) -> None:
+        """Raise ValueError for what does not fit a training folder."""
+
+
+@dataclass(frozen=True)
+class AttributesOptions(Options):
+    column: str = option("garments", "column with the annotation's words, as tool_prepare_data.py writes it")
+
+
+@dataclass(frozen=True)
+class InterrogatorOptions(Options):
+    mode: str = option("classic", "fast, classic, best or negative")
+    words: str = option("garments", "lists of labels: garments, published (of the package), or a yaml file")
+    start: str = option("", "column whose caption the labels follow; without one they stand alone")
+    max_flavors: int = option(32, "labels that are added at most (classic: 3)")
+    min_flavors: int = option(8, "rounds of mode best that may lower the similarity")
+    candidates: int = option(2048, "labels that modes best and negative choose from")
+    resize: str = option("longest", "longest pads to a square, shortest crops as published, squash distorts")
+
+    def check(self, folder):
+        from annotator.caption.clip_labels import check_regions, read_word_lists
+        from annotator.caption.folder_lines import regions_of
+
+        words, regions = read_word_lists(self.words), regions_of(folder)
+        if regions is None:
+            return
+        try:
+            check_regions(words, regions.names[1:], Path(folder, "regions.yaml"))
+        except ValueError as error:
+            raise ValueError(f"words={self.words}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Kosmos2Options(Options):
+    prompt: str = option("<grounding>An image of", "what the caption goes on from, without repeating it")
+    max_new_tokens: int = option(64, "length of a caption at most")
+    num_beams: int = option(1, "beams of the search")
+
+
+@dataclass(frozen=True)
+class GroundingDinoOptions(Options):
+    phrases: str = option("", "phrases to find, parted by ';', or empty for those of a column")
+    column: str = option("garments", "column whose phrases are looked for")
+    box_threshold: float = option(0.35, "score that a box needs, in [0, 1]")
+
+
+@dataclass(frozen=True)
+class BlipOptions(Options):
+    prompt: str = option("", "what the caption goes on from, without repeating it")
+    max_new_tokens: int = option(32, "length of a caption at most")
+    num_beams: int = option(1, "beams of the search")
+
+
+@dataclass(frozen=True)
+class VlmOptions(Options):
+    prompt: str = option(
+        "Name each garment in the picture with its colour, pattern, cut and length. Only the clothes, "
+        "as a comma-separated list.",
+        "the question; for Florence-2 one of its tasks, <MORE_DETAILED_CAPTION> for one",
+    )
+    column: str = option(
+        "", "column whose caption follows the question, for Florence-2's <CAPTION_TO_PHRASE_GROUNDING>"
+    )
+    max_new_tokens: int = option(96, "length of a caption at most")
+    num_beams: int = option(1, "beams of the search")
+
+
+# name -> (module, class, its options, whether it needs a folder of weights)
+CAPTIONERS = {
+    "attributes": ("attributes", "AttributesCaptioner", AttributesOptions, False),
+    "clip_interrogator": ("clip_interrogator", "Interrogator", InterrogatorOptions, True),
+    "kosmos2": ("kosmos2", "Kosmos2Captioner", Kosmos2Options, True),
+    "grounding_dino": ("grounding_dino", "GroundingDino", GroundingDinoOptions, True),
+    "blip": ("blip", "BlipCaptioner", BlipOptions, True),
+    "vlm": ("vlm", "VlmCaptioner", VlmOptions, True),
+}
+
+
+def load_captioner(name: str, weights=None, options=None, device="cpu", dtype=None):
+    """The captioner of a name of CAPTIONERS, its model read from the folder `weights`.
+
+    `options` are of its options class, the defaults if None. ValueError for another name or no folder.
+    """
+    if name not in CAPTIONERS:
+        raise ValueError(f"there is no captioner {name!r}; there are {', '.join(CAPTIONERS)}")
+    module, cls, kind, needs_weights = CAPTIONERS[name]
+    if needs_weights and weights is None:
+        raise ValueError(f"{name} needs a folder of weights")
+    captioner = getattr(importlib.import_module(f"annotator.caption.{module}"), cls)
+    return captioner.load(weights, options or kind(), device, dtype)
+
+
+def describe_options() -> str:
+    """The options of all captioners, for --help."""
+    lines = []
+    for name, (_, _, kind, _) in CAPTIONERS.items():
+        lines.append(f"{name}:")
+        for f in fields(kind):
+            lines.append(f"  {f.name + '=' + str(f.default):<27} {f.metadata['help']}")
+    return "\n".join(lines)

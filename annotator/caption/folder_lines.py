@@ -1,0 +1,71 @@
+"""What captioners read of a training folder besides pictures: a line's other captions, and its region map."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from pictures.region_maps import load_map
+from pictures.regions import Regions, check_names_and_colours
+
+
+def caption_in(line: dict, column: str) -> str:
+    """A line's caption of a column; ValueError if it has none."""
+    captions = line.get("captions", {})
+    if column not in captions:
+        listed = ", ".join(captions) or "none"
+        raise ValueError(f"{line.get('target')} has no captions of the column {column!r}, there are {listed}")
+    if not isinstance(captions[column], str):
+        raise ValueError(f"{line.get('target')}: captions.{column} is no text, but {captions[column]!r}")
+    return captions[column]
+
+
+def phrases_in(text: str, separator: str = ",") -> list[str]:
+    """The different phrases of a list: "a hat, a mini skirt" is two."""
+    phrases = (phrase.strip() for phrase in text.split(separator))
+    return list(dict.fromkeys(phrase for phrase in phrases if phrase))
+
+
+def read_regions(folder) -> Regions:
+    """The one table of a training folder's regions.yaml.
+
+    A yaml of names and colours alone, as of a folder of own maps, gives regions of no garment.
+    Raises:
+        FileNotFoundError: the folder has no regions.yaml, so its hints are pictures.
+        ValueError: the yaml is damaged.
+    """
+    path = Path(folder) / "regions.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}: only folders of region maps say which garment is where")
+    return _read_regions(path, path.stat().st_mtime_ns)
+
+
+def regions_of(folder: Path) -> Regions | None:
+    """The regions of a folder's maps, None where maps are pictures."""
+    return read_regions(folder) if (Path(folder) / "regions.yaml").is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _read_regions(path: Path, _) -> Regions:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    content = content if isinstance(content, dict) else {}
+    tables = content.get("tables")
+    if isinstance(tables, dict) and len(tables) == 1:
+        return Regions.read(path, next(iter(tables)))
+    names, colours = content.get("names"), content.get("colours")
+    try:
+        check_names_and_colours(names, colours)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return Regions(tuple(names), tuple(map(tuple, colours)), "", {}, (), frozenset())
+
+
+def read_map(folder, line: dict, regions: Regions):
+    """The region ids, uint8 (h, w), of a line's map; ValueError names one that cannot be read."""
+    try:
+        return load_map(Path(folder) / line["source"], regions.colours)
+    except OSError as error:
+        raise ValueError(f"{line['source']} is missing or no picture: {error}") from error

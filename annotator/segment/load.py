@@ -1,0 +1,93 @@
+"""Segmenters by the path of their weights, whatever they are."""
+
+from pathlib import Path
+
+import yaml
+
+from annotator.openpose.wheel import WHERE, find_wheel
+from annotator.segment.interface import Segmenter, read_metadata
+from annotator.segment.light import LightSegmenter
+from annotator.segment.pixel_segmenter import PixelSegmenter
+from annotator.segment.segformer import WANTED, SegFormerSegmenter
+from annotator.segment.u2net_segmenter import U2NetSegmenter
+from pictures.regions import Regions, check_names_and_colours
+
+ROUGH = f"or take the rough one by rules: {WHERE}"
+KINDS = {kind.kind: kind for kind in (PixelSegmenter, U2NetSegmenter, SegFormerSegmenter)}
+
+
+def load_segmenter(path, device="cpu") -> Segmenter:
+    """The segmenter of a .safetensors file, a .pth file of the public U2-Net, or a SegFormer's folder.
+
+    Of mediapipe's wheel, or a folder that holds it and no SegFormer, the one by rules.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing or something else; the message says where to get one.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        kind = read_metadata(path).get("network", PixelSegmenter.kind)
+        if kind not in KINDS:
+            raise ValueError(f"{path} holds weights of the network {kind!r}; known are {', '.join(KINDS)}")
+        return KINDS[kind].load(path, device)
+    if path.suffix in (".pth", ".pt"):
+        return U2NetSegmenter.load(path, device)
+    wheel = find_wheel(path)
+    if wheel and not (path / "config.json").is_file():
+        return LightSegmenter.load(wheel)
+    if path.is_file():
+        raise ValueError(f"{path} is no segmenter: wanted a .safetensors or .pth file; or {WANTED}; {ROUGH}")
+    try:
+        return SegFormerSegmenter.load(path, device)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; {ROUGH}") from error
+
+
+def load_finder(path, names, device="cpu"):
+    """Two functions of pictures, each a Segmenter's `segment`: what finds regions, and what judges.
+
+    The first finds the regions of maps that have `names`; regions that it does not know may follow its own.
+    The second knows them all and may judge pictures by them; None if there is no such thing.
+
+    Raises:
+        FileNotFoundError, ValueError: as of load_segmenter, or it finds other regions.
+    """
+    segmenter = load_segmenter(path, device)
+    known = segmenter.names
+    if known != tuple(names)[: len(known)]:
+        raise ValueError(f"{path} finds the regions {', '.join(known)}, the map has {', '.join(names)}")
+    judges = known == tuple(names) and not segmenter.no_judge
+    return segmenter.segment, segmenter.segment if judges else None
+
+
+def load_judge(path, regions_file, device="cpu") -> Segmenter:
+    """The segmenter that finds the regions of a training folder's regions.yaml; ValueError for any other."""
+    segmenter = load_segmenter(path, device)
+    if segmenter.no_judge:
+        raise ValueError(f"{path} can be no judge: {segmenter.no_judge}")
+    names = read_names(regions_file)
+    if segmenter.names != names:
+        differing = ", ".join(sorted(set(names) ^ set(segmenter.names))) or "their order"
+        raise ValueError(
+            f"{path} finds the regions {', '.join(segmenter.names)}, but {regions_file} has "
+            f"{', '.join(names)}: they differ in {differing}. Take another "
+            "segmenter, or train one with tutorial_train_segmenter.py --data"
+        )
+    return segmenter
+
+
+def read_names(regions_file) -> tuple[str, ...]:
+    """The names of a regions.yaml by id, up to the last region that its table paints, if it has one table."""
+    try:
+        content = yaml.safe_load(Path(regions_file).read_text(encoding="utf-8"))
+        names = content["names"]
+        check_names_and_colours(names, content["colours"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{regions_file} does not list names and colours of regions: {reason}") from error
+    tables = content.get("tables")
+    if not isinstance(tables, dict) or len(tables) != 1:
+        return tuple(names)
+    regions = Regions.read(regions_file, next(iter(tables)))
+    painted = {*regions.region_of.values(), *(names.index(n) for n in ("top", "bottom") if regions.split)}
+    return regions.names[: max(painted) + 1]

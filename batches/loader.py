@@ -1,0 +1,191 @@
+"""Batches of a training folder in an order that depends on seed and epoch alone, and that can be resumed."""
+
+import time
+
+import numpy as np
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Sampler, default_collate
+
+from batches.augment import FlippedItems, RoughItems
+from batches.mixed_prompts import MixedItems
+from jobs.resumable import outlive_signals
+
+
+class SeededBatches(Sampler):
+    """Lists of indices: this rank's batches of one epoch, in an order drawn from (seed, epoch).
+
+    Every rank gets the same number of batches, all of them full and of one size, which is the same on all
+    ranks; the remainder of an epoch, different in each, is left out. `skip` batches are passed over at the
+    start of the next iteration only.
+
+    Args:
+        sizes: of the items, None where unknown; or how many items there are.
+        flip: give (index, mirrored) instead of indices, mirrored for half of them, drawn from (seed, epoch).
+        keyed: give (index, mirrored, epoch), for whatever else an item's loader draws.
+    """
+
+    def __init__(
+        self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False, keyed=False
+    ):
+        sizes = [None] * sizes if isinstance(sizes, int) else sizes
+        self.num_items, self.batch_size, self.seed = len(sizes), batch_size, seed
+        self.flip, self.keyed = flip, keyed
+        self.rank, self.row = rank, batch_size * world_size  # a row is what all ranks see at once
+        self.buckets = list(dict.fromkeys(sizes))
+        numbers = {size: number for number, size in enumerate(self.buckets)}
+        self.bucket_of = np.array([numbers[size] for size in sizes], int)
+        counts = np.bincount(self.bucket_of, minlength=1)
+        self.unseen = {size: int(n) for size, n in zip(self.buckets, counts, strict=False) if n < self.row}
+        # whole accumulation windows only: a shorter last one would make a step of fewer pictures
+        self.num_batches = int((counts // self.row).sum()) // accumulate * accumulate
+        if not self.num_batches:
+            buckets = f" in {len(self.buckets)} sizes" if len(self.buckets) > 1 else ""
+            raise ValueError(
+                f"one optimizer step takes {self.row * accumulate} pictures (batch size x accumulation x "
+                f"devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate, "
+                "which effective_batch and after_convergence set too"
+            )
+        self.epoch = self.skip = 0
+        self.sampler = self  # where Lightning looks for set_epoch
+
+    def set_epoch(self, epoch: int):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.num_batches
+
+    def __iter__(self):
+        first, self.skip = self.skip, 0
+        rng = np.random.default_rng([self.seed, self.epoch])
+        rows = self._rows(rng)
+        mirrored = rng.random(self.num_items) < 0.5
+        for row in rows[first:]:
+            batch = self._share(row)
+            if self.flip or self.keyed:
+                key = (self.epoch,) if self.keyed else ()
+                batch = [(i, bool(mirrored[i]) and self.flip, *key) for i in batch]
+            yield batch
+
+    def items_at(self, place: int) -> list[int]:
+        """The indices in this rank's batch number `place` of the epoch."""
+        return self._share(self._rows(np.random.default_rng([self.seed, self.epoch]))[place])
+
+    def _rows(self, rng):
+        order, rows = rng.permutation(self.num_items), []
+        for number in range(len(self.buckets)):
+            items = order[self.bucket_of[order] == number]
+            rows += [items[i : i + self.row] for i in range(0, len(items) - self.row + 1, self.row)]
+        if len(self.buckets) > 1:
+            rng.shuffle(rows)
+        return rows[: self.num_batches]
+
+    def _share(self, row):
+        return row[self.rank * self.batch_size :][: self.batch_size].tolist()
+
+
+def collate(items):
+    """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg."""
+    check_sizes(items)
+    return default_collate(items)
+
+
+def check_sizes(items):
+    """Raise ValueError unless all items have one size that the model can halve often enough."""
+    sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in ("jpg", "hint") if key in item})
+    if len(sizes) > 1 or any(side % 64 for side in sizes[0]):
+        listed = ", ".join(f"{height} x {width}" for height, width in sizes)
+        raise ValueError(f"all pictures must have one size, sides multiples of 64, got {listed}")
+
+
+class ResumableLoader(DataLoader):
+    """A DataLoader that knows how many batches of its epoch it has handed out, and can go on from there.
+
+    `waited` are the seconds in all that whoever takes batches had to wait for them.
+    """
+
+    position, waited = 0, 0.0
+
+    def state_dict(self):
+        return dict(epoch=self.batch_sampler.epoch, position=self.position)
+
+    def load_state_dict(self, state):
+        self.batch_sampler.set_epoch(state["epoch"])
+        self.batch_sampler.skip = state["position"] % len(self.batch_sampler)
+
+    def __iter__(self):
+        self.position, batches = self.batch_sampler.skip, None
+        while True:
+            asked = time.monotonic()
+            # the first wait is for the processes to start
+            batches = super().__iter__() if batches is None else batches
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            self.position += 1
+            yield batch
+
+
+class TrainingData(pl.LightningDataModule):
+    """Training batches of any dataset whose items are dict(jpg, txt, hint).
+
+    Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
+    `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps, `prompts` (MixedPrompts) gives
+    them prompts.
+    """
+
+    def __init__(
+        self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False, rough=None, prompts=None
+    ):
+        super().__init__()
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
+        self.rough, self.prompts = rough, prompts
+
+    def train_dataloader(self):
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return self.loader(self.trainer.global_rank, self.trainer.world_size, pin_memory=on_gpu)
+
+    def loader(self, rank=0, world=1, pin_memory=False):
+        """The batches of one of `world` processes."""
+        sizes = sizes_of(self.dataset)
+        drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
+        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
+        if batches.unseen and rank == 0:
+            print(
+                f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
+                + bucket_text(batches.unseen)
+            )
+        return ResumableLoader(
+            self._items(),
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=outlive_signals,
+        )
+
+    def names_at(self, place: int) -> list:
+        """What this process's batch number `place` of the epoch is of: files if the items name them."""
+        lines = getattr(getattr(self.dataset, "dataset", self.dataset), "data", None)
+        items = self.trainer.train_dataloader.batch_sampler.items_at(place)
+        return [lines[i]["target"] if lines else f"item {i}" for i in items]
+
+    def _items(self):
+        if not (self.flip or self.rough or self.prompts):
+            return self.dataset
+        items = FlippedItems(self.dataset)
+        items = RoughItems(items, self.rough, self.seed) if self.rough else items
+        return MixedItems(items, self.prompts, self.seed) if self.prompts else items
+
+
+def sizes_of(dataset) -> list:
+    """(height, width) of each item of a dataset that knows it, None for others."""
+    return getattr(dataset, "sizes", None) or [None] * len(dataset)
+
+
+def bucket_text(counts: dict) -> str:
+    """'3,200 of 768x512, 14 of unknown size' from (height, width) or None -> count, the largest first."""
+    names = {size: "x".join(map(str, size)) if size else "unknown size" for size in counts}
+    return ", ".join(f"{n:,} of {names[size]}" for size, n in sorted(counts.items(), key=lambda c: -c[1]))

@@ -1,0 +1,140 @@
+"""From whatever weights there are to a model that is ready to draw."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cldm.model import create_model, load_model
+from cldm.weights.convert import read_weights
+from cldm.weights.families import config_of
+from cldm.weights.graft import CONTROL, default_files, graft, refuse_other_files
+from ldm.checkpoint import CheckpointError
+from pictures.hint import HintEncoder
+
+
+def pick_device(name: str) -> str:
+    """A device that works here; `auto` takes the best there is."""
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found.type if found else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (AssertionError, RuntimeError) as error:  # the former from a torch that was built without it
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device {name!r} cannot be used here, try auto or cpu ({reason})") from error
+    return name
+
+
+def newest_checkpoint(runs="runs") -> Path | None:
+    """The newest weights that training has left in the folders of `runs`."""
+    found = [path for name in ("control", "full_step_*") for path in Path(runs).glob(f"*/{name}.safetensors")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+@dataclass
+class Loaded:
+    """A model that is ready to draw, and what its file says of it."""
+
+    model: torch.nn.Module
+    encoder: HintEncoder | None  # what its maps' colours mean; None where the file does not say
+    source: str
+    base: str  # the file that its U-Net comes from
+    config: str
+    zero_terminal_snr: bool
+
+
+def load_control(checkpoint, config, device: str, base=None) -> Loaded:
+    """A whole model, a control branch on its base, or a base with an untrained branch.
+
+    Args:
+        checkpoint: a file or folder of any layout that `read_weights` takes; None takes the newest training
+            result, else Stable Diffusion 1.5 or the tiny base.
+        config: yaml of the model; None takes the one that the checkpoint names, else its family's.
+        device: on a GPU all weights but the autoencoder's are held in fp16, else all in fp32.
+        base: of a control branch, file or folder; None takes the one that it names, else Stable Diffusion 1.5
+            or the tiny base.
+    """
+    weights = read_weights(checkpoint or newest_checkpoint() or default_files()[0], config)
+    checkpoint, under = weights.source, weights
+    overlay = {name: t for name, t in weights.state.items() if name.startswith(CONTROL)}
+    if overlay and not weights.is_whole:
+        overlay, under = weights.state, _base_of(weights, base, config)
+    elif base:
+        raise ValueError(f"{checkpoint} is no control branch alone, which --base is for: leave it out")
+    try:
+        model, config = _assemble(under, config or weights.recorded("config") or weights.recorded("model"))
+        _lay_over(model, overlay, checkpoint)
+    except CheckpointError as error:
+        if under is weights or base or weights.recorded("base"):
+            raise
+        raise CheckpointError(
+            f"{checkpoint} does not say what its base is, and does not fit {under.source}: give --base FILE, "
+            "a whole model of its family"
+        ) from error
+    zero_terminal_snr = bool(weights.recorded("zero_terminal_snr") or under.recorded("zero_terminal_snr"))
+    if zero_terminal_snr:
+        model.use_zero_terminal_snr()
+    model.requires_grad_(False)
+    model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    source = str(checkpoint) if under is weights else f"{checkpoint} on {under.source}"
+    loaded = model.to(device).eval(), encoder_of(weights.metadata), source, str(under.source)
+    return Loaded(*loaded, str(config), zero_terminal_snr)
+
+
+def encoder_of(metadata: dict) -> HintEncoder | None:
+    """What a map's colours mean, by a checkpoint's metadata."""
+    hint = metadata.get("hint")
+    return HintEncoder.from_metadata(hint) if isinstance(hint, dict) else None
+
+
+def _base_of(weights, base, config):
+    """The Weights under a control branch."""
+    named = base or weights.recorded("base")
+    try:
+        under = read_weights(named or default_files()[0], config)
+    except FileNotFoundError as error:
+        if base:
+            raise
+        raise FileNotFoundError(
+            f"{weights.source} was trained on {named}, which is not here: start from the folder where it is, "
+            "or give --base FILE"
+        ) from error
+    if not under.is_whole:
+        refuse_other_files(without_control(under.state), under.source)
+    return under
+
+
+def _assemble(weights, config):
+    """(model, its yaml) of whole weights, grafted first where they are in no file with a control branch."""
+    path = weights.source
+    if weights.has_control and not Path(path).is_dir():
+        config = config or config_of(weights)
+        return load_model(config, path), config
+    state = without_control(weights.state)
+    refuse_other_files(state, path)
+    config = config or weights.config or config_of(weights)
+    with torch.device("meta"):
+        model = create_model(config)
+    model.load_state_dict(graft(state, config, path)[0], assign=True)
+    return model, config
+
+
+def without_control(state):
+    return {name: tensor for name, tensor in state.items() if not name.startswith(CONTROL)}
+
+
+def _lay_over(model, overlay, path):
+    """Put trained tensors, by name, over those of the model."""
+    ours = model.state_dict()
+    for name, tensor in overlay.items():
+        if name not in ours or ours[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path} does not fit its base: {name} {list(tensor.shape)} has no place in it"
+            )
+    missing = [name for name in ours if name.startswith(CONTROL) and name not in overlay]
+    if overlay and missing:
+        raise CheckpointError(
+            f"{path} lacks {len(missing)} tensors of the control branch; the first is {missing[0]}"
+        )
+    model.load_state_dict(overlay, strict=False, assign=True)

@@ -1,0 +1,98 @@
+"""Draw what a Request asks for, telling of each step and of the pictures as they are finished."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from demo.model import Demo
+from demo.request import Request
+from evaluation.control_miou import score
+from generation.generate import generate, to_uint8
+
+PREVIEWS = 4  # a request and picture
+
+
+@dataclass
+class Step:
+    """`done` of `total` steps; `preview` uint8 (H, W, 3) shows the first picture so far, if not None."""
+
+    done: int
+    total: int
+    preview: np.ndarray | None = None
+
+
+@dataclass
+class Drawn:
+    """A finished picture uint8 (H, W, 3); `miou` says how well it shows the map, None if not measured."""
+
+    pixels: np.ndarray
+    facts: dict
+    with_map: bool
+    miou: float | None
+
+    @property
+    def caption(self) -> str:
+        measured = "" if self.miou is None else f" · control mIoU {self.miou:.2f}"
+        return f"seed {self.facts['seed']}{'' if self.with_map else ' without the map'}{measured}"
+
+
+def draw(demo: Demo, request: Request, report: Callable):
+    """Call `report` with Steps, and with lists of Drawn once they are finished; stops where it raises.
+
+    A comparison gives each picture a second one of the same seed without the map, right behind it.
+    """
+    num, ways = request.settings.num_samples, (True, False) if request.compare else (True,)
+    parts = [range(i, i + 1) for i in range(num)] if demo.low_memory else [range(num)]
+    steps = len(parts) * len(ways) * request.settings.steps
+    done = 0
+    for part in parts:
+        drawn = []
+        for with_map in ways:
+            reported = _reporter(demo, request, report, done, steps)
+            drawn.append(_drawn(demo, request, part, with_map, reported))
+            done += request.settings.steps
+        report([picture for pair in zip(*drawn, strict=True) for picture in pair])
+
+
+def _drawn(demo, request, part, with_map, callback) -> list[Drawn]:
+    seed = request.settings.seed + part.start
+    settings = replace(request.settings, seed=seed, num_samples=len(part))
+    controls, size = request.controls if with_map else request.controls[1:], request.ids.shape
+    try:
+        pictures = generate(demo.model, controls, settings, size, callback, request.photo, demo.parts)
+    except torch.OutOfMemoryError as error:
+        raise ValueError("Out of memory: ask for fewer pictures or a lower resolution.") from error
+    told = request.facts["controls"]
+    facts = request.facts | dict(controls=told if with_map else told[1:])
+    result = []
+    for i, pixels in enumerate(pictures):
+        miou = None
+        if demo.judge:
+            miou = score([pixels], [request.ids], demo.judge, demo.encoder.names).miou
+        measured = {} if miou is None else dict(control_miou=round(miou, 4))
+        result.append(Drawn(pixels, facts | dict(seed=seed + i) | measured, with_map, miou))
+    return result
+
+
+def _reporter(demo, request, report, before, total):
+    """The sampler's callback: a Step each time, of which a few show what is there of the first picture."""
+    steps = request.settings.steps
+    every = max(1, steps // (PREVIEWS + 1))
+
+    def reported(state):
+        done, preview = state["i"] + 1, None
+        if request.preview and done % every == 0 and done < steps:
+            preview = _decoded(demo, state["pred_x0"][:1])
+        report(Step(before + done, total, preview))
+
+    return reported
+
+
+def _decoded(demo, latents):
+    """The picture uint8 (H, W, 3) of latents (1, c, h, w), while others are sampled."""
+    demo.parts.decoding()
+    picture = to_uint8(demo.model.decode_first_stage(latents))[0]
+    demo.parts.sampling()
+    return picture

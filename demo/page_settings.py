@@ -1,0 +1,110 @@
+"""A picture that is dropped on the demo's page sets the page as it was when the picture was made."""
+
+from html import escape
+
+import gradio as gr
+
+from demo.page_map import CLICK
+from demo.page_photo import shown_value
+from demo.photo import palette_png
+from demo.plain import plain
+from demo.restoring import Restored, restored
+
+PRIVATE = dict(api_visibility="private", show_progress="hidden")
+LARGEST = 2048  # short side up to which a stored map is painted on as it is
+
+
+def settings_panel():
+    """(where a picture is dropped whose settings are wanted, what became of them)."""
+    label = "Take over the settings of a picture"
+    picture = gr.File(label=label, file_types=["image"], height=130, elem_id="take_over")
+    return picture, gr.HTML(elem_id="taken")
+
+
+def connect_settings(sessions, models, components: dict, editor, photo, picture, told):
+    """Dropping a picture sets `components`, by the names of demo.restoring.SETTINGS, and the map."""
+
+    def take_over(path, photo_path, show):
+        try:
+            found = restored(path, components, models, photo_path)
+            said = as_html(found)
+        except ValueError as error:
+            found, said = Restored({}, None), f"<p>Nothing was taken over. {escape(str(error))}</p>"
+        value = gr.skip()
+        if found.ids is not None:
+            value = shown_value(models.encoder, found.ids, photo_path, show, LARGEST)
+        values = [found.values.get(name, gr.skip()) for name in components]
+        return value, *values, said, None
+
+    def settings_of(request: gr.Request, path):
+        if path is None:
+            raise ValueError("There is no picture: give one whose settings are wanted.")
+        found, region_map = restored(path, components, models), None
+        if found.ids is not None:
+            content = palette_png(found.ids, models.encoder)
+            region_map = str(sessions.of(request.session_hash).write("map", ".png", content))
+        return dict(inputs=found.values, missing=found.missing), region_map
+
+    seen = [photo.inputs[0], photo.show]
+    results = [editor, *components.values(), told, picture]
+    picture.upload(take_over, [picture, *seen], results, **PRIVATE)
+    answer = gr.JSON(visible=False), gr.File(visible=False)
+    gr.Button(visible=False).click(plain(settings_of), picture, answer, api_name="settings_of")
+
+
+def as_html(found: Restored) -> str:
+    """What was taken over and what was not; of a stranger's file, nothing is markup."""
+    what = "the map and " if found.ids is not None else ""
+    seed = f", seed {found.values['seed']} among them" if "seed" in found.values else ""
+    lines = [f"<p>Taken over: {what}{len(found.values)} settings{seed}.</p>"]
+    if found.missing:
+        lines.append("<p>Not taken over:</p><ul>")
+        lines += [f"<li>{escape(said)}</li>" for said in found.missing]
+        lines.append("</ul>")
+    return "".join(lines)
+
+
+def pictures_gallery(label, elem_id, **options):
+    return gr.Gallery(
+        label=label,
+        format="png",
+        height="auto",
+        object_fit="contain",
+        show_label=False,
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id=elem_id,
+        **options,
+    )
+
+
+def history_panel():
+    """(gallery of the session's pictures, button that fetches them all)."""
+    with gr.Accordion("Pictures of this session", open=False, elem_id="history_panel"):
+        history = pictures_gallery("Pictures of this session", "history", columns=6)
+        gr.Markdown("They are deleted when you leave the page. The settings are in each file's metadata.")
+        fetch = gr.Button("Download all as zip", elem_id="download")
+    return history, fetch
+
+
+def connect_history(sessions, going, stop, status, history, fetch):
+    """What follows a request: it can be stopped, its pictures join the others, all can be fetched."""
+    zipped = gr.DownloadButton("Zip", visible="hidden", elem_id="zip_file")
+
+    def listed(request: gr.Request):
+        session = sessions.of(request.session_hash)
+        return list(reversed(session.pictures)), session.told()
+
+    def cancel(request: gr.Request):
+        session = sessions.of(request.session_hash)
+        session.stop()
+        # the request may end by itself before the page ends it, and then says how it stands, too
+        return session.told()
+
+    def archive(request: gr.Request):
+        return str(sessions.of(request.session_hash).archive())
+
+    going.success(listed, None, [history, status], queue=False, **PRIVATE)
+    stop.click(cancel, None, status, cancels=[going], queue=False, **PRIVATE)
+    fetch.click(plain(archive), None, zipped, api_name="download", show_progress="minimal")
+    zipped.change(None, None, None, js=CLICK.format("zip_file"))

@@ -1,0 +1,182 @@
+"""The values of the page's inputs, and what they ask for: checked, in the model's terms, or refused."""
+
+import random
+from dataclasses import dataclass, field, fields, replace
+
+from cldm.controls import Control, check_number
+from demo.infotext import joined, name_of, names_of
+from demo.map_over_photo import painted_ids
+from demo.model import Demo
+from demo.photo import digest_of, fitting, painted_again, palette_png, read_photo
+from generation.control_files import read_picture
+from generation.generate import Settings
+from generation.inpainting import Photo, region_mask
+from pictures.painted_maps import read_map, resized, working_map
+
+MAX_SEED = 2**32 - 1  # AUTOMATIC1111's
+OF_A_PHOTO = "denoise", "repaint", "grow", "feather"
+NO, START, REPAINT = "not at all", "to start from", "to repaint regions of"
+
+
+@dataclass
+class Inputs:
+    """The values in the order of the endpoint /process: the original demo's inputs first, then ours.
+
+    input_image: an image editor's value. photo: a file. further: a map's file, or None, and a strength for
+    each further control.
+    """
+
+    input_image: dict | None = None
+    prompt: str = ""
+    a_prompt: str = ""
+    n_prompt: str = ""
+    num_samples: int = 1
+    image_resolution: int = 512
+    ddim_steps: int = 20
+    guess_mode: bool = False
+    strength: float = 1.0
+    scale: float = 9.0
+    seed: int = -1
+    eta: float = 0.0
+    sampler: str = "ddim"
+    control_start: float = 0.0
+    control_end: float = 1.0
+    photo: str | None = None
+    photo_use: str = NO
+    denoise: float = 0.75
+    repaint: list = field(default_factory=list)
+    grow: int = 0
+    feather: int = 0
+    compare: bool = False
+    preview: bool = False
+    model: str | None = None
+    further: list = field(default_factory=list)
+
+
+@dataclass
+class Request:
+    """What is to be drawn: `ids` uint8 (H, W) under the first of `controls`, and the facts for metadata.
+
+    map_png: what goes into the pictures, to be painted on again.
+    """
+
+    ids: object
+    settings: Settings
+    controls: list[Control]
+    photo: Photo | None
+    compare: bool
+    preview: bool
+    facts: dict
+    map_png: bytes
+
+
+def requested(inputs: Inputs, demo: Demo) -> Request:
+    """The Request of a page's Inputs; ValueError says what is wrong with which of them, and what to do."""
+    for name in ("compare", "preview"):
+        if not isinstance(getattr(inputs, name), bool):
+            raise ValueError(f"{name} must be true or false, got {str(getattr(inputs, name))[:60]!r}")
+    check_number("image_resolution", inputs.image_resolution, 64, 2048)
+    painted = painted_ids(inputs.input_image, demo.encoder)
+    ids = working_map(painted, int(inputs.image_resolution))
+    settings = settings_of(inputs)
+    own = settings.control(demo.encoder.to_hint(ids))
+    further, told = _further(inputs, demo, ids.shape)
+    photo, start = _photo(inputs, demo, painted.shape, ids)
+    first = dict(
+        file=name_of(demo.file), sha256=demo.digest, start=own.start, end=own.end, strength=own.strength
+    )
+    first |= dict(guess_mode=own.guess_mode, map_sha256=digest_of(ids))
+    # what the Controls say themselves
+    settings = replace(settings, strength=1.0, guess_mode=False, control_start=0.0, control_end=1.0)
+    names = "prompt", "negative_prompt", "steps", "sampler", "scale", "guidance_rescale", "eta"
+    facts = {name: getattr(settings, name) for name in names}
+    facts |= dict(size=list(ids.shape), model=names_of(demo.source), controls=[first, *told], photo=start)
+    facts |= dict(page=_page(inputs, demo, first))
+    map_png = palette_png(painted_again(painted, ids, int(inputs.image_resolution)), demo.encoder)
+    return Request(ids, settings, [own, *further], photo, inputs.compare, inputs.preview, facts, map_png)
+
+
+def _page(inputs, demo, first):
+    """What the page needs besides the other facts to be set as it was, except seeds, which differ."""
+    left = {"input_image", "photo", "further", "model", "seed"} | {
+        *(OF_A_PHOTO if inputs.photo_use == NO else ())
+    }
+    values = {f.name: getattr(inputs, f.name) for f in fields(Inputs) if f.name not in left}
+    further = [
+        dict(file=name_of(steering.file.path), sha256=steering.digest, factor=factor, has_map=bool(path))
+        for steering, path, factor in zip(
+            demo.further, inputs.further[::2], inputs.further[1::2], strict=False
+        )
+    ]
+    checkpoint = dict(file=first["file"], sha256=first["sha256"])
+    return dict(inputs=values, checkpoint=checkpoint, map_sha256=first["map_sha256"], further=further)
+
+
+def settings_of(inputs: Inputs) -> Settings:
+    """What Inputs say besides maps and photo; ValueError names the one that is out of its range."""
+    seed = inputs.seed
+    settings = Settings(
+        prompt=joined("Prompt", inputs.prompt, inputs.a_prompt),
+        negative_prompt=joined("Negative prompt", inputs.n_prompt),
+        num_samples=inputs.num_samples,
+        steps=inputs.ddim_steps,
+        sampler=inputs.sampler,
+        scale=inputs.scale,
+        strength=inputs.strength,
+        guess_mode=inputs.guess_mode,
+        control_start=inputs.control_start,
+        control_end=inputs.control_end,
+        eta=inputs.eta,
+        seed=random.randint(0, 65535) if seed in (None, -1) else seed,
+    )
+    if settings.seed + settings.num_samples - 1 > MAX_SEED:
+        raise ValueError(f"seed {seed} is too large for {inputs.num_samples} pictures: they go to {MAX_SEED}")
+    return settings
+
+
+def _further(inputs, demo, size):
+    """(Controls, their facts) of the further controls that were given a map."""
+    controls, facts = [], []
+    pairs = zip(inputs.further[::2], inputs.further[1::2], strict=True)
+    for steering, (path, factor) in zip(demo.further, pairs, strict=True):
+        if path is None:
+            continue
+        check_number("Strength of the further control", factor, 0, 2)
+        try:
+            picture = read_map(path, steering.encoder) if steering.encoder else read_picture(path)
+        except ValueError as error:
+            raise ValueError(f"The map of {name_of(steering.file.path)}: {_without(error, path)}") from error
+        control = steering.control(resized(picture, size))
+        own = control.strength
+        strength = own * factor if isinstance(own, int | float) else [value * factor for value in own]
+        controls.append(replace(control, strength=strength))
+        facts.append(
+            steering.facts()
+            | dict(file=name_of(steering.file.path), strength=strength, map_sha256=digest_of(picture))
+        )
+    return controls, facts
+
+
+def _photo(inputs, demo, painted_shape, ids):
+    """(Photo, its facts), or two Nones where the picture starts from noise."""
+    if inputs.photo_use == NO:
+        return None, None
+    if inputs.photo_use not in (START, REPAINT):
+        raise ValueError(f"a photo is used {NO}, {START} or {REPAINT}, got {inputs.photo_use!r}")
+    if inputs.photo is None:
+        raise ValueError("There is no photo to start from: add one, or choose to use it not at all.")
+    pixels = fitting(read_photo(inputs.photo), painted_shape, ids.shape)
+    check_number("Grow", inputs.grow, 0, 512)
+    regions = ",".join(inputs.repaint or []) if inputs.photo_use == REPAINT else ""
+    if inputs.photo_use == REPAINT and not regions:
+        raise ValueError("No region is chosen to be repainted: tick at least one.")
+    mask = region_mask(ids, demo.encoder, regions, int(inputs.grow)) if regions else None
+    feather = inputs.feather if regions else 0
+    start = Photo(pixels, inputs.denoise, mask, feather)
+    told = dict(denoise=inputs.denoise, inpaint=regions, grow=inputs.grow if regions else 0, feather=feather)
+    return start, dict(file="photo", sha256=digest_of(pixels)) | told
+
+
+def _without(error, path) -> str:
+    """What an error says, without the server's own path of the file."""
+    return str(error).replace(str(path), "it")

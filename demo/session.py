@@ -1,0 +1,157 @@
+"""What the server keeps of each visitor: the pictures made, in a folder that goes when the visitor does."""
+
+import secrets
+import shutil
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory, mkdtemp
+from threading import Event, Lock, Thread
+
+from demo.drawing import Drawn
+from demo.photo import palette_png
+from demo.sheet import contact_sheet
+from generation.picture_text import png_with
+
+MAX_SESSIONS, MAX_PICTURES = 64, 200
+MAP = "region map"  # the caption of a request's map, which is kept beside its pictures
+
+
+class Session:
+    """One visitor's folder, what is in it, and the wish to stop.
+
+    `pictures` are (file, caption), the oldest first, at most 200. Names of files are the session's own.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.pictures, self.cancelled, self._requests, self._files = folder, [], Event(), 0, 0
+        self.stopped = False  # by the visitor, the request that was begun last
+        self._changing = Lock()  # of the pictures: a zip is made while others are drawn
+
+    def begin(self, ids, encoder) -> tuple[Path, str]:
+        """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
+        self.cancelled, self.stopped = Event(), False
+        self._requests += 1
+        return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), MAP)
+
+    def stop(self) -> None:
+        """End the request that is running, as its visitor wishes."""
+        self.stopped = True
+        self.cancelled.set()
+
+    def told(self) -> str:
+        """How it stands, in a sentence or two."""
+        drawn = sum(caption != MAP for _, caption in self.pictures)
+        return "Cancelled. " * self.stopped + f"{drawn} picture{'s' * (drawn != 1)} in this session."
+
+    def keep(self, drawn: list[Drawn], region_map: bytes = b"") -> list[tuple[Path, str]]:
+        """(file, caption) of finished pictures of the request begun last; they hold its map, a PNG."""
+        kept = []
+        for picture in drawn:
+            way = "" if picture.with_map else "_without_map"
+            name = f"{self._requests:04d}_seed_{picture.facts['seed']}{way}.png"
+            content = png_with(picture.pixels, picture.facts, region_map)
+            kept.append(self._keep(name, content, picture.caption))
+        return kept
+
+    def write(self, stem: str, suffix: str, content: bytes) -> Path:
+        """A file to be fetched, numbered, as a browser takes equal names for the same file."""
+        self._files += 1
+        path = self.folder / f"{stem}_{self._files}{suffix}"
+        path.write_bytes(content)
+        return path
+
+    def archive(self) -> Path:
+        """A zip of all pictures and a sheet that shows them; ValueError where there are none."""
+        if not self.pictures:
+            raise ValueError("There are no pictures yet: generate some, then download them.")
+        for old in self.folder.glob("pictures_*.zip"):
+            old.unlink()
+        path = self.write("pictures", ".zip", b"")
+        with self._changing, zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
+            for file, _ in self.pictures:
+                archive.write(file, file.name)
+            archive.writestr("sheet.png", contact_sheet(self.pictures))
+        return path
+
+    def _keep(self, name, content, caption):
+        path = self.folder / name
+        path.write_bytes(content)
+        with self._changing:
+            self.pictures.append((path, caption))
+            while len(self.pictures) > MAX_PICTURES:
+                self.pictures.pop(0)[0].unlink(missing_ok=True)
+        return path, caption
+
+
+class Sessions:
+    """Sessions by the key that a browser gives itself; of too many, the longest unused goes."""
+
+    def __init__(self):
+        self._root, self._lock, self._sessions = TemporaryDirectory(prefix="garments_"), Lock(), OrderedDict()
+
+    def of(self, key: str | None) -> Session:
+        """The session of a key; a new one for a program that gives none."""
+        key = key or secrets.token_hex()
+        with self._lock:
+            if key not in self._sessions:
+                # not named by the key, which a stranger chooses
+                self._sessions[key] = Session(Path(mkdtemp(dir=self._root.name)))
+            self._sessions.move_to_end(key)
+            while len(self._sessions) > MAX_SESSIONS:
+                self._remove(next(iter(self._sessions)))
+            return self._sessions[key]
+
+    def end(self, key: str | None) -> None:
+        """The visitor has left: what runs is stopped, what was kept is deleted."""
+        with self._lock:
+            if key in self._sessions:
+                self._remove(key)
+
+    def _remove(self, key):
+        session = self._sessions.pop(key)
+        session.cancelled.set()
+        shutil.rmtree(session.folder, ignore_errors=True)
+
+
+REPORT, DONE, FAILED = range(3)
+
+
+class Cancelled(Exception):
+    """Somebody has asked to stop."""
+
+
+def streamed(work, cancelled: Event):
+    """Yield what `work(report)` reports, each as soon as it is there; raise what it raises.
+
+    It runs in a thread of its own. Once `cancelled` is set, or the generator closed, `report` raises
+    Cancelled in it; the generator has ended only when the work has.
+    """
+    reports = SimpleQueue()
+
+    def report(value):
+        if cancelled.is_set():
+            raise Cancelled
+        reports.put((REPORT, value))
+
+    def run():
+        try:
+            work(report)
+            reports.put((DONE, None))
+        except BaseException as error:  # raised again below, in the thread that waits for it
+            reports.put((FAILED, error))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = reports.get()
+            if kind == FAILED:
+                raise value
+            if kind == DONE:
+                return
+            yield value
+    finally:
+        cancelled.set()
+        thread.join()

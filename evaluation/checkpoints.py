@@ -1,0 +1,101 @@
+"""The checkpoints to be compared, each with its pictures and those of its base without control."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cldm.weights.load import load_control, newest_checkpoint
+from evaluation.drawn import draw_set, missing, picture_set, tensors_digest, without_control
+from evaluation.held_out import HeldOut, check_regions
+from evaluation.results import FLOOR
+from generation.control_files import digest
+from generation.generate import Settings
+from ldm.checkpoint import read_metadata
+
+TINY_SCALE, SCALE = 3.0, 7.5  # ControlNet++ (arXiv 2404.07987) and its tables take 7.5
+PICTURE_FACTS = "steps", "sampler", "scale", "guidance_rescale", "eta", "negative_prompt", "seed"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is known of a checkpoint; `label` is what its columns are called, `facts` go into the protocol."""
+
+    label: str
+    path: Path
+    settings: Settings
+    facts: dict
+
+
+def named_or_newest(paths: list[str]) -> list[Path]:
+    """One or two checkpoints of a command line, or the newest training result where it names none."""
+    found = newest_checkpoint()
+    if not paths and found is None:
+        raise FileNotFoundError(
+            "there is no trained control in runs/: `make demo` trains one, or name a control.safetensors"
+        )
+    if len(paths) > 2:
+        raise ValueError(f"one checkpoint is measured, or two are compared, got {len(paths)}")
+    for path in paths:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"the checkpoint {path} does not exist")
+    return [Path(path) for path in paths] or [found]
+
+
+def run_segmenter(path) -> str:
+    """The segmenter that a checkpoint's own training was measured with; empty if none."""
+    options = read_metadata(path).get("options", {})
+    return options.get("segmenter", "") if isinstance(options, dict) else ""
+
+
+def read(label, path, request, held_out: HeldOut) -> Checkpoint:
+    """Load a checkpoint to see what it is, and whether it can draw these items.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    loaded = load_control(path, request.config, request.device)
+    check_regions(held_out.regions, loaded.encoder, request.data, path)
+    scale = request.scale
+    if scale is None:
+        scale = TINY_SCALE if 8 * loaded.model.image_size < 256 else SCALE
+    facts = dict(
+        file=str(path),
+        sha256=digest(path),
+        drawn_by=loaded.source,
+        model=str(loaded.config),
+        sha256_of_all_but_control=tensors_digest(loaded.model, path),
+        scale=scale,
+        zero_terminal_snr=loaded.zero_terminal_snr,
+        colours=loaded.encoder.metadata() if loaded.encoder else None,
+    )
+    return Checkpoint(label, Path(path), replace(request.settings, scale=scale), facts)
+
+
+def sets_of(checkpoint: Checkpoint, out, num_seeds, floor_label) -> list[tuple]:
+    """(label, PictureSet, Settings) with and without control."""
+    settings, said = checkpoint.settings, checkpoint.facts
+    drawn = {name: getattr(settings, name) for name in PICTURE_FACTS}
+    base = drawn | {name: said[name] for name in ("sha256_of_all_but_control", "zero_terminal_snr")}
+    control = base | dict(control=said["sha256"], colours=said["colours"])
+    return [
+        (checkpoint.label, picture_set(out, "control", control, num_seeds), settings),
+        (floor_label, picture_set(out, "floor", base, num_seeds), without_control(settings)),
+    ]
+
+
+def draw_all(checkpoint, held_out: HeldOut, out, request, known, progress) -> dict:
+    """Draw what a checkpoint's sets lack; returns PictureSets by label, without floors that are `known`.
+
+    `known` are PictureSets of checkpoints before it, `progress` is jobs.progress.Progress.
+    """
+    floor_label = f"{FLOOR}, base of {checkpoint.label}" if known else FLOOR
+    folders = {pictures.folder for pictures in known.values()}
+    wanted = sets_of(checkpoint, out, request.num_seeds, floor_label)
+    wanted = [(label, *rest) for label, *rest in wanted if rest[0].folder not in folders]
+    todo = sum(missing(held_out, pictures) for _, pictures, _ in wanted)
+    if todo:
+        total = len(wanted) * request.num_seeds * len(held_out)
+        report = progress(f"drawing by {checkpoint.path}", total, "pictures", total - todo).add
+        loaded = load_control(checkpoint.path, request.config, request.device)
+        for _, pictures, settings in wanted:
+            draw_set(loaded, held_out, pictures, settings, request.batch_size, report)
+    return {label: pictures for label, pictures, _ in wanted}

@@ -1,0 +1,60 @@
+"""Further control branches over a model that is there already: its base is in memory once."""
+
+from dataclasses import dataclass
+
+import torch
+
+from cldm.model import read_config
+from cldm.weights.convert import control_alone, read_weights
+from cldm.weights.graft import CONTROL
+from cldm.weights.load import Loaded, encoder_of
+from ldm.checkpoint import CheckpointError
+from ldm.util import instantiate_from_config
+from pictures.hint import HintEncoder
+
+
+@dataclass
+class Branch:
+    """A control branch, on its model's device; `encoder` None where its hints are pictures of any colours."""
+
+    network: torch.nn.Module
+    encoder: HintEncoder | None
+
+
+def load_branch(path, loaded: Loaded) -> Branch:
+    """The control branch of a file of any layout, or of a folder of diffusers, for a model's U-Net.
+
+    CheckpointError names the file if it belongs to a U-Net of another family or to another noise schedule.
+    """
+    weights = control_alone(read_weights(path))
+    state = {name.removeprefix(CONTROL): tensor for name, tensor in weights.state.items()}
+    # a file that says nothing of its schedule is one of the many published ones, and those have the usual one
+    if bool(weights.recorded("zero_terminal_snr")) != loaded.zero_terminal_snr:
+        which = "has" if loaded.zero_terminal_snr else "has not"
+        raise CheckpointError(
+            f"{path} was trained with another zero_terminal_snr than {loaded.source}, which {which} it: "
+            "the two cannot act on one picture"
+        )
+    stage = read_config(loaded.config).params.control_stage_config
+    first = state.get("input_hint_block.0.weight")
+    # the one number in which branches of a family may differ
+    hint_channels = first.shape[1] if first is not None and first.ndim == 4 else stage.params.hint_channels
+    with torch.device("meta"):
+        network = instantiate_from_config(
+            dict(target=stage.target, params={**stage.params, "hint_channels": hint_channels})
+        )
+    _check(state, network.state_dict(), path, loaded.source)
+    network.load_state_dict(state, assign=True)
+    dtype = next(loaded.model.model.parameters()).dtype
+    network = network.requires_grad_(False).to(loaded.model.device, dtype).eval()
+    return Branch(network, encoder_of(weights.metadata))
+
+
+def _check(state, wanted, path, source):
+    for name in sorted(state.keys() | wanted.keys()):
+        given, ours = (list(tensors[name].shape) if name in tensors else None for tensors in (state, wanted))
+        if given != ours:
+            raise CheckpointError(
+                f"{path} is a control of another family than {source}: {CONTROL}{name} is "
+                f"{given or 'nothing'} in it, {ours or 'nothing'} is wanted"
+            )

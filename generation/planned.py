@@ -1,0 +1,178 @@
+"""Which pictures a table asks for: every row checked against its files before the first is drawn."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cldm.weights.load import Loaded
+from generation.control_files import Steering, digest, read_picture
+from generation.inpainting import Photo, named_regions, region_mask
+from generation.request import Request
+from generation.table import Rejected, Row, inside
+from pictures.hint import HintEncoder
+from pictures.painted_maps import EMPTY, resized, working_size
+
+SAME_SHAPE = 0.02  # share by which the aspects of a map and its photo may differ
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A picture to be drawn: where its inputs are, and all that it depends on, as `facts`."""
+
+    name: str  # its file
+    row: Row
+    size: tuple[int, int]
+    seed: int
+    maps: tuple[Path, ...]  # of each control
+    photo: Path | None
+    facts: dict
+
+
+class Planner:
+    """Rows -> Planned pictures, for a model and its controls; `regions` where no control says its own."""
+
+    def __init__(self, loaded: Loaded, controls: list[Steering], request: Request, regions: HintEncoder):
+        self.loaded, self.controls, self.request = loaded, controls, request
+        self.native = 8 * loaded.model.image_size
+        scale = request.scale if request.scale is not None else 3.0 if self.native < 256 else 9.0
+        self.settings = replace(request.settings, scale=scale)
+        self.region_control = next((i for i, control in enumerate(controls) if control.encoder), 0)
+        self.regions = controls[self.region_control].encoder or regions
+        if request.inpaint:
+            try:
+                named_regions(request.inpaint, self.regions)
+            except ValueError as error:
+                raise ValueError(f"--inpaint {request.inpaint}: {error}") from error
+
+    def plan(self, rows: list[Row]) -> tuple[list[Planned], list[Rejected]]:
+        planned, rejected = [], []
+        for row in rows:
+            try:
+                planned += self._pictures(row)
+            except (ValueError, FileNotFoundError) as error:
+                rejected.append(Rejected(row.number, row.map[:100], str(error)))
+        return planned, rejected
+
+    def _pictures(self, row):
+        folders = [control.file.maps or self.request.maps for control in self.controls]
+        maps = tuple(existing(inside(folder, row.map)) for folder in folders)
+        pictures = [control.read(path) for control, path in zip(self.controls, maps, strict=True)]
+        photo = self._photo(row)
+        shapes = [picture.shape[:2] for picture in pictures] + (
+            [read_picture(photo).shape[:2]] if photo else []
+        )
+        for shape, path in zip(shapes, [*maps, photo], strict=False):
+            if abs(shape[0] * shapes[0][1] / (shape[1] * shapes[0][0]) - 1) > SAME_SHAPE:
+                (h, w), (other_h, other_w) = shapes[0], shape
+                raise ValueError(
+                    f"{path} is {other_w} x {other_h} pixels, its map {w} x {h}: not of one shape"
+                )
+        if self.controls[0].encoder and not pictures[0].any():
+            raise ValueError(EMPTY)
+        size = self._size(shapes[0])
+        if self.request.inpaint:
+            self.mask(resized(pictures[self.region_control], size))
+        facts = self._facts(row, maps, photo, size)
+        first = row.seed if row.seed is not None else self._seed(row)
+        return [
+            Planned(self._name(row, seed), row, size, seed, maps, photo, facts | dict(seed=seed))
+            for seed in range(first, first + self.request.num)
+        ]
+
+    def mask(self, picture):
+        """The mask bool (H, W) that is painted anew, of what the control of the regions reads."""
+        ids = picture if picture.ndim == 2 else self.regions.to_ids(picture)
+        return region_mask(ids, self.regions, self.request.inpaint, self.request.grow)
+
+    def _seed(self, row):
+        return self.settings.seed + (row.number - 1) * self.request.num
+
+    def _name(self, row, seed):
+        stem = re.sub(r"[^\w.-]", "_", Path(row.map.replace("\\", "/")).stem, flags=re.ASCII)[:60]
+        return f"{row.number:05d}_{stem}_{seed}.png"
+
+    def _size(self, shape):
+        native, (h, w) = self.native, shape
+        keeps = h % 64 == w % 64 == 0 and native**2 / 4 <= h * w <= native**2 * 9 / 4
+        if self.request.size is None and keeps:
+            return h, w
+        return working_size(shape, self.request.size or native)
+
+    def _photo(self, row):
+        request = self.request
+        if request.denoise is None:
+            return None
+        if request.photos is None:
+            if not row.photo:
+                raise ValueError("no photo is named: give --photo FOLDER, or a column photo")
+            path = inside(request.maps, row.photo)
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} does not exist: give --photo FOLDER")
+            return path
+        if row.photo and (path := inside(request.photos, row.photo)).is_file():
+            return path
+        found = request.photos_by_stem[Path(row.map).stem]
+        if len(found) != 1:
+            raise ValueError(
+                f"{len(found)} files of {request.photos} are named as the map {row.map}, not one"
+            )
+        return found[0]
+
+    def _facts(self, row, maps, photo, size):
+        """All that a picture depends on besides its seed, the base being told by its path alone."""
+        request = self.request
+        controls = [
+            control.facts() | dict(map=row.map, map_sha256=digest(path))
+            for control, path in zip(self.controls, maps, strict=True)
+        ]
+        start = photo and dict(
+            file=str(photo),
+            sha256=digest(photo),
+            denoise=request.denoise,
+            inpaint=request.inpaint,
+            grow=request.grow,
+            feather=request.feather,
+        )
+        names = "steps", "sampler", "scale", "guidance_rescale", "eta"
+        return dict(
+            prompt=row.prompt,
+            negative_prompt=row.negative,
+            size=list(size),
+            model=self.loaded.base,
+            controls=controls,
+            photo=start,
+            **{name: getattr(self.settings, name) for name in names},
+        )
+
+    def inputs(self, batch: list[Planned]):
+        """(Controls, Photo or None) of Planned pictures of one size."""
+        size = batch[0].size
+        read = [
+            [resized(c.read(path), size) for c, path in zip(self.controls, p.maps, strict=True)]
+            for p in batch
+        ]
+        stacks = [np.stack(pictures) for pictures in zip(*read, strict=True)]
+        controls = [control.control(stack) for control, stack in zip(self.controls, stacks, strict=True)]
+        if batch[0].photo is None:
+            return controls, None
+        pixels = np.stack([smoothly_resized(read_picture(planned.photo), size) for planned in batch])
+        masks = None
+        if self.request.inpaint:
+            masks = np.stack([self.mask(picture) for picture in stacks[self.region_control]])
+        return controls, Photo(pixels, self.request.denoise, masks, self.request.feather)
+
+
+def existing(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    return path
+
+
+def smoothly_resized(photo, size):
+    """A photo uint8 (h, w, 3) at another size (H, W); itself where it has it."""
+    if photo.shape[:2] == tuple(size):
+        return photo
+    return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.LANCZOS))

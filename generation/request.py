@@ -1,0 +1,96 @@
+"""What a command asks for, whatever the row of its table."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from cldm.controls import Control, check_number
+from generation.generate import Settings
+from generation.inpainting import Photo
+from generation.table import MAPS
+
+PHOTOS = *MAPS, ".jpg", ".jpeg"
+RANGES = {
+    "num": (1, 10_000),
+    "batch_size": (1, 64),
+    "grow": (0, 4096),
+    "feather": (0, 4096),
+    "size": (64, 4096),
+    "limit": (1, 10**9),
+    "scale": (0, 100),
+}
+
+
+@dataclass
+class Request:
+    """Seeds count on from `settings.seed`, `num` a row."""
+
+    maps: Path
+    settings: Settings
+    scale: float | None = None  # guidance; None is 9, for the tiny model 3
+    num: int = 1
+    size: int | None = None  # short side; None keeps maps that are multiples of 64, near the model's own size
+    photos: Path | None = None  # folder; None takes the photos that rows name
+    denoise: float | None = None  # None starts from noise
+    inpaint: str = ""  # regions, for `region_mask`
+    grow: int = 0
+    feather: int = 0
+
+    @cached_property
+    def photos_by_stem(self) -> dict[str, list[Path]]:
+        found = defaultdict(list)
+        for path in sorted(self.photos.iterdir()):
+            if path.suffix.lower() in PHOTOS:
+                found[path.stem].append(path)
+        return found
+
+
+def check_controls(request: Request, files) -> None:
+    """ValueError for a ControlFile that is out of its range, or means nothing for what is asked."""
+    num = request.settings.steps
+    if request.denoise is not None:
+        num = max(1, round(request.denoise * num))
+    for file in files:
+        try:
+            control = Control(np.zeros((64, 64, 3)), None, file.strength, file.start, file.end)
+        except ValueError as error:
+            raise ValueError(f"--control {file.path}: {error}") from error
+        if not control.steps(range(num)):
+            raise ValueError(
+                f"--control {file.path} acts at none of the {num} steps: its range "
+                f"{file.start:g}-{file.end:g} holds no whole step"
+            )
+        if file.guess_mode and request.scale in (0, 1):
+            raise ValueError(
+                f"--scale {request.scale:g} leaves one of guidance's two predictions, of which guess mode "
+                f"steers one alone: give another scale, or {file.path} without :guess"
+            )
+
+
+def request_of(arguments) -> Request:
+    """The Request of tool_generate.py's arguments; ValueError names the one that is out of its range."""
+    given = vars(arguments)
+    for name, (low, high) in RANGES.items():
+        if given[name] is not None:
+            check_number(f"--{name.replace('_', '-')}", given[name], low, high)
+    if arguments.photo is not None and not arguments.photo.is_dir():
+        raise FileNotFoundError(f"--photo {arguments.photo} is no folder")
+    there = next(path for path in (arguments.out, *arguments.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {arguments.out}: {there} is a file, a folder is wanted")
+    if arguments.out.resolve() == arguments.maps.resolve():
+        raise ValueError(f"--out {arguments.out} is the folder of maps: pictures would be taken for maps")
+    if (arguments.grow or arguments.feather) and not arguments.inpaint:
+        raise ValueError("--grow and --feather are about the regions of --inpaint: give that, too")
+    denoise = arguments.denoise
+    if denoise is None and (arguments.inpaint or arguments.photo):
+        denoise = 1.0 if arguments.inpaint else 0.75
+    if denoise is not None:
+        Photo(np.zeros((64, 64, 3), np.uint8), denoise)  # says what is wrong with it before anything is read
+    settings = Settings(**{name: given[name] for name in ("steps", "sampler", "seed")})
+    names = "maps", "num", "size", "scale", "inpaint", "grow", "feather"
+    rest = {name: given[name] for name in names}
+    return Request(settings=settings, photos=arguments.photo, denoise=denoise, **rest)

@@ -1,0 +1,163 @@
+"""Training a small base from nothing, which users of SD1.5 never need: first its autoencoder.
+
+`learning.base.stages` trains the U-Net and the text encoder afterwards, with the same `fit`.
+"""
+
+import math
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from einops import rearrange
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
+from learning.build import resolve_precision
+
+
+def to_unit_range(images):
+    """uint8 images (b, H, W, 3) -> float32 (b, 3, H, W) in [-1, 1]."""
+    return rearrange(images, "b h w c -> b c h w").float() / 127.5 - 1.0
+
+
+def psnr(a, b):
+    """Peak signal-to-noise ratio in dB, per image (b,), of images in [-1, 1]."""
+    return 10 * torch.log10(4.0 / (a.clamp(-1, 1) - b).square().mean(dim=(1, 2, 3)))
+
+
+def warm_up_and_cosine(optimizer, num_steps, warm_up=100):
+    """A step-wise learning rate: linear from 0 over `warm_up` steps, then half a cosine down to 1 %."""
+
+    def factor(step):
+        progress = min(1.0, step / num_steps)
+        return min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=scheduler, interval="step"))
+
+
+def reconstruction_loss(reconstruction, x):
+    """Mean absolute error of images (b, 3, H, W) plus half that of their horizontal and vertical steps."""
+    error = reconstruction.float() - x
+    return error.abs().mean() + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
+
+
+class AutoencoderTraining(pl.LightningModule):
+    """Trains an AutoencoderKL on uint8 images (b, H, W, 3).
+
+    Loss: absolute error, half the absolute error of both image gradients, and a light KL (arXiv 2112.10752
+    without its discriminator). Convolutions start variance-preserving: from PyTorch's default start,
+    training stalls.
+    """
+
+    def __init__(self, autoencoder, learning_rate, num_steps, crop, kl_weight=1e-4):
+        super().__init__()
+        self.autoencoder = autoencoder.requires_grad_(True)  # inside a base it comes locked
+        self.learning_rate, self.num_steps = learning_rate, num_steps
+        self.crop, self.kl_weight = crop, kl_weight
+
+    def preserve_variance(self):
+        """Initialise every convolution so that its output has its input's variance."""
+        for module in self.autoencoder.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+                nn.init.zeros_(module.bias)
+
+    def training_step(self, images, batch_idx):
+        x = self._random_crop(to_unit_range(images))
+        reconstruction, posterior = self.autoencoder(x)
+        kl = posterior.kl().float().mean() / posterior.mean[0].numel()
+        loss = reconstruction_loss(reconstruction, x) + self.kl_weight * kl
+        self.log_dict(dict(loss=loss.detach(), psnr=psnr(reconstruction.float(), x).mean()), prog_bar=True)
+        return loss
+
+    def _random_crop(self, x):
+        """One window of `crop` pixels, the same over the batch, its corner drawn at random."""
+        top, left = (int(torch.randint(0, side - self.crop + 1, ())) for side in x.shape[-2:])
+        return x[..., top : top + self.crop, left : left + self.crop]
+
+    def validation_step(self, images, batch_idx):
+        x = to_unit_range(images)
+        reconstruction = self.autoencoder.decode(self.autoencoder.encode(x).mode())
+        self.log("val_psnr", psnr(reconstruction.float(), x).mean(), prog_bar=True, on_epoch=True)
+
+    def configure_optimizers(self):
+        parameters = [p for p in self.autoencoder.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.95), weight_decay=0.0)
+        return warm_up_and_cosine(optimizer, self.num_steps)
+
+
+class DecoderTraining(AutoencoderTraining):
+    """Trains the decoder on, on (uint8 images (b, H, W, 3), their moments), the encoder fixed.
+
+    Noise of a random strength up to `noise` on the latents teaches it to draw clean pictures from the
+    slightly wrong latents that sampling gives.
+    """
+
+    def __init__(self, autoencoder, learning_rate, num_steps, noise=0.3):
+        super().__init__(autoencoder, learning_rate, num_steps, crop=None)
+        self.noise = noise
+        for part in (autoencoder.encoder, autoencoder.quant_conv):
+            part.requires_grad_(False)
+
+    def training_step(self, batch, batch_idx):
+        x, posterior = to_unit_range(batch[0]), DiagonalGaussianDistribution(batch[1])
+        strength = self.noise * torch.rand(len(x), device=x.device)[:, None, None, None]
+        latents = posterior.sample()
+        reconstruction = self.autoencoder.decode(latents + strength * torch.randn_like(latents))
+        loss = reconstruction_loss(reconstruction, x)
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+
+def standardize_latents(autoencoder, moments):
+    """Fold each latent channel's mean and deviation into the convolutions around it: then scale_factor is 1.
+
+    `moments`, a list of (n, 2 c, h, w), come back on the new scale; the first tells mean and deviation.
+    """
+    mean, logvar = moments[0].chunk(2, dim=1)
+    shift = mean.mean(dim=(0, 2, 3))
+    scale = (mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))).sqrt()
+    into, out, c = autoencoder.quant_conv, autoencoder.post_quant_conv, autoencoder.embed_dim
+    with torch.no_grad():
+        into.bias[:c] = (into.bias[:c] - shift) / scale
+        into.weight[:c] /= scale[:, None, None, None]
+        into.bias[c:] -= 2 * scale.log()
+        out.bias += torch.einsum("oi,i->o", out.weight[:, :, 0, 0], shift)
+        out.weight *= scale[None, :, None, None]
+    factor = torch.cat([1 / scale, torch.ones_like(scale)])[:, None, None]
+    offset = torch.cat([-shift / scale, -2 * scale.log()])[:, None, None]
+    return [part * factor + offset for part in moments]
+
+
+@torch.no_grad()
+def latent_moments(autoencoder, images, batch_size=64):
+    """uint8 images (n, H, W, 3) -> moments (n, 2 c, H/8, W/8) float32."""
+    return torch.cat(
+        [autoencoder.encode(to_unit_range(chunk)).parameters for chunk in images.split(batch_size)]
+    )
+
+
+def fit(module, items, folder, batch_size, num_steps, callbacks=(), val_items=None):
+    """Run Lightning's Trainer for `num_steps`, saving last.ckpt in the folder often and resuming from it."""
+    folder = Path(folder)
+    saving = pl.callbacks.ModelCheckpoint(folder, save_last=True, every_n_train_steps=250)
+    trainer = pl.Trainer(
+        max_steps=num_steps,
+        default_root_dir=folder,
+        precision=resolve_precision("auto"),
+        gradient_clip_val=1.0,
+        callbacks=[*callbacks, saving],
+        logger=pl.loggers.CSVLogger(folder),
+        enable_model_summary=False,
+        val_check_interval=250 if val_items is not None else None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+    )
+    held_out = None if val_items is None else DataLoader(val_items, batch_size)
+    last = folder / "last.ckpt"
+    loader = DataLoader(items, batch_size, shuffle=True, drop_last=True)
+    trainer.fit(
+        module.train(), loader, held_out, ckpt_path=last if last.exists() else None, weights_only=True
+    )

@@ -1,0 +1,128 @@
+"""The model that a run trains: weights, what is locked, precision, and how it computes."""
+
+import logging
+import os
+import warnings
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from batches.cache.encoders import read_encoders
+from cldm.model import load_model
+from learning.options import TrainOptions
+from learning.verified_files import VerifiedIO
+
+# attributes of the model that are options of the same name
+FROM_OPTIONS = """seed learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
+prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
+
+
+def resolve_precision(precision: str) -> str:
+    """`auto` -> bf16-mixed where the first device has bf16 matrix units, else 32-true."""
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
+
+
+def build_model(options: TrainOptions, without=()):
+    """The grafted model with the options that concern it; locked weights may stay in 16 bit on a GPU.
+
+    `without` names what of cldm.parts_present.STAGES is left on the disk until `stages_present` asks for
+    it.
+    """
+    model = load_model(options.model, options.base, without)
+    model.load_stages = lambda: read_encoders(options.base, options.model)[0].float()
+    for name in FROM_OPTIONS:
+        setattr(model, name, getattr(options, name))
+    if options.zero_terminal_snr:
+        model.use_zero_terminal_snr()
+    precision = resolve_precision(options.precision)
+    model.fused = precision != "16-mixed"  # fused steps unscale gradients themselves, past our clipping
+    for module in model.modules():
+        if hasattr(module, "use_checkpoint"):
+            module.use_checkpoint = options.recompute
+    halved = torch.cuda.is_available() and precision == "bf16-mixed"
+    model.cast_locked(torch.bfloat16 if halved else torch.float32)
+    for network in (model.model.diffusion_model, model.control_model):
+        network.to(memory_format=torch.channels_last)
+        if options.compile:
+            network.compile()
+    model.strict_loading = False  # a resumed checkpoint holds the trained weights alone
+    return model.train()
+
+
+def trainable_table(model) -> str:
+    """What trains and what is locked: module, tensors, parameters, dtype, learning rate, a line each."""
+    rows = [f"{'module':<34}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]
+    for name, module in model.named_children():
+        for trains in (True, False):
+            part = [p for p in module.parameters() if p.requires_grad == trains]
+            if part:
+                dtypes = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in part}))
+                new = model.learning_rate * model.zero_conv_factor
+                new = f", new layers {new:g}" if name == "control_model" else ""
+                rate = f"{model.learning_rate:g}{new}" if trains else "locked"
+                rows.append(
+                    f"{name:<34}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
+                )
+    return "\n".join(rows)
+
+
+def processes(options: TrainOptions) -> dict:
+    """Trainer's devices, num_nodes, strategy: the processes that torchrun started, else those asked for."""
+    cores = os.cpu_count() or 1
+    if not torch.distributed.is_torchelastic_launched():
+        if not torch.accelerator.device_count() and options.devices > cores:
+            raise ValueError(
+                f"devices={options.devices}: there is no accelerator, and the processor has {cores} cores"
+            )
+        return dict(devices=options.devices or "auto", num_nodes=options.num_nodes, strategy=options.strategy)
+    local, world = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    for name, asked, started in (
+        ("devices", options.devices, local),
+        ("num_nodes", options.num_nodes, world // local),
+    ):
+        if asked not in (TrainOptions.__dataclass_fields__[name].default, started):
+            raise ValueError(f"{name}={asked}, but torchrun has started {started}: leave {name} to torchrun")
+    return dict(devices=local, num_nodes=world // local, strategy=options.strategy)
+
+
+def num_processes(options: TrainOptions) -> int:
+    """How many processes, a device each, a run with these options spans."""
+    started = processes(options)
+    automatic = max(1, torch.accelerator.device_count())
+    return started["num_nodes"] * (automatic if started["devices"] == "auto" else started["devices"])
+
+
+def lightning_trainer(options: TrainOptions, callbacks, logger=False):
+    """Without Lightning's own bar, checkpoints and sampler: callbacks and data bring theirs."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
+    warnings.filterwarnings("ignore", ".*LeafSpec")
+    plugins = [VerifiedIO()]
+    if not torch.distributed.is_torchelastic_launched() and SLURMEnvironment.detect():
+        # Lightning would save in the middle of a step, where no run can be resumed exactly
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    try:
+        return pl.Trainer(
+            default_root_dir=options.run,
+            max_steps=options.max_steps,
+            max_epochs=-1,
+            accumulate_grad_batches=options.accumulate,
+            precision=resolve_precision(options.precision),
+            **processes(options),
+            plugins=plugins,
+            callbacks=callbacks,
+            logger=logger,
+            log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        raise ValueError(f"devices={options.devices} strategy={options.strategy}: {error}") from error

@@ -1,0 +1,161 @@
+"""The files that a run can be resumed from, and those that others read."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from jobs.ranks import say
+from ldm.checkpoint import read_metadata
+from learning.callbacks.stopping import Stopped
+from learning.callbacks.training_log import pictures_seen
+from learning.resuming import EXACT, RESTORED, begin_next_epoch
+from learning.verified_files import write_weights
+
+BEST = "control_best.safetensors"
+UNFINISHED = ".*.ckpt* .control*.safetensors* .full_step_*.safetensors*"  # what a killed run leaves
+
+
+class Checkpoints(pl.Callback):
+    """Every `checkpoint_every` steps, at the end, and where the run is told to stop, writes
+
+    last.ckpt                       what the same command resumes from: trained weights, optimizer, position
+    control.safetensors             the newest control branch alone, averaged if the run averages
+    control_best.safetensors        that of the highest control mIoU so far
+    control_step_000500...          every `keep_every` steps; full_checkpoints adds the whole model,
+                                    full_step_000500..., there and at the end
+
+    Each file is read back before it replaces the former one. Comes behind whoever measures: `control_miou`
+    is taken from the trainer's metrics.
+    """
+
+    def __init__(self, run, options, metadata, stopping):
+        self.run, self.options, self.metadata, self.stopping = Path(run), options, metadata, stopping
+        self.unfinished, self.best = self.run / ".last.ckpt", -1.0
+
+    def on_train_start(self, trainer, pl_module):
+        self.saved_step = self.seen_step = trainer.global_step
+        epochs = trainer.fit_loop.epoch_progress.current
+        if epochs.processed == epochs.started:
+            # saved at an epoch's last step: Lightning would take the next epoch for the same one resumed, not
+            # count it, and repeat its order when a run is resumed at the end of that one too
+            trainer.fit_loop.reset_restart_stage()
+        if trainer.is_global_zero:
+            for pattern in UNFINISHED.split():
+                for path in self.run.glob(pattern):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if (self.run / BEST).exists():
+                self.best = self._best_so_far(trainer.global_step)
+            self._tell_of_little_room(pl_module)
+
+    def _best_so_far(self, step):
+        """Its control mIoU; -1 where it is of a later step, which will be made again, maybe otherwise."""
+        try:
+            metadata = read_metadata(self.run / BEST)
+            return float(metadata["control_miou"]) if int(metadata["step"]) <= step else -1.0
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.run / BEST} is damaged or another's: delete it, the next measurement writes it anew"
+            ) from error
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step, last_step = trainer.global_step, self.options.max_steps
+        if step == self.seen_step:
+            return  # a window of micro-batches is not over yet
+        self.seen_step = step
+        signum = self.stopping.asked() if step < last_step else 0
+        if trainer.is_global_zero:
+            self._publish_best(trainer, pl_module)
+        if signum or step == last_step or self._is_due(self.options.checkpoint_every) or self._is_kept():
+            self._save_state(trainer, pl_module)
+            if step < last_step:
+                self._publish(trainer, pl_module)
+        if signum:
+            raise Stopped(signum, step)
+
+    def on_train_end(self, trainer, pl_module):
+        # the last state was saved before: here Lightning has counted an epoch that has just begun as over
+        if self.saved_step == self.options.max_steps:
+            self._publish(trainer, pl_module)
+
+    def _is_due(self, every):
+        return bool(every) and self.seen_step % every == 0
+
+    def _is_kept(self):
+        return self._is_due(self.options.keep_every)
+
+    def _save_state(self, trainer, pl_module):
+        self.saved_step = self.seen_step
+        if not all(p.isfinite().all() for p in pl_module.parameters() if p.requires_grad):
+            raise ValueError(
+                f"the trained weights are no numbers any more at step {self.saved_step}, which is not saved: "
+                f"give another run=FOLDER and a learning_rate under {self.options.learning_rate:g}"
+            )
+        trainer.save_checkpoint(self.unfinished, weights_only=False)
+
+    def _publish(self, trainer, pl_module):
+        """Write the weights, then make the state last.ckpt: a run killed in between does both anew."""
+        if not trainer.is_global_zero:
+            return
+        names = ["control.safetensors"]
+        names += [f"control_step_{self.saved_step:06}.safetensors"] if self._is_kept() else []
+        self._write_control(trainer, pl_module, names)
+        if self.options.full_checkpoints and (self._is_kept() or self.saved_step == self.options.max_steps):
+            with pl_module.stages_present(), pl_module.averaged():
+                path = self.run / f"full_step_{self.saved_step:06}.safetensors"
+                write_weights(pl_module.state_dict(), path, self._told(trainer))
+        os.replace(self.unfinished, self.run / "last.ckpt")
+
+    def _publish_best(self, trainer, pl_module):
+        miou = float(trainer.callback_metrics.get("control_miou", -1))
+        if miou > self.best:
+            self.best = miou
+            self._write_control(trainer, pl_module, [BEST], control_miou=f"{miou:.6f}")
+
+    def _write_control(self, trainer, pl_module, names, **told):
+        with pl_module.averaged():
+            trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+            state = pl_module.state_dict()
+            state = {k: v for k, v in state.items() if k.startswith("control_model.") or k in trained}
+            for name in names:
+                write_weights(state, self.run / name, self._told(trainer) | told)
+
+    def _told(self, trainer) -> dict:
+        pictures = pictures_seen(trainer, self.options)
+        told = dict(step=str(self.seen_step), pictures=str(pictures))
+        takeover = self.run / "convergence.json"
+        told |= dict(convergence=takeover.read_text()) if takeover.exists() else {}
+        return self.metadata | told
+
+    def _tell_of_little_room(self, pl_module):
+        """last.ckpt takes weights, moments and an average, two files weights; each while its former stays."""
+        trained = sum(p.nbytes for p in pl_module.parameters() if p.requires_grad)
+        needed, free = 2 * 6 * trained, shutil.disk_usage(self.run).free
+        if free < needed:
+            print(
+                f"{self.run}: {free / 2**30:.1f} GiB of the disk are free, checkpoints may take "
+                f"{needed / 2**30:.1f}: make room, or the run stops at one that does not fit"
+            )
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        """Leave out the locked weights, which are in the base; add the options that a resumption minds."""
+        checkpoint["options"] = {name: getattr(self.options, name) for name in (*RESTORED, *EXACT)}
+        checkpoint["row"] = self._row(trainer)
+        trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}
+
+    def on_load_checkpoint(self, trainer, pl_module, checkpoint):
+        """With other micro-batches the rest of the epoch is left out, so that no step is short of some."""
+        if "row" not in checkpoint:
+            return  # an older version's
+        now, before = self.options.accumulate, checkpoint["options"]["accumulate"]
+        row, row_before = self._row(trainer), checkpoint["row"]
+        if (now, row) != (before, row_before):
+            say(f"a step takes {now} x {row} pictures, {before} x {row_before} before: the next epoch begins")
+            begin_next_epoch(checkpoint, row, row_before)
+
+    def _row(self, trainer) -> int:
+        """Pictures of a micro-batch, on all devices."""
+        return self.options.batch_size * trainer.world_size

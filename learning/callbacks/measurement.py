@@ -1,0 +1,99 @@
+"""What all measurements beside training share: when they are due, with which weights, where they go."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from learning.callbacks.training_log import log, pictures_seen
+from learning.report import write_report
+from reporting.strips import forget_pictures_after
+from reporting.tables import forget_after, read_rows, record
+
+
+class Measurement(pl.Callback):
+    """Calls `measure` every `measure_every` steps and at the last one; writes what it gives into `table`.
+
+    All processes measure, each its part of the work. A run that was stopped between a step and its
+    measurement makes up for it.
+    """
+
+    table = ""  # the file's name
+    at_start = False  # whether step 0 is measured too
+
+    def __init__(self, options):
+        self.options, self.path = options, Path(options.run, self.table)
+
+    def prepare(self, trainer, pl_module):
+        """Once, before the first measurement."""
+
+    def measure(self, trainer, pl_module) -> dict:
+        """The numbers of a row by column, for rank 0; others' are not looked at."""
+        raise NotImplementedError
+
+    def on_train_start(self, trainer, pl_module):
+        done = None
+        if trainer.is_global_zero:
+            forget_after(self.path, trainer.global_step)
+            done = max((int(row["step"]) for row in read_rows(self.path)), default=-1)
+        self.measured = trainer.strategy.broadcast(done)
+        self.prepare(trainer, pl_module)
+        self._measure_if_due(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self._measure_if_due(trainer, pl_module)
+
+    def _measure_if_due(self, trainer, pl_module):
+        step = trainer.global_step
+        if step == self.measured or not due(step, self.options) or not (step or self.at_start):
+            return
+        self.measured = step
+        row = self.measure(trainer, pl_module)
+        if trainer.is_global_zero:
+            record(self.path, dict(step=step, pictures=pictures_seen(trainer, self.options)) | row)
+            named = {f"{self.path.stem}/{name}": value for name, value in row.items()}
+            log(trainer, [dict(step=step) | named])
+
+
+def due(step, options) -> bool:
+    """Whether a step is one after which is measured."""
+    return step % options.measure_every == 0 or step == options.max_steps
+
+
+@contextmanager
+def measuring(trainer, pl_module):
+    """The model as others will use it: averaged weights, no gradients, the run's precision."""
+    pl_module.eval()
+    try:
+        with trainer.precision_plugin.forward_context(), torch.no_grad(), pl_module.averaged():
+            yield
+    finally:
+        pl_module.train()
+
+
+class Report(pl.Callback):
+    """Writes report.html after every measurement and at the end; comes behind whoever measures."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def on_train_start(self, trainer, pl_module):
+        self.seen_step = trainer.global_step
+        if trainer.is_global_zero:
+            forget_pictures_after(self.options.run, self.seen_step)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step = trainer.global_step
+        if step != self.seen_step and step < self.options.max_steps and due(step, self.options):
+            self._write(trainer)
+        self.seen_step = step
+
+    def on_train_end(self, trainer, pl_module):
+        self._write(trainer, said=True)
+
+    def _write(self, trainer, said=False):
+        if trainer.is_global_zero:
+            path = write_report(self.options.run)
+            if said:
+                print(f"\nreport: {path.absolute()}", flush=True)

@@ -1,0 +1,147 @@
+"""metrics.csv: what every optimizer step was, and the same for TensorBoard where that is installed."""
+
+import math
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from jobs.progress import StatusLine, clock
+from reporting.tables import append_rows, read_rows, write_rows
+
+
+def pictures_seen(trainer, options) -> int:
+    """Pictures that a run has trained on, on all devices, before it was resumed too.
+
+    Not steps times pictures per step, as `after_convergence` changes these on the way.
+    """
+    batches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+    return batches * options.batch_size * trainer.world_size
+
+
+class Progress(pl.Callback):
+    """Steps, pictures seen, pictures a second, loss, share of time waited for data, and time left."""
+
+    def __init__(self, options):
+        self.options = options
+        self.loss = None
+
+    def on_train_start(self, trainer, pl_module):
+        self.first_step, self.line = trainer.global_step, StatusLine(at_once=True)
+        self.first_pictures = pictures_seen(trainer, self.options)
+        self.first_wait = trainer.train_dataloader.waited
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        step, total = trainer.global_step, self.options.max_steps
+        if not trainer.is_global_zero or step == self.first_step or not (self.line.due() or step == total):
+            return
+        loss = float(trainer.callback_metrics["train/loss_simple"])
+        self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
+        pictures, seconds = pictures_seen(trainer, self.options), self.line.seconds
+        rate = (pictures - self.first_pictures) / seconds
+        per_step = trainer.accumulate_grad_batches * self.options.batch_size * trainer.world_size
+        wait = (trainer.train_dataloader.waited - self.first_wait) / seconds
+        self.line.show(
+            f"step {step}/{total}  {pictures:,} pictures  {rate:.1f} pictures/s  loss {self.loss:.4f}  "
+            f"data wait {100 * wait:.0f} %  {clock((total - step) * per_step / rate)} left"
+        )
+
+    def on_train_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            took = clock(self.line.seconds)
+            print(f"\ntrained to step {trainer.global_step} in {took}: {self.options.run}", flush=True)
+
+
+COLUMNS = "step pictures loss grad_norm lr pictures_per_second data_wait skipped".split()
+WRITTEN_EVERY = 10  # steps: as many a killed process loses at most, and makes again when it resumes
+
+
+class Metrics(pl.Callback):
+    """Writes a row per optimizer step.
+
+    `loss` is the mean over the step's micro-batches and all devices, `grad_norm` that before clipping, `lr`
+    the rate of what was copied from the U-Net. `data_wait` is the share of the step's time that passed
+    waiting for pictures. Neither it nor `pictures_per_second` counts measurements and checkpoints. `skipped`
+    is 1 where loss or gradient was no number.
+    """
+
+    def __init__(self, options):
+        self.options, self.path, self.rows = options, Path(options.run) / "metrics.csv", []
+
+    def on_train_start(self, trainer, pl_module):
+        self.step = trainer.global_step
+        self._open_window(trainer)
+        if trainer.is_global_zero:
+            kept = [row for row in read_rows(self.path) if int(row["step"]) <= self.step]
+            write_rows(self.path, kept, COLUMNS)
+
+    def _open_window(self, trainer):
+        self.losses, self.seconds = [], 0.0
+        self.pictures, self.waited = pictures_seen(trainer, self.options), trainer.train_dataloader.waited
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.started = time.monotonic()
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.lr = optimizer.param_groups[0]["lr"]  # at the batch's end it is the next step's
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.losses.append(trainer.callback_metrics["train/loss_simple"])
+        self.seconds += time.monotonic() - self.started
+        if trainer.global_step == self.step:
+            return
+        self.step, pictures = trainer.global_step, pictures_seen(trainer, self.options)
+        wait = trainer.train_dataloader.waited - self.waited
+        row = dict(step=self.step, pictures=pictures, loss=torch.stack(self.losses).mean())
+        row |= dict(grad_norm=float(trainer.callback_metrics["grad_norm"]), lr=self.lr)
+        row["pictures_per_second"] = (pictures - self.pictures) / (self.seconds + wait)
+        row |= dict(data_wait=wait / (self.seconds + wait), skipped=int(pl_module.step_skipped))
+        self.rows.append(row)
+        self._open_window(trainer)
+        if self.step % WRITTEN_EVERY == 0:
+            self._write(trainer)
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        self._write(trainer)  # so that no row before a resumed step is ever lacking
+
+    def on_train_end(self, trainer, pl_module):
+        self._write(trainer)
+
+    def on_exception(self, trainer, pl_module, exception):
+        if trainer.world_size == 1:  # other processes would not take part
+            self._write(trainer)
+
+    def _write(self, trainer):
+        rows, self.rows = self.rows, []
+        if not rows:
+            return
+        # the losses have stayed on the device until now, where asking for each would stall it
+        losses = torch.stack([row["loss"] for row in rows])
+        losses = trainer.strategy.reduce(losses, reduce_op="mean").tolist()
+        rows = [row | dict(loss=loss) for row, loss in zip(rows, losses, strict=True)]
+        if trainer.is_global_zero:
+            append_rows(self.path, map(as_text, rows), COLUMNS)
+            log(trainer, rows)
+
+
+def as_text(row) -> dict:
+    """Loss and norm to the last bit of a float32, the rest to what can be read off them."""
+    digits = dict(loss=9, grad_norm=9, pictures_per_second=4, data_wait=3)
+    return {name: f"{value:.{digits.get(name, 8)}g}" for name, value in row.items()}
+
+
+def run_logger(run):
+    """TensorBoard's logger for a run's folder, or none where the package tensorboard is not installed."""
+    if find_spec("tensorboard") is None:
+        return False
+    return pl.loggers.TensorBoardLogger(run, name="", version="tensorboard")
+
+
+def log(trainer, rows):
+    """Hand rows with a `step` to TensorBoard, if there is any."""
+    for row in rows if trainer.logger else []:
+        numbers = {name: float(value) for name, value in row.items() if name != "step"}
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        trainer.logger.log_metrics(finite, row["step"])

@@ -1,0 +1,86 @@
+"""Validation loss on held-out pictures: the same noise and timesteps every time, with and without control."""
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from batches.loader import check_sizes
+from evaluation.control_miou import by_size
+from jobs.ranks import from_all, part_of
+from ldm.models.diffusion.encoded import posterior_of
+from learning.callbacks.measurement import Measurement, measuring
+
+NUM_BANDS, CHUNK = 4, 8  # equal bands of timesteps; pictures at a time
+
+
+class ValidationLoss(Measurement):
+    """Writes validation.csv: the loss in each band of timesteps with the map and without it, and the gap.
+
+    `gap` is the mean loss without control less that with it: 0 as long as the map is ignored. Unlike the loss
+    of training, where most of what moves is the drawn timesteps, these numbers can be compared between steps
+    and runs. Pictures and prompts are encoded once, at the start.
+    """
+
+    table, at_start = "validation.csv", True
+
+    def __init__(self, held_out, options):
+        super().__init__(options)
+        self.held_out, self.without = held_out, None
+
+    def prepare(self, trainer, pl_module):
+        total, last = min(self.options.measure_maps, len(self.held_out)), pl_module.num_timesteps
+        edges = [last * band // NUM_BANDS for band in range(NUM_BANDS + 1)]
+        self.bands = list(zip(edges, edges[1:], strict=False))
+        items = [self.held_out[i] for i in part_of(range(total))]
+        with pl_module.stages_present(), measuring(trainer, pl_module):
+            self.items = [encoded(pl_module, item) for item in items]
+        for item, i in zip(self.items, part_of(range(total)), strict=True):
+            # spread over the band, so that few pictures cover it evenly
+            item["t"] = [low + (2 * i + 1) * (high - low) // (2 * total) for low, high in self.bands]
+            item["seed"] = 2000 + i
+
+    def measure(self, trainer, pl_module):
+        with measuring(trainer, pl_module):
+            control = self._losses(pl_module)
+            if self.without is None or not pl_module.sd_locked:
+                self.without = self._losses(pl_module, control=False)
+        row = dict(loss=control.mean(), gap=self.without.mean() - control.mean())
+        for (low, high), a, b in zip(self.bands, control, self.without, strict=True):
+            row |= {f"loss_{low}_{high - 1}": a, f"without_{low}_{high - 1}": b}
+        return {name: f"{value:.6f}" for name, value in row.items()}
+
+    def _losses(self, model, control=True):
+        """The mean loss (bands,) over all held-out items, of all processes."""
+        sums = np.zeros(NUM_BANDS)
+        for group in by_size([item["latent"] for item in self.items]):
+            for part in (group[i : i + CHUNK] for i in range(0, len(group), CHUNK)):
+                sums += [
+                    len(part) * loss for loss in self._chunk(model, [self.items[i] for i in part], control)
+                ]
+        totals = from_all((sums, len(self.items)))
+        return sum(part for part, _ in totals) / sum(num for _, num in totals)
+
+    def _chunk(self, model, items, control) -> list[float]:
+        """The loss of some items of one size in each band."""
+        latents, context, hint = (
+            torch.stack([item[key] for item in items]).to(model.device)
+            for key in ("latent", "context", "hint")
+        )
+        cond, losses = dict(c_crossattn=[context], c_concat=[hint] if control else None), []
+        for band in range(NUM_BANDS):
+            generators = [torch.Generator().manual_seed(item["seed"] + 10_000 * band) for item in items]
+            noise = [torch.randn(latents.shape[1:], generator=generator) for generator in generators]
+            t = torch.tensor([item["t"][band] for item in items], device=model.device)
+            logs = model.p_losses(latents, cond, t, torch.stack(noise).to(model.device))[1]
+            losses.append(float(logs["val/loss_simple"]))
+        return losses
+
+
+def encoded(model, item) -> dict:
+    """A held-out item as tensors on the CPU: latent (c, h, w), context (n, d), hint (3, H, W)."""
+    check_sizes([item])
+    jpg = torch.from_numpy(item["jpg"])[None]
+    latents = model.scale_factor * posterior_of(model, dict(jpg=jpg), "jpg").mode()
+    context = model.get_learned_conditioning([item["txt"]])
+    hint = rearrange(torch.from_numpy(item["hint"]), "h w c -> c h w")
+    return dict(latent=latents[0].cpu(), context=context[0].cpu(), hint=hint)

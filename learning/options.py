@@ -1,0 +1,225 @@
+"""What a training run depends on: typed options, and the values that each may take."""
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from batches.prompt_policies import options_of_policy
+from ldm.util import check_known
+
+RANGES = (  # options, lowest value, highest value
+    ("max_steps batch_size accumulate checkpoint_every measure_every measure_maps num_nodes", 1, math.inf),
+    ("warmup_steps image_log_every num_workers effective_batch devices keep_every", 0, math.inf),
+    ("min_snr_gamma gradient_clip max_bad_steps", 0, math.inf),
+    ("mask_dilation mask_simplification", 0, 128),
+    ("seed", 0, 2**32 - 1),
+    ("sampling_steps", 1, 1000),
+    ("guidance", 0, 100),
+    ("prompt_dropout hint_dropout learning_rate", 0, 1),
+    ("ema_decay", 0, 0.999999),
+    ("zero_conv_factor", 0, 1000),
+)
+CHOICES = dict(optimizer=("adamw", "adamw8bit"), lr_schedule=("constant", "linear", "cosine"))
+
+
+def option(default, help):
+    return field(default=default, metadata=dict(help=help))
+
+
+@dataclass
+class TrainOptions:
+    """Everything a run depends on. Steps are optimizer steps, however many micro-batches each accumulates."""
+
+    run: str = option("runs/control", "folder of this run; the same command again resumes it")
+    data: str = option("training/dolls", "training folder with prompt.json")
+    model: str = option("models/cldm_v15.yaml", "yaml of the model")
+    base: str = option(
+        "models/control_sd15_ini.ckpt", "grafted checkpoint to start from (tool_add_control.py)"
+    )
+    segmenter: str = option("", "weights of the judge of control mIoU; empty: do not measure")
+    dry_run: bool = option(False, "print what would train, its memory and the data's rate, and stop")
+    # batches and memory
+    preset: str = option("", "memory of the card: 12gb, 16gb, 24gb, 40gb or 80gb; sets the next six")
+    precision: str = option(
+        "auto", "Lightning's precision; auto: bf16-mixed where the device computes it, else 32-true"
+    )
+    recompute: bool = option(True, "recompute activations in the backward pass: less memory, more time")
+    optimizer: str = option("adamw", "adamw (fused) or adamw8bit (of bitsandbytes: a quarter of its memory)")
+    batch_size: int = option(4, "pictures per micro-batch and device")
+    accumulate: int = option(1, "micro-batches per optimizer step")
+    effective_batch: int = option(0, "pictures per optimizer step, sets accumulate; 0: as accumulate says")
+    compile: bool = option(False, "torch.compile U-Net and branch: minutes at the start, faster steps")
+    # optimization
+    max_steps: int = option(20000, "optimizer steps in all")
+    learning_rate: float = option(1e-5, "of AdamW, after warm-up")
+    zero_conv_factor: float = option(1.0, "learning rate factor for zero convolutions and hint block")
+    warmup_steps: int = option(0, "steps over which the learning rate rises from 0")
+    lr_schedule: str = option("constant", "after warm-up: constant, or linear or cosine to 0 at max_steps")
+    gradient_clip: float = option(1.0, "largest norm of a step's gradient; 0: any")
+    ema_decay: float = option(0.0, "average the trained weights over steps, 0.999 say; 0: do not")
+    min_snr_gamma: float = option(0.0, "weigh timesteps by min(SNR, gamma), 5 in the paper; 0: alike")
+    zero_terminal_snr: bool = option(False, "end the noise schedule in pure noise; for v-prediction")
+    prompts: str = option("", "how prompts are built: a name in models/prompts or a yaml; empty: as they are")
+    prompt_dropout: float = option(0.5, "share of prompts replaced by the empty one")
+    hint_dropout: float = option(0.0, "share of maps replaced by an empty one")
+    mask_dilation: int = option(0, "grow or shrink regions by up to so many pixels, so that rough maps work")
+    mask_simplification: int = option(0, "straighten outlines by up to so many pixels, to the same end")
+    after_convergence: str = option("", "accumulate:N takes N micro-batches a step once the map is obeyed")
+    sd_locked: bool = option(True, "false: train the U-Net's decoder as well")
+    only_mid_control: bool = option(False, "control through the middle residual alone")
+    max_bad_steps: int = option(10, "stop after so many steps whose loss or gradient is no number")
+    # data and devices
+    num_workers: int = option(4, "processes that load pictures")
+    cached: bool = option(True, "take latents and prompts from the data's cache, where it has one")
+    flip: bool = option(False, "mirror half of the pictures and maps, unless a prompt says left or right")
+    seed: int = option(0, "of order, flips, noise, timesteps and everything else that is drawn")
+    devices: int = option(0, "how many of the machine's; 0: all")
+    num_nodes: int = option(1, "machines")
+    strategy: str = option("auto", "Lightning's: auto, ddp, fsdp, ...")
+    # what is left behind
+    image_log_every: int = option(1000, "steps between image grids in image_log/; 0: none")
+    checkpoint_every: int = option(1000, "steps between checkpoints")
+    keep_every: int = option(0, "steps between checkpoints that are kept for good; 0: keep newest and best")
+    full_checkpoints: bool = option(False, "also write the whole model, not only what was trained")
+    measure_every: int = option(1000, "steps between measurements on held-out maps")
+    measure_maps: int = option(32, "held-out maps per measurement")
+    sampling_steps: int = option(20, "sampler steps per measured or logged picture")
+    guidance: float = option(9.0, "guidance scale of measured and logged pictures")
+
+
+def check_options(options: TrainOptions):
+    """Raise ValueError for the first option whose value no run can be made from."""
+    for names, low, high in RANGES:
+        for name in names.split():
+            value = getattr(options, name)
+            if not low <= value <= high:
+                wanted = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+                raise ValueError(f"{name} must be {wanted}, got {value}")
+    for name in ("run", "data", "model", "base", "precision", "strategy"):
+        if not getattr(options, name):
+            raise ValueError(f"{name} must not be empty")
+    for name, choices in CHOICES.items():
+        if getattr(options, name) not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(options, name)!r}")
+    accumulate_after_convergence(options)
+
+
+def accumulate_after_convergence(options: TrainOptions) -> int:
+    """The N of `after_convergence=accumulate:N`, 0 where it is empty."""
+    if not options.after_convergence:
+        return 0
+    action, _, number = options.after_convergence.partition(":")
+    if action != "accumulate" or not number.isdecimal() or not int(number):
+        raise ValueError(
+            f"after_convergence must be empty or accumulate:N, 32 micro-batches say, "
+            f"got {options.after_convergence!r}"
+        )
+    return int(number)
+
+
+# By learning/dry_run.py, from a cache; docs/expect.md has the arithmetic. About 2 GiB stay free
+# for other sizes and for what else is on the card.
+PRESETS = {
+    "12gb": dict(precision="bf16-mixed", recompute=True, optimizer="adamw", batch_size=4),
+    "16gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=4),
+    "24gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=8),
+    "40gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=16),
+    "80gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=32),
+}
+EFFECTIVE_BATCH = 32
+
+
+def options_of(preset: str) -> dict:
+    """The options that a preset sets, none for the empty one."""
+    if not preset:
+        return {}
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, or empty, got {str(preset)!r}")
+    return PRESETS[preset] | dict(effective_batch=EFFECTIVE_BATCH)
+
+
+def with_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
+    """The options with `accumulate` such that a step takes at least `effective_batch` pictures, if set."""
+    if not options.effective_batch:
+        return options
+    per_micro_batch = options.batch_size * num_devices
+    return replace(options, accumulate=math.ceil(options.effective_batch / per_micro_batch))
+
+
+OPTIONS = "options.yaml"  # in the folder of a run
+NAMED = dict(preset=options_of, prompts=options_of_policy)  # options that set others by what they name
+
+
+def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
+    """Options from yaml presets, later over earlier, then `preset` and `prompts`, then `key=value` overrides.
+
+    Of an override given twice the last counts. Micro-batches given by one are not counted anew from
+    `effective_batch`.
+
+    Raises:
+        ValueError: an unknown key, with the nearest known one, or a value of the wrong type.
+    """
+    merged = OmegaConf.structured(TrainOptions)
+    for override in overrides:
+        if "=" not in override:
+            raise ValueError(f"options are key=value, got {override!r}")
+    presets, given = list(map(_read_preset, presets)), _read_overrides(overrides)
+    if "accumulate" in given:
+        if given.get("effective_batch"):
+            raise ValueError("accumulate follows from effective_batch: give one of them, not both")
+        given["effective_batch"] = 0
+    chosen = {name: source[name] for source in (*presets, given) for name in NAMED if name in source}
+    named = [set_by(chosen.get(name, "")) for name, set_by in NAMED.items()]
+    for source in [*presets, *named, given]:
+        for key in source:
+            check_known(str(key), [f.name for f in fields(TrainOptions)], "option")
+        try:
+            merged = OmegaConf.merge(merged, source)
+        except OmegaConfBaseException as error:
+            raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
+    try:
+        options = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {error.msg.splitlines()[0]}") from error
+    check_options(options)
+    return options
+
+
+def read_options(run: Path) -> dict:
+    """The options in a run's folder; those that an older version did not have are not in it."""
+    try:
+        options = OmegaConf.to_container(OmegaConf.load(run / OPTIONS))
+        if options and isinstance(options, dict) and None not in options.values():
+            return options
+    except (yaml.YAMLError, UnicodeDecodeError):
+        pass
+    raise ValueError(f"{run / OPTIONS} is damaged: delete it, and the run's command writes it anew")
+
+
+def _read_preset(path):
+    try:
+        preset = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    if not isinstance(preset, DictConfig):
+        raise ValueError(f"{path} must hold options, a line `key: value` each")
+    return preset
+
+
+def _read_overrides(overrides):
+    texts = dict(override.split("=", 1) for override in overrides)  # of one given twice the last counts
+    try:
+        values = OmegaConf.from_dotlist([f"{name}={text}" for name, text in texts.items() if text])
+    except yaml.YAMLError as error:
+        raise ValueError(f"{' '.join(overrides)} is no yaml: {' '.join(str(error).split())}") from error
+    # nothing behind the = is the empty text, which yaml would read as null
+    return OmegaConf.merge(values, {name: "" for name, text in texts.items() if not text})
+
+
+def describe_options() -> str:
+    """Every option with its default and meaning, a line each."""
+    return "\n".join(f"  {f.name}={f.default}  {f.metadata['help']}" for f in fields(TrainOptions))

@@ -1,0 +1,160 @@
+"""The report of a run: one HTML page, made from the files in its folder alone and without the model."""
+
+import html
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from learning.options import TrainOptions, read_options
+from learning.takeover import advice, verdict
+from reporting import curves
+from reporting.html import box, charts, folded, page, picture, table
+from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
+from reporting.tables import column, read_rows, save
+
+IOU_TEXT = (
+    "An independent segmenter reads the regions off each picture that was generated from a held-out mask; "
+    "intersection over union with the mask, summed over all pictures, mean over the garment regions, "
+    "background not counted. Floor: the same prompts and seeds without control. Ceiling: the segmenter on "
+    "the photos themselves."
+)
+LOSS_TEXT = (
+    "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "
+    "between steps and runs. The gap between the loss without the map and with it shows how much the map is "
+    "used."
+)
+TRAINING_TEXT = (
+    "The training loss moves with the timesteps that happen to be drawn. It says whether something broke, "
+    "and nothing about whether the map is obeyed."
+)
+
+
+def write_report(run) -> Path:
+    """Write report.html into a run's folder, replacing an older one at once; returns its path."""
+    run = Path(run)
+    if not (run / "options.yaml").exists():
+        raise FileNotFoundError(f"{run} is not the folder of a run: it has no options.yaml")
+    options = asdict(TrainOptions()) | read_options(run)  # an older version's run lacks some
+    found, held_out = read_json(run / "convergence.json"), read_json(run / "samples" / HELD_OUT)
+    tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
+    metrics, validation, miou = tables.values()
+    parts = [f"<h1>{html.escape(str(run))}</h1>", state(metrics, options)]
+    parts += told(found, metrics, validation, miou, options)
+    if miou:
+        regions = held_out["regions"] if held_out else dict(names=[], colours=[])
+        parts += ["<h2>Is the mask obeyed?</h2>", curves.miou_chart(miou, regions, found)]
+        parts += [f"<p class=n>{IOU_TEXT}</p>"]
+    if held_out:
+        parts += held_out_strips(run / "samples", held_out)
+    else:
+        parts += logged_strips(run / "image_log" / "train")
+    if validation:
+        parts += ["<h2>Validation loss</h2>", charts(curves.validation_charts(validation, found))]
+        parts += [f"<p class=n>{LOSS_TEXT}</p>"]
+    if metrics:
+        parts += ["<h2>Training</h2>", charts(curves.training_charts(metrics, found))]
+        parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
+    for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
+        parts += [folded(f"{title}, all measurements", table(rows))] if rows else []
+    parts += [folded("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
+    save(run / "report.html", page(run.name, parts))
+    return run / "report.html"
+
+
+def read_json(path) -> dict | None:
+    """What a run has written, None if it has not."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if content is None or isinstance(content, dict):
+            return content
+    except ValueError:
+        pass
+    raise ValueError(f"{path} is damaged: delete it, a resumed run writes it anew")
+
+
+def state(metrics, options) -> str:
+    """How far the run is."""
+    if not metrics:
+        return "<p>No step has been made yet.</p>"
+    last, recent, pictures = metrics[-1], metrics[-100:], column(metrics[-1:], "pictures")[0]
+    rate, wait = (np.nanmedian(column(recent, name)) for name in ("pictures_per_second", "data_wait"))
+    return (
+        f"<p>Step <b>{int(last['step']):,}</b> of {options['max_steps']:,}, {pictures:,.0f} "
+        f"pictures; {rate:.3g} pictures per second at last, "
+        f"{100 * wait:.0f} % of the time waiting for data.</p>"
+    )
+
+
+def told(found, metrics, validation, miou, options) -> list[str]:
+    """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
+    texts = []
+    if found:
+        text, then = verdict(found), ""
+        if found["accumulate"]:
+            then = (
+                f" Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
+            )
+        elif not options["after_convergence"]:
+            then = " " + advice(options["accumulate"]) + "."
+        texts.append(box(f"{text[0].upper()}{text[1:]}.{then}", "yes"))
+    elif miou or validation:
+        texts.append(box("The mask has not taken over yet. It comes suddenly: nothing announces it."))
+    if miou:
+        value, floor, ceiling = (column(miou[-1:], name)[0] for name in ("miou", "floor", "ceiling"))
+        times = f", {value / floor:.1f} times the floor" if floor else ""
+        texts.append(
+            f"<p>Control mIoU <b>{value:.3f}</b> at step {int(miou[-1]['step']):,}{times}. "
+            f"Floor {floor:.3f}, ceiling {ceiling:.3f}.</p>"
+        )
+    if validation:
+        loss, gap = (column(validation[-1:], name)[0] for name in ("loss", "gap"))
+        share = f": a gap of {100 * gap / (loss + gap):.1f} %" if loss + gap else ""
+        texts.append(
+            f"<p>Validation loss <b>{loss:.4f}</b> with the map, {loss + gap:.4f} without it at step "
+            f"{int(validation[-1]['step']):,}{share}.</p>"
+        )
+    if skipped := [row["step"] for row in metrics if row.get("skipped") == "1"]:
+        listed = ", ".join(skipped[:20]) + (", ..." if len(skipped) > 20 else "")
+        texts.append(
+            box(f"{len(skipped)} steps were skipped, their loss or gradient was no number: {listed}.", "bad")
+        )
+    return texts
+
+
+def held_out_strips(folder, held_out) -> list[str]:
+    """Masks, what was drawn from them last and without control, the photos; then step by step."""
+    sizes = held_out["sizes"]
+    masks, real, floor = (load_strip(folder / f"{name}.png", sizes) for name in ("maps", "real", "floor"))
+    strips = load_strips(folder, sizes)
+    if not (strips and masks and real and floor):
+        return []
+    last = max(strips)
+    sheet = [("mask", masks), (f"with control, step {last}", strips[last])]
+    sheet += [("same prompt and seed, no control", floor), ("the photo behind the mask", real)]
+    steps = [(f"step {step}", strips[step]) for step in thinned(sorted(strips))]
+    prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
+    parts = ["<h2>Held-out masks</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
+    return [*parts, "<h2>On the way</h2>", picture(draw_strips([("mask", masks), *steps]))]
+
+
+def logged_strips(folder) -> list[str]:
+    """The image log's newest pictures and some older ones, each beside its maps."""
+    from PIL import Image
+
+    drawn = {
+        int(path.name.split("_gs-")[1][:6]): path for path in sorted(folder.glob("samples_cfg*_gs-*.png"))
+    }
+    if not drawn:
+        return []
+    parts = ["<h2>Image log</h2><p class=n>Maps that were trained on, and what was drawn from them.</p>"]
+    for step in reversed(thinned(sorted(drawn), 4)):
+        maps = sorted(folder.glob(f"control_gs-{step:06}_*.png"))[-1:]
+        try:
+            pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*maps, drawn[step]]]
+        except OSError:  # cut short where the run was killed
+            continue
+        pair = "".join(map(picture, pictures))
+        parts.append(f"<p class=n>step {step}</p><div class=pair>{pair}</div>")
+    return parts

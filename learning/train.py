@@ -1,0 +1,145 @@
+"""One training run: the wiring of model, data and callbacks into Lightning's Trainer."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+
+from batches.augment import RoughMaps
+from batches.cache.items import CachedItems
+from batches.loader import TrainingData, bucket_text, sizes_of
+from batches.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
+from batches.prompt_policies import read_policy
+from batches.prompts import PromptPolicy
+from cldm.logger import ImageLogger
+from jobs.ranks import loss_of_a_process_told, say
+from learning.build import build_model, lightning_trainer, num_processes, trainable_table
+from learning.callbacks.averaging import Averaging
+from learning.callbacks.checkpoints import Checkpoints
+from learning.callbacks.control_metric import ControlMetric
+from learning.callbacks.convergence import Convergence
+from learning.callbacks.gradients import Gradients
+from learning.callbacks.measurement import Report
+from learning.callbacks.stopping import Stopping, stops_told
+from learning.callbacks.training_log import Metrics, Progress, run_logger
+from learning.callbacks.validation import ValidationLoss
+from learning.dry_run import dry_run, shortage_told
+from learning.options import TrainOptions, accumulate_after_convergence, with_accumulation
+from learning.resuming import alone, check_folder, steps_done, write_options
+from learning.run_metadata import run_metadata
+
+
+def training_items(options: TrainOptions, dataset, held_out=None, prompts=None):
+    """The dataset, or its items from its folder's cache; prints what there is to train on.
+
+    With `prompts` (MixedPrompts) the cache's are of no use.
+    """
+    folder = getattr(dataset, "folder", None)
+    cached = options.cached and folder and Path(folder, "cache", "index.json").exists()
+    if cached:
+        wanted = dict(mirrored=options.flip, prompts=not prompts)
+        dataset = CachedItems(dataset, options.base, options.model, **wanted)
+    held = f", {len(held_out):,} held out" if held_out else ""
+    read, encoded = f"taken from {folder}/cache", "encoded in every step"
+    way = f"latents and prompts {read if cached else encoded}"
+    if cached and prompts:
+        way = f"latents {read}, prompts {encoded}"
+    say(f"{folder or 'the data'}: {len(dataset):,} items to train on{held}; {way}")
+    if prompts:
+        say(f"prompts: {prompts.summary()}")
+    say(f"buckets, height x width: {bucket_text(Counter(sizes_of(dataset)))}")
+    return dataset
+
+
+def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=None):
+    """Train, or go on training, and leave checkpoints, image log, tables and a report in the run folder.
+
+    Args:
+        dataset: items dict(jpg, txt, hint); `sizes` and `folder`, if it has them, give buckets and cache.
+        held_out: the same, not trained on, for validation loss, and for control mIoU with `encoder`, the
+            HintEncoder of the data, and `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
+    """
+    run, devices = Path(options.run), num_processes(options)
+    options, policy = _with_policy(with_accumulation(options, devices))
+    check_folder(run)
+    last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
+    done = steps_done(last, options) if last else 0
+    if done >= options.max_steps:
+        say(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
+        return
+    say(f"resuming {run} at step {done}" if last else f"starting {run}")
+    metadata = run_metadata(options, encoder, getattr(dataset, "data", ()), policy)
+    prompts = mixed_prompts(policy, dataset, options.model)
+    dataset = training_items(options, dataset, held_out, prompts)
+    held_out = _with_fixed_prompts(held_out, prompts)
+    pl.seed_everything(options.seed, verbose=False)
+    model = build_model(options, without=getattr(dataset, "replaces", ()))
+    if encoder:
+        model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
+    # epochs of whole windows, whichever of both lengths these have
+    window = max(options.accumulate, accumulate_after_convergence(options))
+    loading = options.batch_size, options.seed, window, options.num_workers, options.flip
+    data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder), prompts=prompts)
+    say(trainable_table(model))
+    if options.dry_run:
+        dry_run(model, data, dataset, options, devices)
+        return
+    callbacks = _callbacks(options, held_out, encoder, judge, metadata)
+    trainer = lightning_trainer(options, callbacks, run_logger(run))
+    with alone(run), stops_told(run), shortage_told(options), loss_of_a_process_told():
+        write_options(options)
+        trainer.fit(model, data, ckpt_path=last, weights_only=True)
+
+
+def _with_policy(options: TrainOptions) -> tuple[TrainOptions, PromptPolicy | None]:
+    """(the options with the whole policy as `prompts`, so that it is written down with them; the policy)."""
+    if not options.prompts:
+        return options, None
+    policy = read_policy(options.prompts)
+    stated, given = policy.prompt_dropout, options.prompt_dropout
+    if stated is not None:
+        other = f", which was given, and not the {stated:g} that it states" if stated != given else ""
+        say(f"prompts={options.prompts}: prompt_dropout={given:g}{other}")
+    return replace(options, prompts=policy.text()), policy
+
+
+def _with_fixed_prompts(held_out, prompts: MixedPrompts | None):
+    """Held-out items whose prompts are like those of training, but the same every time."""
+    if not held_out or not prompts:
+        return held_out
+    return FixedItems(held_out, MixedPrompts(prompts.policy, lines_of(held_out), prompts.tokenizer))
+
+
+def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
+    if not (options.mask_dilation or options.mask_simplification):
+        return None
+    if encoder is None:
+        raise ValueError(
+            f"mask_dilation and mask_simplification need maps of regions: {options.data} has no regions.yaml"
+        )
+    return RoughMaps(encoder, options.mask_dilation, options.mask_simplification)
+
+
+def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> list[pl.Callback]:
+    """What happens beside training. The order matters: what changes weights, who measures, who writes."""
+    if options.after_convergence and not held_out:
+        raise ValueError(
+            f"after_convergence={options.after_convergence} needs held-out pictures to see it by: "
+            f"{options.data} has no items of split val"
+        )
+    stopping = Stopping()
+    callbacks = [stopping, Gradients(options)]
+    callbacks += [Averaging(options.ema_decay)] if options.ema_decay else []
+    callbacks.append(Metrics(options))
+    if options.image_log_every:
+        sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
+        callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
+    if judge is not None:
+        callbacks.append(ControlMetric(held_out, encoder, judge, options))
+    if held_out:
+        callbacks += [ValidationLoss(held_out, options), Convergence(options)]
+    callbacks += [Checkpoints(options.run, options, metadata, stopping), Report(options)]
+    # last, so that its clock starts when floor and ceiling have been measured
+    return [*callbacks, Progress(options)]

@@ -1,0 +1,58 @@
+"""Files of a run, read back before they take the place of the former ones."""
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from jobs.whole_files import first_line
+from ldm.checkpoint import CheckpointError, read_state_dict, write_atomically, write_state_dict
+
+
+def same(a, b) -> bool:
+    """Whether two nests of dicts, lists and tensors are equal, tensors to the bit."""
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(bits(a), bits(b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    return a == b or a != a and b != b  # not a number is not even equal to itself
+
+
+def bits(tensor):
+    """As bytes, on the CPU: equal where no comparison of numbers would find it so."""
+    return tensor.detach().cpu().flatten().view(torch.uint8)
+
+
+def check_written(path, wanted, found):
+    if not same(wanted, found):
+        raise CheckpointError(
+            f"{path} was read back other than it was written, and is not used; the former one stays. "
+            "Check the disk and the memory of this machine"
+        )
+
+
+def write_weights(state, path, metadata):
+    """Tensors by name as .safetensors, which replaces an older `path` only once it has been read back."""
+
+    def write(temporary):
+        write_state_dict(state, temporary, metadata)
+        check_written(path, dict(state), read_state_dict(temporary))
+
+    write_atomically(path, write)
+
+
+class VerifiedIO(TorchCheckpointIO):
+    """How Lightning writes what a run resumes from: beside the former file, read back, then in its place."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None):
+        def write(temporary):
+            torch.save(checkpoint, temporary)
+            check_written(path, checkpoint, torch.load(temporary, weights_only=True, mmap=True))
+
+        try:
+            write_atomically(path, write)
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path} could not be written, is the disk full? ({first_line(error)}) "
+                "The former checkpoint is whole: make room, then the same command goes on from it"
+            ) from error

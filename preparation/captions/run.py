@@ -1,0 +1,139 @@
+"""Caption a training folder with one captioner, and go on where an earlier run was stopped."""
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from annotator.caption.folder_lines import regions_of
+from jobs.whole_files import alone_in
+from preparation.captions.column_files import FORMAT, Column, check_name, current, weights_identity
+from preparation.captions.merge_columns import check_owner, content_of, write_column
+from preparation.captions.report import write_report
+from preparation.captions.table import Table
+
+DTYPES = ("float32", "bfloat16", "float16")
+PATIENCE = 60.0  # seconds to wait for another column that is being merged
+
+
+@dataclass(frozen=True)
+class Job:
+    """One captioner's work on one folder.
+
+    Args:
+        options: of the captioner's options class.
+        weights: its folder, None if it needs none.
+        devices: processes on this machine, a device each; None: all accelerators, or one process on a CPU.
+        min_agreement: captions whose boxes agree less with the map stay out of the column.
+        limit: how many pictures to caption at most in this run, None for all.
+    """
+
+    folder: Path
+    captioner: str
+    column: str
+    options: object
+    weights: Path | None = None
+    batch_size: int = 8
+    workers: int = 2
+    devices: int | None = None
+    num_nodes: int = 1
+    accelerator: str = "auto"
+    dtype: str = "float32"
+    min_agreement: float | None = None
+    limit: int | None = None
+
+    @property
+    def records(self) -> Column:
+        return Column(Path(self.folder), self.column)
+
+    def settings(self) -> dict:
+        """What the captions depend on, as settings.json holds it."""
+        return dict(
+            format=FORMAT,
+            captioner=self.captioner,
+            options=asdict(self.options),
+            weights=weights_identity(self.weights),
+        )
+
+    def check(self) -> None:
+        """Raise ValueError for what would otherwise show only after hours; changes nothing."""
+        wrong = [
+            (self.batch_size < 1, "batch-size", "at least 1"),
+            (self.workers < 0, "workers", "at least 0"),
+            (self.devices is not None and self.devices < 1, "devices", "at least 1"),
+            (self.num_nodes < 1, "num-nodes", "at least 1"),
+            (self.limit is not None and self.limit < 1, "limit", "at least 1"),
+            (self.dtype not in DTYPES, "dtype", f"one of {', '.join(DTYPES)}"),
+            (not 0 <= (self.min_agreement or 0) <= 1, "min-agreement", "from 0 to 1"),
+        ]
+        for is_wrong, name, wanted in wrong:
+            if is_wrong:
+                given = getattr(self, name.replace("-", "_"))
+                raise ValueError(f"--{name} must be {wanted}, got {given!r}")
+        table = Table(self.folder)
+        if self.min_agreement is not None and regions_of(Path(self.folder)) is None:
+            raise ValueError(f"--min-agreement compares with maps, but {self.folder} has no regions.yaml")
+        self.options.check(Path(self.folder))
+        check_name(self.column, asdict(self.options))
+        self.records.check(self.settings())
+        check_owner(self.records, table.items)
+
+    def missing(self) -> tuple[list[dict], int]:
+        """A line for each picture that is not captioned as it is now, and how many are; opens the column."""
+        self.records.open(self.settings())
+        table, (records, _) = Table(self.folder), self.records.read()
+        check_owner(self.records, table.items)
+        lines = {}
+        for line in table.items:
+            lines.setdefault(line["target"], line)
+        missing = [
+            line
+            for target, line in lines.items()
+            if current(records.get(target, []), Path(self.folder) / target) is None
+        ]
+        return missing[: self.limit], len(lines) - len(missing)
+
+
+def caption_folder(job: Job) -> dict | None:
+    """Caption what is missing, write the column into the folder's table, and the report.
+
+    Every process of the run calls this; the first one returns what it counted: `captioned` and `failed`
+    pictures, those `left_out` for their agreement, and `new`, those that this run has captioned.
+    """
+    job.check()
+    # Lightning takes seconds to import
+    from preparation.captions.pictures import CaptionData
+    from preparation.captions.predict import Captioning, trainer_of
+
+    with ExitStack() as held:
+        data = CaptionData(job, held)
+        trainer = trainer_of(job)
+        trainer.predict(Captioning(job), datamodule=data, return_predictions=False)
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            return None
+        summary = merge(job) | dict(new=len(data.all_lines))
+    print(describe(job, summary), flush=True)
+    print(f"report: {write_report(job.folder)}", flush=True)
+    if summary["failed"] and not summary["captioned"] + summary["left_out"]:
+        raise ValueError(f"no picture could be captioned: {job.records.path / 'failed.csv'} says why")
+    return summary
+
+
+def merge(job: Job) -> dict:
+    """Write the column from the records that there are; returns the counts."""
+    with alone_in(Path(job.folder), PATIENCE):
+        table = Table(job.folder)
+        content = content_of(job.records, table.items, job.min_agreement)
+        write_column(table, job.records, content, job.min_agreement)
+    return dict(
+        captioned=len(content.captions), failed=len(content.failed), left_out=len(content.disagree)
+    ) | dict(table=table.path)
+
+
+def describe(job: Job, summary: dict) -> str:
+    """The counts in words, with the files that list what is not in the column."""
+    told = [f"{summary['captioned']} captioned ({summary['new']} looked at now)"]
+    for name, file in (("failed", "failed.csv"), ("left_out", "disagree.csv")):
+        where = f", see {job.records.path / file}" if summary[name] else ""
+        told.append(f"{summary[name]} {name.replace('_', ' ')}{where}")
+    return f"{job.folder}: {'; '.join(told)}; column {job.column} is in {summary['table']}"

@@ -1,0 +1,151 @@
+"""A canvas of paints: every shape is drawn once; photo and masks are looked up from the same pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+SUPERSAMPLE = 3
+
+
+@dataclass(frozen=True)
+class Paint:
+    """What a shape is painted with: RGB, RGB where the pattern falls, and the instances it belongs to."""
+
+    colour: tuple
+    pattern_colour: tuple
+    garment: int = 0
+    part: int = 0
+
+
+class Canvas:
+    """Shapes in body units (head heights, y down, x from the axis), placed by scale, lean and position.
+
+    Args:
+        size: side of the finished picture in pixels.
+        unit: one head height in finished pixels.
+        lean: rotation of the whole body in radians.
+        origin: finished pixel (x, y) of the middle of the body, at `pivot` head heights below its top.
+    """
+
+    def __init__(self, size: int, unit: float, lean: float, origin, pivot: float):
+        self.size, self.pivot = size, pivot
+        self.image = Image.new("L", (size * SUPERSAMPLE, size * SUPERSAMPLE), 0)
+        self.pen = ImageDraw.Draw(self.image)
+        self.paints = [Paint((0, 0, 0), (0, 0, 0))]
+        cos, sin = np.cos(lean) * unit * SUPERSAMPLE, np.sin(lean) * unit * SUPERSAMPLE
+        self.matrix = np.array([[cos, sin], [-sin, cos]])
+        self.offset = np.array(origin) * SUPERSAMPLE
+
+    def mix(self, colour, pattern_colour=None, garment: int = 0, part: int = 0) -> int:
+        """The number of a new paint, for the shapes to be drawn with."""
+        self.paints.append(Paint(colour, pattern_colour or colour, garment, part))
+        return len(self.paints) - 1
+
+    def polygon(self, paint: int, points, corners: int = 2):
+        """Fill a closed polygon of body points (n, 2), its corners cut off `corners` times to round them."""
+        points = np.asarray(points, np.float64)
+        for _ in range(corners):
+            following = np.roll(points, -1, axis=0)
+            cut = np.empty((2 * len(points), 2))
+            cut[0::2] = 0.75 * points + 0.25 * following
+            cut[1::2] = 0.25 * points + 0.75 * following
+            points = cut
+        self.pen.polygon([tuple(p) for p in self.place(points)], fill=paint)
+
+    def place(self, points):
+        """Body points (n, 2) in supersampled pixels."""
+        return (np.asarray(points) - (0, self.pivot)) @ self.matrix + self.offset
+
+    def ellipse(self, paint: int, x: float, y: float, width: float, height: float, arc=(0, 360)):
+        """Fill an ellipse with these half axes, or the part of it between two angles (0 right, 90 down)."""
+        angles = np.radians(np.linspace(*arc, 33))
+        self.polygon(paint, np.stack([x + width * np.cos(angles), y + height * np.sin(angles)], 1), corners=0)
+
+    def tube(self, paint: int, start, end, radius: float, end_radius: float, round_end: bool = False):
+        """Fill a limb or sleeve: round at its start, and flat or round at its end."""
+        start, end = np.asarray(start), np.asarray(end)
+        along = (end - start) / np.linalg.norm(end - start)
+        across = np.array([-along[1], along[0]])
+        sides = [start + across * radius, end + across * end_radius]
+        sides += [end - across * end_radius, start - across * radius]
+        self.polygon(paint, sides, corners=0)
+        self.ellipse(paint, *start, radius, radius)
+        if round_end:
+            self.ellipse(paint, *end, end_radius, end_radius)
+
+    def finish(self, background, pattern):
+        """The picture over a background, with a soft paper shadow, and which instance owns each pixel.
+
+        Args:
+            background: RGB (size, size, 3) in [0, 255].
+            pattern: bool at supersampled resolution: where pattern colours show.
+        Returns:
+            photo uint8 (size, size, 3); how much of each pixel the body covers, uint8 (size, size), 255 for
+            all of it; garment ids and part ids uint8, both at supersampled resolution.
+        """
+        indices = np.asarray(self.image)
+        colours = np.array([[p.colour, p.pattern_colour] for p in self.paints], np.uint8)
+        drawn = colours[indices, pattern.astype(np.uint8)]
+        figure = np.asarray(Image.fromarray(drawn).reduce(SUPERSAMPLE), np.float32)
+        covered = Image.fromarray((indices > 0).astype(np.uint8) * 255).reduce(SUPERSAMPLE)
+        alpha = np.asarray(covered, np.float32)[:, :, None] / 255
+        reach = max(1, round(self.size * 0.014))
+        shadow = covered.filter(ImageFilter.GaussianBlur(reach))
+        shadow = shadow.crop((-reach, -reach, self.size - reach, self.size - reach))
+        shadow = np.asarray(shadow, np.float32)[:, :, None] / 255
+        photo = figure + (1 - alpha) * background * (1 - 0.28 * shadow)
+        garments = np.array([p.garment for p in self.paints], np.uint8)
+        parts = np.array([p.part for p in self.paints], np.uint8)
+        photo = np.clip(photo.round(), 0, 255).astype(np.uint8)
+        return photo, np.asarray(covered), garments[indices], parts[indices]
+
+
+def majority(ids, instance: int):
+    """Pixels (bool, size x size) most of whose supersamples belong to the instance."""
+    share = Image.fromarray((ids == instance).astype(np.uint8) * 255).reduce(SUPERSAMPLE)
+    return np.asarray(share) > 127
+
+
+# The nearest of these names is the garment's colour: pairs lie at least 100 apart in RGB.
+COLOURS = {
+    "red": (208, 28, 44),
+    "orange": (246, 126, 24),
+    "yellow": (252, 222, 62),
+    "green": (34, 150, 74),
+    "blue": (36, 88, 206),
+    "purple": (142, 52, 168),
+    "white": (250, 250, 250),
+    "black": (26, 26, 30),
+}
+SKINS = [(244, 204, 174), (220, 168, 128), (170, 116, 84), (118, 80, 62)]
+HAIRS = [(72, 54, 54), (156, 78, 56), (226, 190, 128), (172, 170, 176)]
+BACKGROUNDS = [
+    (206, 198, 184),  # beige
+    (184, 192, 200),  # cool grey
+    (196, 184, 186),  # dusty rose
+    (178, 194, 182),  # sage
+    (188, 182, 200),  # lavender grey
+    (174, 190, 196),  # dusty blue
+    (160, 158, 156),  # grey
+    (198, 188, 164),  # sand
+]
+
+
+def shade(colour, amount: float) -> tuple[int, int, int]:
+    """A lighter (amount > 0) or darker (amount < 0) tone of an RGB colour, amount in [-1, 1]."""
+    target = 255 if amount > 0 else 0
+    return tuple(round(c + (target - c) * abs(amount)) for c in colour)
+
+
+def pattern_shade(name: str) -> tuple[int, int, int]:
+    """The second tone of a patterned garment: the colour lighter, or darker where it is light already."""
+    amount = {"white": -0.2, "yellow": -0.2, "orange": -0.2, "black": 0.18}.get(name, 0.3)
+    return shade(COLOURS[name], amount)
+
+
+def nearest_colour(rgb) -> str:
+    """The name of the garment colour nearest to an RGB triple in [0, 255]."""
+    names = list(COLOURS)
+    distances = np.linalg.norm(np.array([COLOURS[n] for n in names], np.float32) - np.float32(rgb), axis=1)
+    return names[int(distances.argmin())]

@@ -1,0 +1,112 @@
+"""What fits: memory presets, the estimate behind them, and the dry run that prints it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from learning.build import build_model
+from learning.dry_run import estimate, saved_bytes
+from learning.options import PRESETS, TrainOptions, parse_options, with_accumulation
+from learning.train import train
+from small import condition, noisy
+from small_data import WIDE, write_base, write_items
+from tutorial_dataset import MyDataset
+
+SD15 = "models/train_sd15.yaml"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_what_depends_on_memory_and_nothing_else(preset):
+    plain, chosen = parse_options([], []), parse_options([], [f"preset={preset}"])
+    changed = {name for name, value in vars(chosen).items() if value != getattr(plain, name)}
+    assert changed <= {"preset", *PRESETS[preset], "effective_batch"}
+    assert {name: getattr(chosen, name) for name in PRESETS[preset]} == PRESETS[preset]
+
+
+def test_a_preset_yields_to_the_command_line_and_not_to_yamls(tmp_path):
+    (tmp_path / "own.yaml").write_text("batch_size: 3\npreset: 40gb\n")
+    assert parse_options([tmp_path / "own.yaml"], []).batch_size == PRESETS["40gb"]["batch_size"]
+    assert parse_options([SD15], ["preset=12gb"]).recompute and not parse_options([SD15], []).recompute
+    assert parse_options([SD15], ["batch_size=2"]).batch_size == 2
+    with pytest.raises(ValueError, match="preset must be one of 12gb, .* got '13gb'"):
+        parse_options([SD15], ["preset=13gb"])
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "devices", "accumulate"), [(4, 1, 8), (8, 2, 2), (5, 1, 7), (64, 1, 1)]
+)
+def test_a_step_takes_at_least_the_effective_batch(batch_size, devices, accumulate):
+    options = TrainOptions(batch_size=batch_size, effective_batch=32, accumulate=3)
+    assert with_accumulation(options, devices).accumulate == accumulate
+    assert with_accumulation(replace(options, effective_batch=0), devices).accumulate == 3
+
+
+def test_micro_batches_given_by_hand_are_taken():
+    options = parse_options([SD15], ["batch_size=2", "accumulate=16"])
+    assert with_accumulation(options, 1).accumulate == 16
+    with pytest.raises(ValueError, match="give one of them, not both"):
+        parse_options([SD15], ["effective_batch=32", "accumulate=3"])
+
+
+@pytest.fixture
+def options(tmp_path):
+    write_base(tmp_path)
+    files = dict(model=str(tmp_path / "small.yaml"), base=str(tmp_path / "ini.safetensors"))
+    return TrainOptions(run=str(tmp_path / "run"), data=str(tmp_path), precision="32-true", **files)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_activations_are_counted_as_autograd_keeps_them(options, recompute):
+    """On the difference between two batches, in which weights that are kept along cancel out."""
+    model, real = build_model(replace(options, recompute=recompute)), []
+    for num in (1, 2):
+        kept = {}
+
+        def pack(tensor, kept=kept):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+            return tensor
+
+        x, t = noisy(num)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            model.apply_model(x, t, condition(num))
+        real.append(sum(storage.nbytes() for storage in kept.values()))
+    counted = [saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+    assert counted[1] - counted[0] == pytest.approx(real[1] - real[0], rel=0.01)
+
+
+def test_an_estimate_counts_every_weight_once_and_what_options_add(options):
+    model = build_model(options)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    whole = sum(p.numel() for p in model.parameters())
+    parts = estimate(model, options, WIDE, num_tokens=5).parts
+    assert parts["locked weights"] + parts["trained weights, fp32"] == 4 * whole
+    assert parts["state of adamw"] == 2 * parts["their gradients"] == 8 * trained
+    more = replace(options, ema_decay=0.999, optimizer="adamw8bit", precision="bf16-mixed")
+    more = estimate(model, more, WIDE, num_tokens=5).parts
+    assert more["state of adamw8bit"] == more["copies of them in 16 bit"] == 2 * trained
+    assert more["average of the trained weights"] == 4 * trained
+
+
+def test_a_dry_run_says_what_would_be_and_leaves_nothing(options, tmp_path, capsys):
+    write_items(tmp_path, [WIDE] * 8)
+    dry = replace(options, dry_run=True, batch_size=2, accumulate=2, max_steps=6, num_workers=0)
+    train(dry, MyDataset(tmp_path))
+    shown = capsys.readouterr().out
+    for text in ("control_model", "activations of 2", "a step takes 4 pictures, an epoch 2 steps; 6 steps"):
+        assert text in shown
+    assert "24 pictures, 3.0 epochs" in shown and "data path:" in shown
+    assert not (tmp_path / "run").exists()
+    train(replace(dry, batch_size=8, accumulate=1), MyDataset(tmp_path))  # a single batch has a rate as well
+    assert "data path: 0 " not in capsys.readouterr().out
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(options, tmp_path):
+    write_items(tmp_path, [WIDE] * 8)
+    for wrong in (dict(precision="fp16"), dict(strategy="foo")):
+        with pytest.raises(ValueError, match="fp16|foo"):
+            train(replace(options, batch_size=2, **wrong), MyDataset(tmp_path))
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").write_text("no folder")
+    with pytest.raises(NotADirectoryError, match="run is a file, .* give another run=FOLDER"):
+        train(replace(options, run=str(tmp_path / "run" / "below")), MyDataset(tmp_path))
