@@ -1,7 +1,7 @@
 """What a training run depends on: typed options, and the values that each may take."""
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from batches.prompt_policies import options_of_policy
+from jobs.options import option
 from ldm.util import check_known
 
 RANGES = (  # options, lowest value, highest value
@@ -24,10 +25,6 @@ RANGES = (  # options, lowest value, highest value
     ("zero_conv_factor", 0, 1000),
 )
 CHOICES = dict(optimizer=("adamw", "adamw8bit"), lr_schedule=("constant", "linear", "cosine"))
-
-
-def option(default, help):
-    return field(default=default, metadata=dict(help=help))
 
 
 @dataclass

@@ -1,19 +1,14 @@
 """What can be chosen about a training folder, and which choices its files keep."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from jobs.options import option
 from jobs.parallel import num_cores
 from preparation.people import check_detector
 
 MULTIPLE = 64
 HINTS = ("auto", "regions", "picture")
-
-
-def option(default, help, **argument):
-    """A field with its help, and what else argparse shall know of it."""
-    value = dict(default_factory=default) if callable(default) else dict(default=default)
-    return field(**value, metadata=dict(help=help, **argument))
 
 
 @dataclass(frozen=True)

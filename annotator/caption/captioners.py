@@ -1,13 +1,10 @@
 """The captioners by name, and the options of each; imports nothing heavy, as `--help` prints them."""
 
 import importlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-
-def option(default, meaning: str):
-    """A field of an options class, with what it means."""
-    return field(default=default, metadata={"help": meaning})
+from jobs.options import option
 
 
 class Options:

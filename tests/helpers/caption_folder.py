@@ -12,6 +12,7 @@ from PIL import Image
 
 from annotator.caption import captioners
 from annotator.caption.interface import Caption, Captioner
+from jobs.options import option
 from pictures.region_maps import save_map
 from preparation.captions.run import Job
 
@@ -23,12 +24,12 @@ TOP = (0.0, 0.0, 1.0, 0.5)
 
 @dataclass(frozen=True)
 class StubOptions(captioners.Options):
-    word: str = captioners.option("picture", "what every caption starts with")
-    seconds: float = captioners.option(0.0, "to take for a batch")
-    times: int = captioners.option(1, "how often to say it")
-    loud: bool = captioners.option(False, "in capitals")
-    refuse: str = captioners.option("", "target that it cannot caption, `all` for every one")
-    box: str = captioners.option("", "`right` or `wrong`: a box of a top")
+    word: str = option("picture", "what every caption starts with")
+    seconds: float = option(0.0, "to take for a batch")
+    times: int = option(1, "how often to say it")
+    loud: bool = option(False, "in capitals")
+    refuse: str = option("", "target that it cannot caption, `all` for every one")
+    box: str = option("", "`right` or `wrong`: a box of a top")
 
 
 class Stub(Captioner):
