@@ -13,7 +13,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from cldm.model import load_model, read_config
-from cldm.optimizer import configured
+from cldm.optimizer import configure_optimizer
 from diffusers_names import to_diffusers_unet
 from diffusers_pair import diffusers_unet, diffusers_vae
 from ldm.models.diffusion.ddpm import LatentDiffusion
@@ -105,7 +105,7 @@ class DiffusersStep(nn.Module):
 
     def configure_optimizers(self):
         """As ControlLDM's, but by AdamW in PyTorch's default implementation, which the script takes."""
-        return configured(self)
+        return configure_optimizer(self)
 
     def get_input(self, batch, generator=None):
         """A batch -> (scaled latents (b, 4, h, w), context (b, 77, d), hint (b, 3, H, W))."""

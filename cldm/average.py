@@ -1,6 +1,6 @@
 """The average of the trained weights over the steps, and how a model computes with it for a while."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 
@@ -51,13 +51,3 @@ class WeightAverage:
         self.updates = state["updates"]
         for name, mean in zip(self.names, self.shadow, strict=True):
             mean.copy_(state["shadow"][name])
-
-
-class Averaged:
-    """Gives a model `averaged()`, for whatever measures, draws or publishes: a no-op without an average."""
-
-    average: WeightAverage | None = None
-    step_skipped = False  # whether the optimizer step that has just been counted changed nothing
-
-    def averaged(self):
-        return self.average.swapped_in() if self.average else nullcontext()

@@ -1,14 +1,15 @@
 """ControlNet (arXiv 2302.05543): a trainable copy of the U-Net's encoder that steers the locked U-Net."""
 
+from contextlib import contextmanager, nullcontext
+
 import torch
 from einops import rearrange
 from torch import nn
 
-from cldm.average import Averaged
-from cldm.controls import ActiveControl, added_residuals
+from cldm.controls import ActiveControl, add_residuals
 from cldm.image_log import ImageLog
-from cldm.optimizer import configured
-from cldm.parts_present import StagesOnDemand
+from cldm.optimizer import configure_optimizer
+from cldm.parts_present import STAGES
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
@@ -82,13 +83,15 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
-class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
+class ControlLDM(ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
     Set from outside before training, besides LatentDiffusion's: `zero_conv_factor`, on the learning rate of
     the layers that do not come from the U-Net (zero convolutions, hint block), `hint_dropout` (share of maps
     replaced by an empty one, all of the colour `empty_hint` in [0, 1]), and what `cldm.optimizer`
-    reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`.
+    reads: `optimizer`, `fused`, `weight_decay`, `lr_schedule`, `warmup_steps`, `max_steps`. `load_stages`
+    returns autoencoder and text encoder by name: it is called where one is wanted that was left out.
+    `average` is that of the trained weights, where the run keeps one.
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
@@ -98,6 +101,8 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
     hint_dropout, empty_hint = 0.0, (0.0,)
     optimizer, fused = "adamw", True
     lr_schedule, warmup_steps, max_steps = "constant", 0, 0
+    load_stages, average = None, None
+    step_skipped = False  # whether the optimizer step that has just been counted changed nothing
     _sd_locked, _only_mid_control = True, False
 
     def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
@@ -139,7 +144,7 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
 
     def configure_optimizers(self):
         self.lock()
-        return configured(self)
+        return configure_optimizer(self)
 
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""
@@ -159,20 +164,40 @@ class ControlLDM(Averaged, StagesOnDemand, ImageLog, LatentDiffusion):
     def apply_model(self, x_noisy, t, cond):
         """The U-Net's output under control; `cond["c_concat"]` None means without.
 
-        `cond["hint_features"]` may hold the hint block's features of `c_concat`, see `remembered`. Instead of
+        `cond["hint_features"]` may hold the hint block's features of `c_concat`, see `precompute`. Instead of
         these two, `cond["controls"]` may list ActiveControls, whose residuals are added.
         """
-        unet, context = self.model.diffusion_model, self.joined(cond["c_crossattn"])
+        unet, context = self.model.diffusion_model, self.join_conditions(cond["c_crossattn"])
         x_noisy, mid = x_noisy.to(context.dtype), self.only_mid_control
         controls = cond.get("controls") or self._own_control(cond)
-        control = added_residuals(controls, x_noisy, t, context, mid)
+        control = add_residuals(controls, x_noisy, t, context, mid)
         return unet(x_noisy, t, context, control=control, only_mid_control=mid)
 
     def _own_control(self, cond):
         if cond["c_concat"] is None:
             return []
-        hint, features = self.joined(cond["c_concat"]), cond.get("hint_features")
+        hint, features = self.join_conditions(cond["c_concat"]), cond.get("hint_features")
         return [ActiveControl(self.control_model, hint, features, self.control_scales)]
+
+    def averaged(self):
+        """With the averaged weights, for whatever measures, draws or publishes; as is without one."""
+        return self.average.swapped_in() if self.average else nullcontext()
+
+    @contextmanager
+    def stages_present(self):
+        """With autoencoder and text encoder, whatever encodes or decodes; dropped again where lacking."""
+        lacking = [name for name in STAGES if getattr(self, name) is None]
+        stages = self.load_stages() if lacking else {}
+        try:
+            for name in lacking:
+                setattr(self, name, stages[name].to(self.device))
+            yield
+        finally:
+            self.leave_out_stages(lacking)
+
+    def leave_out_stages(self, names=STAGES):
+        for name in names:
+            setattr(self, name, None)
 
     def low_vram_shift(self, is_diffusing):
         """Send autoencoder and text encoder to the CPU while U-Net and control diffuse, those two otherwise.

@@ -84,7 +84,7 @@ class ActiveControl:
         return [residual * scale for residual, scale in zip(found, scales, strict=True)]
 
 
-def added_residuals(controls, x, t, context, only_mid_control=False):
+def add_residuals(controls, x, t, context, only_mid_control=False):
     """The sum of what ActiveControls add to the U-Net's skips and middle; None where there are none."""
     total = None
     for control in controls:
@@ -94,7 +94,7 @@ def added_residuals(controls, x, t, context, only_mid_control=False):
 
 
 @torch.no_grad()
-def activated(controls, model, num, timesteps, size) -> list[ActiveControl]:
+def prepare_controls(controls, model, num, timesteps, size) -> list[ActiveControl]:
     """Controls for `num` pictures of `size` (H, W); without those that add nothing at any of the timesteps.
 
     What depends on a hint alone is computed here, once a picture.

@@ -2,7 +2,7 @@
 
 import torch
 
-from ldm.modules.attention import ProjectedContext, tiled
+from ldm.modules.attention import ProjectedContext, tile_rows
 
 
 def guided_denoiser(model, cond, uncond=None, scale=1.0, rescale=0.0):
@@ -10,14 +10,14 @@ def guided_denoiser(model, cond, uncond=None, scale=1.0, rescale=0.0):
 
     Both predictions come from one call when the two conditions have the same structure, from two otherwise
     (guess mode controls only one of them). `scale` 1 or no `uncond` needs one prediction. A call may bring
-    another scale; not 1, where this one isn't. For `rescale`, see `rescaled`.
+    another scale; not 1, where this one isn't. For `rescale`, see `restore_deviation`.
     """
     guided = uncond is not None and scale != 1.0
     if guided and _same_structure(cond, uncond):
         parts = [_together(uncond, cond)]
     else:
         parts = [uncond, cond] if guided else [cond]
-    parts = [remembered(model, part) for part in parts]
+    parts = [precompute(model, part) for part in parts]
     return lambda x, t, scale=scale: _predictions(model, x, t, parts, guided, scale, rescale)
 
 
@@ -29,7 +29,7 @@ def controlled_denoiser(model, text, negative, controls, scale=1.0, rescale=0.0)
     """
     guided = scale != 1.0
     joined = [torch.cat([negative, text]), negative, text]
-    both, negative, text = (ProjectedContext(model.joined([tokens])) for tokens in joined)
+    both, negative, text = (ProjectedContext(model.join_conditions([tokens])) for tokens in joined)
 
     def denoise(x, t):
         acting = [control for control in controls if int(t) in control.steps]
@@ -52,23 +52,24 @@ def _predictions(model, x, t, parts, guided, scale, rescale):
     if guided:
         base, conditional = output.chunk(2)
         output = base + scale * (conditional - base)
-        output = rescaled(output, conditional, rescale) if rescale else output
+        output = restore_deviation(output, conditional, rescale) if rescale else output
     return model.predictions(x, t, output.to(x.dtype))
 
 
 @torch.no_grad()
-def remembered(model, cond):
+def precompute(model, cond):
     """A condition dict for many calls: what depends on it alone is computed once, not in every step.
 
     These are the hint's features, and each layer's projections of the context.
     """
-    kept = {**cond, "c_crossattn": [ProjectedContext(model.joined(cond["c_crossattn"]))]}
+    kept = {**cond, "c_crossattn": [ProjectedContext(model.join_conditions(cond["c_crossattn"]))]}
     if cond.get("c_concat") is None:
         return kept
-    return {**kept, "hint_features": model.control_model.input_hint_block(model.joined(cond["c_concat"]))}
+    hint = model.join_conditions(cond["c_concat"])
+    return {**kept, "hint_features": model.control_model.input_hint_block(hint)}
 
 
-def rescaled(output, conditional, share):
+def restore_deviation(output, conditional, share):
     """`output` (b, ...), by a `share` of the way at the deviation of the prediction without guidance.
 
     Large scales overexpose pictures where the terminal SNR is zero (arXiv 2305.08891, equations 15, 16).
@@ -80,7 +81,7 @@ def rescaled(output, conditional, share):
 def _outputs(model, x, t, cond):
     """Of latents (b, c, h, w), or of these tiled to the rows of the hint, where it has more."""
     hint = cond.get("c_concat")
-    x, t = (tiled(value, len(hint[0]) if hint else 0) for value in (x, t))
+    x, t = (tile_rows(value, len(hint[0]) if hint else 0) for value in (x, t))
     return model.apply_model(x, t, cond)
 
 

@@ -53,7 +53,7 @@ def rate_factor(step: int, schedule: str, warmup_steps: int, max_steps: int) -> 
     return 1.0 - progress if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def configured(model):
+def configure_optimizer(model):
     """What `configure_optimizers` returns: the optimizer, and its schedule by steps where there is one."""
     optimizer = build_optimizer(parameter_groups(model), model.optimizer, model.fused)
     schedule, warmup, total = model.lr_schedule, model.warmup_steps, model.max_steps

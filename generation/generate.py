@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from cldm.controls import Control, activated, check_number
+from cldm.controls import Control, check_number, prepare_controls
 from cldm.denoisers import controlled_denoiser
 from cldm.parts_present import AllThere
 from generation.inpainting import FACTOR, Photo, start_of
@@ -121,7 +121,7 @@ def sample(
     start = start_of(model, photo, noise, timesteps)
     text, negative = _contexts(model, [*prompts, *[settings.negative_prompt] * len(prompts)]).chunk(2)
     parts.sampling()
-    active = activated(controls or [], model, len(prompts), start.timesteps, size)
+    active = prepare_controls(controls or [], model, len(prompts), start.timesteps, size)
     guidance = settings.scale, settings.guidance_rescale
     latents = SAMPLERS[settings.sampler](
         start.denoiser(controlled_denoiser(model, text, negative, active, *guidance)),

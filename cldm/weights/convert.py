@@ -9,7 +9,7 @@ import torch
 from cldm.model import read_config
 from cldm.weights.diffusers_folder import read_folder, table_of, write_folder
 from cldm.weights.diffusers_names import from_diffusers
-from cldm.weights.families import Weights, checked_model, config_of, part_of
+from cldm.weights.families import Weights, check_model, config_of, part_of
 from cldm.weights.graft import CONTROL, with_text_level
 from ldm.checkpoint import (
     TORCH_SUFFIXES,
@@ -60,7 +60,7 @@ def control_alone(weights):
     return Weights(state, weights.metadata, weights.source, weights.config)
 
 
-def completed(weights, base_path=None):
+def lay_over_base(weights, base_path=None):
     """A control branch, and whatever was trained along, laid over its base.
 
     Args:
@@ -124,12 +124,12 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
     weights = read_weights(source, config)
     weights.metadata |= {"config": str(config)} if config else {}
     before, lines = set(weights.state), [f"{source}: {describe(weights)}"]
-    weights = control_alone(weights) if control_only else completed(weights, base) if full else weights
+    weights = control_alone(weights) if control_only else lay_over_base(weights, base) if full else weights
     if to_folder or full:  # averages of a training that is over
         weights.state = {n: t for n, t in weights.state.items() if not n.startswith("model_ema.")}
     if dropped := Counter(map(part_of, before - set(weights.state))):
         lines.append("dropped: " + ", ".join(f"{count} of {part}" for part, count in sorted(dropped.items())))
-    model = checked_model(weights)
+    model = check_model(weights)
     if dtype:
         weights.state = cast(weights.state, DTYPES[dtype])
     if to_folder:

@@ -48,7 +48,7 @@ def table_of(part, names, encoder):
 def write_folder(weights, path, model):
     """Write a control branch as a ControlNetModel, or a whole model with or without one as a pipeline.
 
-    `model` is what `checked_model` made of them.
+    `model` is what `check_model` made of them.
     """
     path, parts, extra = Path(path), {}, dict(weights.state)
     others = [name for name in extra if not name.startswith(CONTROL)]

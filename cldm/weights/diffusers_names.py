@@ -36,7 +36,7 @@ TEXT_LAYER = {
 PIXEL_WISE = re.compile(r"\.mid\.attn_1\.(q|k|v|proj_out)\.weight$")
 
 
-def renamed(name, table):
+def rename(name, table):
     """A name with its longest prefix that the table has exchanged; None if it has none."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
@@ -146,7 +146,7 @@ def to_diffusers(state, table):
     placed, rest = {}, {}
     for name, tensor in state.items():
         for part, values in split_projections(name, tensor):
-            theirs = None if part.endswith(".position_ids") else renamed(part, table)
+            theirs = None if part.endswith(".position_ids") else rename(part, table)
             if theirs is None:
                 rest[name] = tensor
             else:
@@ -164,7 +164,7 @@ def from_diffusers(state, table, path):
     for name, tensor in state.items():
         if name.endswith("embeddings.position_ids"):
             continue  # written by some versions of transformers only; always 0..76
-        place = renamed(name, inverse)
+        place = rename(name, inverse)
         if place is None:
             raise CheckpointError(f"{path} is no Stable Diffusion 1 or 2: there is no place for its {name}")
         convolves = PIXEL_WISE.search(place) and tensor.ndim == 2

@@ -56,7 +56,7 @@ def config_of(weights, prediction=None):
     return config
 
 
-def checked_model(weights):
+def check_model(weights):
     """The model, on meta, that weights belong to; notes tensors that it has no place for.
 
     A whole model may lack the control branch, and a control branch everything else.

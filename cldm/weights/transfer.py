@@ -8,7 +8,7 @@ from cldm.weights.graft import CONTROL, UNET
 from ldm.checkpoint import CheckpointError, check_writable, write_state_dict
 
 
-def moved(trained, base, new):
+def move_tensor(trained, base, new):
     """What training did to a tensor of `base`, done to that of `new`: trained + new - base.
 
     In float64, so that it is rounded once, to the dtype of `trained`, and moving to the same base is exact.
@@ -16,7 +16,7 @@ def moved(trained, base, new):
     return (trained.double() + new.double() - base.double()).to(trained.dtype)
 
 
-def equal(a, b):
+def have_equal_values(a, b):
     """Whether two tensors have the same values; float32 holds those of either 16-bit dtype."""
     return torch.equal(a, b) if a.dtype == b.dtype else torch.equal(a.float(), b.float())
 
@@ -28,7 +28,7 @@ def read_base(path):
     return weights
 
 
-def transferred(trained, base, new):
+def move_control(trained, base, new):
     """Weights of a control with or without its base -> the same on `new`.
 
     A tensor of control branch or U-Net moves with its counterpart in the U-Net; one that only the branch has
@@ -44,8 +44,8 @@ def transferred(trained, base, new):
             state[name] = tensor
         else:
             check_shapes(source, tensor, {base.source: before, new.source: after}, trained.source)
-            locked = name.startswith(UNET) and equal(tensor, before)
-            state[name] = after if locked else moved(tensor, before, after)
+            locked = name.startswith(UNET) and have_equal_values(tensor, before)
+            state[name] = after if locked else move_tensor(tensor, before, after)
     metadata = {**trained.metadata, "base": str(new.source), "transferred_from": str(base.source)}
     return Weights(state, metadata, trained.source)
 
@@ -71,7 +71,7 @@ def transfer(base_path, trained_path, new_path, output, dtype=None) -> str:
     base, trained, new = read_base(base_path), read_weights(trained_path), read_base(new_path)
     if not trained.has_control:
         raise CheckpointError(f"{trained_path} holds no control branch: there is nothing to carry over")
-    result = transferred(trained, base, new)
+    result = move_control(trained, base, new)
     if dtype:
         result.state = cast(result.state, DTYPES[dtype])
     write_state_dict(result.state, output, result.metadata)

@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
         return self.net(x)
 
 
-def tiled(x, rows):
+def tile_rows(x, rows):
     """x (b, ...) repeated along its batch to `rows`; itself where it has them."""
     return x if len(x) >= rows else torch.cat([x] * (rows // len(x)))
 
@@ -108,7 +108,7 @@ class BasicTransformerBlock(nn.Module):
 
     def _forward(self, x, context):
         x = self.attn1(self.norm1(x)) + x
-        x = x if context is None else tiled(x, len(context))
+        x = x if context is None else tile_rows(x, len(context))
         x = self.attn2(self.norm2(x), context=context) + x
         return self.ff(self.norm3(x)) + x
 
@@ -146,7 +146,7 @@ class SpatialTransformer(nn.Module):
         tokens = self._tokens(self.norm(x))
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
-        x = tiled(x, len(tokens))
+        x = tile_rows(x, len(tokens))
         if self.use_linear:
             return x + rearrange(self.proj_out(tokens), "b (h w) c -> b c h w", h=h, w=w)
         return x + self.proj_out(rearrange(tokens, "b (h w) c -> b c h w", h=h, w=w))

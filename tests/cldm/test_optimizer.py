@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from cldm.optimizer import build_optimizer, configured, parameter_groups, rate_factor
+from cldm.optimizer import build_optimizer, configure_optimizer, parameter_groups, rate_factor
 from small import small_model
 
 
@@ -63,7 +63,7 @@ def test_schedules_rise_and_fall_as_their_formulas_say():
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_every_group_follows_the_schedule_at_its_own_rate(model, schedule):
     model.lr_schedule, model.warmup_steps, model.max_steps = schedule, 2, 6
-    made = configured(model)
+    made = configure_optimizer(model)
     optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     assert made["lr_scheduler"]["interval"] == "step"
     for step in range(6):
@@ -75,7 +75,7 @@ def test_every_group_follows_the_schedule_at_its_own_rate(model, schedule):
 
 
 def test_a_constant_rate_needs_no_scheduler(model):
-    assert isinstance(configured(model), torch.optim.AdamW)
+    assert isinstance(configure_optimizer(model), torch.optim.AdamW)
 
 
 def steps(fused, num=5):
@@ -109,4 +109,4 @@ def test_a_missing_bitsandbytes_is_told_with_the_remedy(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     model.optimizer = "adamw8bit"
     with pytest.raises(ValueError, match="pip install bitsandbytes, or take optimizer=adamw$"):
-        configured(model)
+        configure_optimizer(model)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cldm.ddim_hacked import DDIMSampler
-from cldm.denoisers import guided_denoiser, remembered
+from cldm.denoisers import guided_denoiser, precompute
 from generation.generate import Settings, generate
 from ldm.modules.attention import BasicTransformerBlock, ProjectedContext
 from small import condition, noisy, small_model
@@ -113,10 +113,10 @@ def test_a_scale_per_step_makes_no_work_of_its_own(model):
 @torch.no_grad()
 def test_what_is_remembered_changes_no_prediction(model):
     (x, t), cond = noisy(), condition()
-    assert torch.equal(model.apply_model(x, t, remembered(model, cond)), model.apply_model(x, t, cond))
+    assert torch.equal(model.apply_model(x, t, precompute(model, cond)), model.apply_model(x, t, cond))
     uncontrolled = cond | dict(c_concat=None)
     expected = model.apply_model(x, t, uncontrolled)
-    assert torch.equal(model.apply_model(x, t, remembered(model, uncontrolled)), expected)
+    assert torch.equal(model.apply_model(x, t, precompute(model, uncontrolled)), expected)
 
 
 @pytest.mark.parametrize("hints", ["one", "of each half", "of one half"])

@@ -8,7 +8,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import resca
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr as diffusers_rescale
 
 from cldm.ddim_hacked import DDIMSampler
-from cldm.denoisers import guided_denoiser, rescaled
+from cldm.denoisers import guided_denoiser, restore_deviation
 from demo.loading import load_for_demo
 from generation.generate import Settings, generate
 from ldm.checkpoint import write_state_dict
@@ -116,7 +116,7 @@ def test_guidance_rescale_is_that_of_diffusers():
     guided, conditional = torch.randn(2, 3, 4, 8, 8) * torch.tensor([3.0, 1.0])[:, None, None, None, None]
     for share in (0.0, 0.7, 1.0):
         theirs = rescale_noise_cfg(guided, conditional, guidance_rescale=share)
-        assert torch.allclose(rescaled(guided, conditional, share), theirs, atol=1e-6)
+        assert torch.allclose(restore_deviation(guided, conditional, share), theirs, atol=1e-6)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from ldm.models.diffusion.encoded import context_of, draw_kept, emptied, posterior_of
+from ldm.models.diffusion.encoded import context_of, draw_kept, empty_prompts, posterior_of
 from ldm.models.diffusion.schedule import NoiseSchedule
 from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
@@ -140,10 +140,10 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     def apply_model(self, x_noisy, t, cond):
         """Noisy latents, timesteps (b,), condition dict -> the U-Net's output, shaped like the latents."""
-        context = self.joined(cond["c_crossattn"])
+        context = self.join_conditions(cond["c_crossattn"])
         return self.model.diffusion_model(x_noisy.to(context.dtype), t, context)
 
-    def joined(self, conditions):
+    def join_conditions(self, conditions):
         """Conditions of one kind as one tensor, in the dtype of the U-Net's weights; a memo of one stays."""
         if isinstance(conditions[0], ProjectedContext):
             return conditions[0]
@@ -195,4 +195,4 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         if not self.prompt_dropout:
             return batch
         kept = draw_kept(len(batch[self.cond_stage_key]), self.prompt_dropout, generator, self.device)
-        return emptied(batch, self.cond_stage_key, kept)
+        return empty_prompts(batch, self.cond_stage_key, kept)

@@ -31,7 +31,7 @@ def draw_kept(num, dropout, generator, device):
     return torch.rand(num, generator=generator, device=device) >= dropout
 
 
-def emptied(batch, key, kept):
+def empty_prompts(batch, key, kept):
     """The batch with the empty prompt, and its context, wherever `kept` (b,) is False."""
     prompts = [prompt if keep else "" for prompt, keep in zip(batch[key], kept.tolist(), strict=True)]
     if "context" not in batch:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ldm.modules.attention import SpatialTransformer, tiled
+from ldm.modules.attention import SpatialTransformer, tile_rows
 from ldm.modules.diffusionmodules.util import checkpoint, normalization, timestep_embedding, zero_module
 from ldm.util import refuse_unless
 
@@ -63,7 +63,7 @@ class ResBlock(nn.Module):
         return checkpoint(self._forward, (x, emb), self.use_checkpoint)
 
     def _forward(self, x, emb):
-        h = self.in_layers(x) + tiled(self.emb_layers(emb), len(x))[:, :, None, None]
+        h = self.in_layers(x) + tile_rows(self.emb_layers(emb), len(x))[:, :, None, None]
         return self.skip_connection(x) + self.out_layers(h)
 
 
@@ -191,7 +191,7 @@ class UNetModel(UNetEncoder):
     def decode(self, h, skips, emb, context):
         """Middle features and the encoder's skips -> the U-Net's output (b, out_channels, h, w)."""
         for block, skip in zip(self.output_blocks, reversed(skips), strict=True):
-            h = block(torch.cat([h, tiled(skip, len(h))], dim=1), emb, context)
+            h = block(torch.cat([h, tile_rows(skip, len(h))], dim=1), emb, context)
         return self.out(h)
 
     def forward(self, x, timesteps, context):

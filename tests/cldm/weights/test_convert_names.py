@@ -13,7 +13,7 @@ from cldm.weights.convert import control_alone, read_weights
 from cldm.weights.diffusers_configs import scheduler_config
 from cldm.weights.diffusers_folder import CONFIGS, PREFIXES, table_of
 from cldm.weights.diffusers_names import from_diffusers, to_diffusers
-from cldm.weights.families import Weights, checked_model, config_of
+from cldm.weights.families import Weights, check_model, config_of
 from cldm.weights.graft import CONTROL, MODELS
 from diffusers_names import to_diffusers_unet, to_diffusers_vae
 from ldm.checkpoint import write_state_dict
@@ -103,7 +103,7 @@ def test_the_family_is_recognised_by_the_control_branch_alone(published):
     state, model, yaml = published
     control = control_alone(Weights(state, {}, "file"))
     assert config_of(control) == yaml
-    assert {*checked_model(control).state_dict()} == {*model.state_dict()}
+    assert {*check_model(control).state_dict()} == {*model.state_dict()}
 
 
 def test_sd21_that_predicts_v_is_the_768_model():
