@@ -29,7 +29,7 @@ def agnostic_mask(
 
     Args:
         style: one of STYLES; who trains and who draws must take the same one.
-        category: upper, lower or dress, as far as the style has it; catvton has overall, inner and outer, too.
+        category: upper, lower or dress, as the style has them; catvton has overall, inner and outer, too.
         size: (H, W); label maps are brought to it by nearest neighbour, joints by the height.
         mended: False reproduces the published code to the pixel, its faults as well, for weights that were
             trained with it.
