@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generation.generate import Settings, sample
+from pictures.region_overlap import confusion, iou_per_region
 
 
 @dataclass
@@ -38,13 +39,9 @@ def by_size(maps) -> list[list[int]]:
 
 def region_iou(wanted, found, names) -> dict[str, float]:
     """Region ids n (H, W) twice -> intersection over union per region in `wanted`, background aside."""
-    wanted, found = (np.concatenate([np.ravel(ids) for ids in maps]) for maps in (wanted, found))
-    result = {}
-    for i, name in enumerate(names):
-        a, b = wanted == i, found == i
-        if i and a.any():
-            result[name] = float((a & b).sum() / (a | b).sum())
-    return result
+    counts = sum(confusion(one, ids, len(names)) for ids, one in zip(wanted, found, strict=True))
+    iou = iou_per_region(counts)
+    return {name: float(iou[i]) for i, name in enumerate(names) if i and counts[i].any()}
 
 
 def score(pictures, maps, judge, names) -> ControlScore:

@@ -7,6 +7,7 @@ import numpy as np
 from einops import einsum
 
 from evaluation.distances import psnr, ssim, weighted_frechet, weighted_kernel
+from pictures.region_overlap import confusion, iou_per_region
 
 ENOUGH = 2048  # pictures for FID, as its publication takes at least
 
@@ -63,11 +64,9 @@ class Regions:
 
     def measure(self, pictures, items):
         """How many pixels of each region of the map were found to be in each: (n, regions, regions)."""
-        num, found = len(self.names), np.asarray(self.judge(pictures), np.int64)
-        pairs = np.stack([item.ids for item in items]).astype(np.int64) * num + found
-        return np.stack([np.bincount(pair.ravel(), minlength=num * num) for pair in pairs]).reshape(
-            -1, num, num
-        )
+        found = self.judge(pictures)
+        counts = [confusion(f, item.ids, len(self.names)) for f, item in zip(found, items, strict=True)]
+        return np.stack(counts)
 
     def _metric(self, name, meaning, places):
         places = np.asarray(places)
@@ -88,9 +87,7 @@ class Regions:
 
             def value(weights):
                 total = einsum(weights, counts, "n, n a b -> a b")
-                both = np.diag(total)
-                either = total.sum(0) + total.sum(1) - both
-                iou = np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)[known]
+                iou = iou_per_region(total)[known]
                 return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
 
             return value

@@ -4,8 +4,8 @@ from itertools import groupby, islice
 
 import numpy as np
 
-from annotator.segment.interface import confusion, iou_per_region, mean_iou
 from learning.segmenter.distorted_dolls import degrade
+from pictures.region_overlap import confusion, iou_per_region, mean_iou
 
 TOGETHER = 32  # pictures of one size
 

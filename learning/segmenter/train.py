@@ -9,8 +9,8 @@ from einops import rearrange
 from torch.nn.functional import nll_loss, one_hot
 from torch.utils.data import DataLoader, Subset
 
-from annotator.segment.interface import confusion, mean_iou
 from learning.segmenter.judging import by_region
+from pictures.region_overlap import confusion, mean_iou
 
 
 def overlap_loss(log_probabilities, ids):

@@ -10,12 +10,13 @@ import pytest
 import gradio_annotator
 import gradio_seg2image
 from annotator.openpose.light import LightPoseDetector
-from annotator.segment import confusion, iou_per_region, load_finder, load_judge, load_segmenter
+from annotator.segment import load_finder, load_judge, load_segmenter
 from annotator.segment.light import LightSegmenter
 from annotator.segment.light.colours import LEVELS, GuidedFilter, histogram, overlap, to_bins
 from annotator.segment.light.garments import find_garments, tidy
 from annotator.segment.light.labels import can_be_skin
 from demo.annotators_page import show_regions
+from pictures.region_overlap import confusion, iou_per_region
 from small_person import BLACK, BLUE, RED, SKIN, draw_person
 
 DRESSED = {

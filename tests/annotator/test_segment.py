@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import tutorial_train_segmenter
-from annotator.segment import PixelSegmenter, confusion, iou_per_region, mean_iou
+from annotator.segment import PixelSegmenter
 from learning.segmenter.distorted_dolls import DistortedDolls, degraded, draw_dolls
 from learning.segmenter.train import SegmenterTraining, overlap_loss
+from pictures.region_overlap import confusion, mean_iou
 
 WEIGHTS = Path(__file__).parents[2] / "models" / "tiny" / "segmenter.safetensors"
 
@@ -97,15 +98,6 @@ def test_saved_weights_load_as_they_were(tmp_path, segmenter, dolls):
     segmenter.save(tmp_path / "copy.safetensors", {})
     copy = PixelSegmenter.load(tmp_path / "copy.safetensors")
     assert (copy(dolls[0][0]) == segmenter(dolls[0][0])).all()
-
-
-def test_iou_counts_pixels_of_the_whole_set():
-    wanted, found = np.uint8([[0, 1, 1], [2, 2, 2]]), np.uint8([[0, 1, 2], [2, 2, 0]])
-    counts = confusion(found, wanted, 4)
-    assert counts[1, 2] == 1 and counts[2, 0] == 1 and counts.sum() == 6
-    assert np.allclose(iou_per_region(counts), [1 / 2, 1 / 2, 2 / 4, np.nan], equal_nan=True)
-    assert mean_iou(counts) == 0.5
-    assert mean_iou(2 * counts) == 0.5
 
 
 def test_overlap_loss_is_zero_for_a_perfect_map():
