@@ -21,17 +21,26 @@ from jobs.resumable import resumable
 
 
 def parse_arguments():
+    from annotator.annotators import ANNOTATORS, list_options
+
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     add, shown = parser.add_argument, "(default: %(default)s)"
     add("photos", type=Path, metavar="PHOTOS", help="folder of photos, with sub-folders or without")
     add("out", type=Path, metavar="OUT", help="folder to make or to go on with")
-    add("--annotator", required=True, metavar="NAME", help="canny, garments or pose")
-    text = "of garments: a .safetensors or .pth file, a SegFormer's folder, a wheel; of poses: folder, wheel"
-    add("--weights", type=Path, metavar="PATH", help=f"{text} (default: for poses, models/annotators)")
-    add("--low-threshold", type=float, metavar="X", help="of canny's edges (default: 100)")
-    add("--high-threshold", type=float, metavar="X", help="of canny's edges (default: 200)")
-    add("--hands", action="store_true", help="poses of hands, too: needs hand_pose_model.pth")
+    add("--annotator", required=True, metavar="NAME", help=f"one of {', '.join(ANNOTATORS)}")
+    weights = "; ".join(f"of {name}: {entry.weights}" for name, entry in ANNOTATORS.items() if entry.weights)
+    add("--weights", type=Path, metavar="PATH", help=weights)
+    for name, owners in list_options().items():
+        text = "; ".join(f"of {owner}: {field.metadata['help']}" for owner, field in owners.items())
+        [field, *_] = owners.values()
+        how = (
+            dict(action="store_true", default=None)
+            if field.type is bool
+            else dict(type=field.type, metavar="X")
+        )
+        text += "" if field.type is bool else f" (default: {field.default})"
+        add(f"--{name.replace('_', '-')}", help=text, **how)
     add("--limit", type=int, metavar="N", help="only the first N photos")
     add("--workers", type=int, metavar="N", help="threads that read and write (default: one for each core)")
     add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
@@ -39,21 +48,16 @@ def parse_arguments():
 
 
 def run(arguments):
-    from annotator.folder import annotate_folder, load_annotator
+    from annotator.annotators import ANNOTATORS, list_options, load_annotator
+    from annotator.folder.run import annotate_folder
 
-    device = "cpu"
-    if arguments.annotator != "canny" or arguments.device != "auto":
+    device, entry = "cpu", ANNOTATORS.get(arguments.annotator)
+    if arguments.device != "auto" or (entry and entry.weights):
         from cldm.weights.load import pick_device
 
         device = pick_device(arguments.device)
-    annotator = load_annotator(
-        arguments.annotator,
-        arguments.weights,
-        device,
-        arguments.hands,
-        low_threshold=arguments.low_threshold,
-        high_threshold=arguments.high_threshold,
-    )
+    options = {name: getattr(arguments, name) for name in list_options()}
+    annotator = load_annotator(arguments.annotator, arguments.weights, device, **options)
     annotate_folder(arguments.photos, arguments.out, annotator, arguments.limit, arguments.workers)
 
 

@@ -22,9 +22,9 @@ from jobs.resumable import resumable
 
 
 def parse_arguments():
-    from annotator.caption.captioners import CAPTIONERS, describe_options
+    from annotator.caption.captioners import CAPTIONERS, describe_captioners
 
-    options = "\n".join("  " + line for line in describe_options().splitlines())
+    options = "\n".join("  " + line for line in describe_captioners().splitlines())
     parser = argparse.ArgumentParser(
         description=__doc__.replace("{options}", options),
         formatter_class=argparse.RawDescriptionHelpFormatter,

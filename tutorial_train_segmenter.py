@@ -66,7 +66,7 @@ def main():
     args = parse_arguments()
     import pytorch_lightning as pl
 
-    from annotator.segment.load import KINDS
+    from annotator.segment.segmenters import SEGMENTERS
     from learning.segmenter.data import drawn_dolls, of_folder
     from learning.segmenter.judging import judge
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
@@ -80,7 +80,7 @@ def main():
             seeds = args.seed, JUDGING_SEED
             examples = drawn_dolls(args.run, args.dolls, args.held_out, *seeds, num_items)
         width = dict(width=args.width) if args.network == "u2net" else {}
-        segmenter = KINDS[args.network].fresh(examples.names, args.size, **width)
+        segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
         training = SegmenterTraining(segmenter, args.learning_rate, args.steps, examples.weights)
         # a name has 255 characters at most; what is cut is the beginning of a long path of data
         folder = args.run / recipe.replace("--", "").replace(" ", "_").replace("/", "-")[-200:]

@@ -1,5 +1,6 @@
-"""Weights of strangers: read whole into a network, or refused in one line. Nothing in them is run."""
+"""Weights of strangers: told apart, and read whole into a network or refused in one line. None is run."""
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -27,3 +28,13 @@ def read_weights(path, network, wanted: str) -> None:
         network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
     except faults as error:
         raise ValueError(f"{path} holds no weights of {wanted}") from error
+
+
+def fingerprint(path, names) -> str:
+    """Name and start of the SHA-256 of a file of weights, or of a folder's files of these `names` (globs)."""
+    path, total = Path(path), hashlib.sha256()
+    for file in sorted({file for name in names for file in path.glob(name)}) if path.is_dir() else [path]:
+        with open(file, "rb") as opened:
+            while block := opened.read(2**22):
+                total.update(block)
+    return f"{path.name} {total.hexdigest()[:16]}"

@@ -1,7 +1,11 @@
 """Edges of a picture, as ControlNet's canny models want them."""
 
+from dataclasses import asdict
+
 import cv2
 import numpy as np
+
+from annotator.interface import Annotator, PictureMaps
 
 
 class CannyDetector:
@@ -21,3 +25,12 @@ class CannyDetector:
                 f"canny wants 0 <= low_threshold <= high_threshold, got {low_threshold} and {high_threshold}"
             )
         return cv2.Canny(image, low_threshold, high_threshold)
+
+
+def load_as_annotator(weights, options, device) -> Annotator:
+    """Canny's edges with the thresholds of CannyOptions; ValueError for those that cannot be."""
+    detector, thresholds = CannyDetector(), asdict(options)
+    detector(np.zeros((16, 16, 3), np.uint8), **thresholds)
+    return Annotator(
+        call=lambda photo: detector(photo, **thresholds), maps=PictureMaps("edges"), settings=thresholds
+    )

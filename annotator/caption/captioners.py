@@ -1,4 +1,7 @@
-"""The captioners by name, and the options of each; imports nothing heavy, as `--help` prints them."""
+"""The captioners by name, and the options of each; imports nothing heavy, as `--help` prints them.
+
+A new captioner is a module with a subclass of Captioner (interface.py), its options here, and an entry.
+"""
 
 import importlib
 from dataclasses import dataclass, fields
@@ -77,14 +80,37 @@ class VlmOptions(Options):
     num_beams: int = option(1, "beams of the search")
 
 
-# name -> (module, class, its options, whether it needs a folder of weights)
+@dataclass(frozen=True)
+class Entry:
+    """Where a captioner is found.
+
+    Args:
+        module: of this folder.
+        captioner: the name of its class there.
+        options: the dataclass of its options.
+        needs_weights: whether it reads a model from a folder.
+    """
+
+    module: str
+    captioner: str
+    options: type[Options]
+    needs_weights: bool = True
+
+
 CAPTIONERS = {
-    "attributes": ("attributes", "AttributesCaptioner", AttributesOptions, False),
-    "clip_interrogator": ("clip_interrogator", "Interrogator", InterrogatorOptions, True),
-    "kosmos2": ("kosmos2", "Kosmos2Captioner", Kosmos2Options, True),
-    "grounding_dino": ("grounding_dino", "GroundingDino", GroundingDinoOptions, True),
-    "blip": ("blip", "BlipCaptioner", BlipOptions, True),
-    "vlm": ("vlm", "VlmCaptioner", VlmOptions, True),
+    "attributes": Entry(
+        module="attributes",
+        captioner="AttributesCaptioner",
+        options=AttributesOptions,
+        needs_weights=False,
+    ),
+    "clip_interrogator": Entry(
+        module="clip_interrogator", captioner="Interrogator", options=InterrogatorOptions
+    ),
+    "kosmos2": Entry(module="kosmos2", captioner="Kosmos2Captioner", options=Kosmos2Options),
+    "grounding_dino": Entry(module="grounding_dino", captioner="GroundingDino", options=GroundingDinoOptions),
+    "blip": Entry(module="blip", captioner="BlipCaptioner", options=BlipOptions),
+    "vlm": Entry(module="vlm", captioner="VlmCaptioner", options=VlmOptions),
 }
 
 
@@ -95,18 +121,18 @@ def load_captioner(name: str, weights=None, options=None, device="cpu", dtype=No
     """
     if name not in CAPTIONERS:
         raise ValueError(f"there is no captioner {name!r}; there are {', '.join(CAPTIONERS)}")
-    module, cls, kind, needs_weights = CAPTIONERS[name]
-    if needs_weights and weights is None:
+    entry = CAPTIONERS[name]
+    if entry.needs_weights and weights is None:
         raise ValueError(f"{name} needs a folder of weights")
-    captioner = getattr(importlib.import_module(f"annotator.caption.{module}"), cls)
-    return captioner.load(weights, options or kind(), device, dtype)
+    captioner = getattr(importlib.import_module(f"annotator.caption.{entry.module}"), entry.captioner)
+    return captioner.load(weights, options or entry.options(), device, dtype)
 
 
-def describe_options() -> str:
-    """The options of all captioners, for --help."""
+def describe_captioners() -> str:
+    """The captioners and their options, for --help."""
     lines = []
-    for name, (_, _, kind, _) in CAPTIONERS.items():
+    for name, entry in CAPTIONERS.items():
         lines.append(f"{name}:")
-        for f in fields(kind):
+        for f in fields(entry.options):
             lines.append(f"  {f.name + '=' + str(f.default):<27} {f.metadata['help']}")
     return "\n".join(lines)

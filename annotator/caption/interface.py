@@ -27,8 +27,8 @@ class Caption:
 class Captioner:
     """Pictures in, captions out; each subclass loads from a local folder and downloads nothing.
 
-    `name` is the captioner's in options.py, and of the column that it writes unless told otherwise. `folder`
-    is the training folder of the lines to caption, set before that for those who read more of it.
+    `name` is the captioner's in captioners.py, and of the column that it writes unless told otherwise.
+    `folder` is the training folder of the lines to caption, set before that for those who read more of it.
     """
 
     name = ""
@@ -39,7 +39,7 @@ class Captioner:
         """The captioner of a local folder.
 
         Args:
-            options: of the dataclass that options.py lists for `name`.
+            options: of the dataclass that captioners.py lists for `name`.
             dtype: of the weights, a torch.dtype; None takes float32.
 
         Raises:

@@ -22,7 +22,7 @@ class PretrainedCaptioner(Captioner):
     Args:
         model: of transformers, in evaluation mode, on its device.
         processor: makes the model's inputs of pictures and texts.
-        options: of the dataclass that options.py lists for the captioner.
+        options: of the dataclass that captioners.py lists for the captioner.
     """
 
     # from where to take a folder: the end of every message about one

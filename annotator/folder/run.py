@@ -10,7 +10,7 @@ from annotator.folder import table
 from annotator.folder.photos import ahead, find_photos, named, read_photo
 from annotator.folder.sheet import write_sheet
 from annotator.folder.table import MASKS, TABLE
-from annotator.load import Annotator
+from annotator.interface import Annotator
 from jobs.parallel import num_cores
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
@@ -33,7 +33,7 @@ class Job:
     def row(self, name: str, pixels) -> dict:
         height, width = pixels.shape[:2]
         told = dict(map=f"{MASKS}/{name}", photo=self.maps[name], width=width, height=height)
-        return told | dict(found=self.annotator.maps.found(pixels))
+        return told | dict(found=self.annotator.maps.describe_content(pixels))
 
     def read(self, name: str):
         return read_photo(self.photos / self.maps[name])

@@ -22,7 +22,7 @@ def write_sheet(job, path: Path) -> int:
         try:
             images = (
                 job.read(name),
-                job.annotator.maps.shown(job.annotator.maps.read(job.out / "masks" / name)),
+                job.annotator.maps.to_rgb(job.annotator.maps.read(job.out / "masks" / name)),
             )
         except (Unusable, OSError):
             continue  # gone or changed since

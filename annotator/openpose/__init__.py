@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
-from annotator.openpose.pose import Pose, draw_poses
+import numpy as np
 
-__all__ = ["Pose", "draw_poses", "load_pose_detector"]
+from annotator.interface import Annotator, PictureMaps
+from annotator.openpose.pose import Pose, draw_poses
+from annotator.weights import fingerprint
+
+__all__ = ["Pose", "draw_poses", "load_as_annotator", "load_pose_detector"]
+
+USUAL_WEIGHTS = "models/annotators"
 
 
 def load_pose_detector(path, device="cpu"):
@@ -23,3 +29,25 @@ def load_pose_detector(path, device="cpu"):
         return OpenposeDetector.load(path, device)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}; or take the light detector: {WHERE}") from error
+
+
+def load_as_annotator(weights, options, device) -> Annotator:
+    """Drawn poses by the detector of `weights`, or of models/annotators, with the hands of PoseOptions.
+
+    ValueError for a detector that finds no hands if they are wanted.
+    """
+    from torch import OutOfMemoryError
+
+    from annotator.openpose.detector import BODY_FILE, HAND_FILE
+    from annotator.openpose.wheel import WHEELS
+
+    weights = weights or USUAL_WEIGHTS
+    detector, hands = load_pose_detector(weights, device), dict(hand=True) if options.hands else {}
+    if hands:
+        detector.poses(np.zeros((64, 64, 3), np.uint8), **hands)
+    return Annotator(
+        call=lambda photo: detector(photo, **hands),
+        maps=PictureMaps("pose"),
+        settings=dict(weights=fingerprint(weights, (BODY_FILE, HAND_FILE, WHEELS)), hands=options.hands),
+        faults=(ValueError, OutOfMemoryError),
+    )

@@ -10,6 +10,7 @@ WHERE = (
     "python -m pip download --no-deps --only-binary=:all: --python-version 3.11 mediapipe==0.10.21 "
     "-d models/annotators (later wheels hold no networks)"
 )
+WHEELS = "mediapipe-*.whl"
 LARGEST = 2**26  # bytes of a network, several times what those of the wheel have
 RUNTIME = "mediapipe's networks need the package ai-edge-litert: python -m pip install ai-edge-litert"
 
@@ -17,7 +18,7 @@ RUNTIME = "mediapipe's networks need the package ai-edge-litert: python -m pip i
 def find_wheel(path) -> Path | None:
     """The wheel that a path is, or the first one in the folder that it is; None if there is none."""
     path = Path(path)
-    wheels = [path] if path.suffix == ".whl" else sorted(path.glob("mediapipe-*.whl"))
+    wheels = [path] if path.suffix == ".whl" else sorted(path.glob(WHEELS))
     return wheels[0] if wheels else None
 
 

@@ -38,6 +38,12 @@ class Segmenter:
         self.network, self.device, self.size = network.eval().to(device), device, size
         self.names = tuple(names or standard_regions().names)
 
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether what is at a path looks like weights that `load` takes: here a file that `save` wrote."""
+        # the shipped file is older than this entry of its metadata
+        return path.suffix == ".safetensors" and read_metadata(path).get("network", "pixel") == cls.kind
+
     def logits(self, x):
         """Pictures (b, 3, H, W) in [0, 1] -> a list of logits (b, regions, H, W).
 

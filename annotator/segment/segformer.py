@@ -13,6 +13,7 @@ from einops import rearrange
 from safetensors import SafetensorError
 from torch.nn.functional import interpolate
 
+from annotator.openpose.wheel import WHERE
 from annotator.segment.interface import Segmenter, region_ids
 from pictures.regions import standard_regions
 
@@ -22,6 +23,7 @@ WANTED = (
     f"wanted a folder of a SegFormer with {', '.join(FILES)}, downloaded elsewhere, such as "
     "mattmdjaga/segformer_b2_clothes, or made by tutorial_train_segmenter.py"
 )
+ROUGH = f"or take the rough one by rules: {WHERE}"
 # random weights for small pictures, 0.4 M of them; without dropout a resumed training repeats an unbroken one
 SMALL = dict(
     depths=[1, 1, 2, 2],
@@ -50,6 +52,11 @@ class SegFormerSegmenter(Segmenter):
         self.processor, self.regions = processor, regions
         stack = rearrange(torch.tensor([processor.image_mean, processor.image_std]), "n c -> n c 1 1")
         self.mean, self.deviation = stack
+
+    @classmethod
+    def reads(cls, path):
+        # what is not there is most likely a folder's name with a slip
+        return path.suffix != ".safetensors" and not path.is_file()
 
     @classmethod
     def load(cls, folder, device="cpu"):
@@ -120,10 +127,10 @@ class SegFormerSegmenter(Segmenter):
 def check_folder(folder: Path) -> tuple[list[str], list[str]]:
     """The labels of a folder's model by their numbers, and the regions that it was trained on here, if so."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"no segmenter at {folder}: {WANTED}")
+        raise FileNotFoundError(f"no segmenter at {folder}: {WANTED}; {ROUGH}")
     for name in FILES:
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} has no {name}: {WANTED}")
+            raise FileNotFoundError(f"{folder} has no {name}: {WANTED}; {ROUGH}")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if config.get("model_type") != "segformer":
         raise ValueError(f"{folder} holds the model {config.get('model_type')!r}, no SegFormer: {WANTED}")

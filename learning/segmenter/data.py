@@ -10,7 +10,7 @@ import yaml
 from torch import from_numpy
 from torch.utils.data import Dataset, TensorDataset
 
-from annotator.segment.load import read_names
+from annotator.segment.segmenters import read_names
 from learning.segmenter.distorted_dolls import DistortedDolls, cached_dolls, degrade, draw_dolls, warp
 from pictures.pairs import read_items
 from pictures.region_maps import load_map

@@ -37,7 +37,7 @@ def read_names(text: str) -> list[str]:
 
 def read_weights(names: list[str], text: str | None) -> dict[str, Path | None]:
     """The folder of each captioner, None for those that need none."""
-    needing = [name for name in names if CAPTIONERS[name][3]]
+    needing = [name for name in names if CAPTIONERS[name].needs_weights]
     folders = [folder.strip() for folder in (text or "").split(",") if folder.strip()]
     if len(folders) != len(needing):
         wanted = f"a folder for each of {', '.join(needing)}, in that order" if needing else "no folder"
@@ -55,7 +55,7 @@ def read_options(names: list[str], given: list[str]) -> dict:
     Raises:
         ValueError: an unknown key, with the nearest known one, or a value of the wrong type.
     """
-    options = {name: CAPTIONERS[name][2]() for name in names}
+    options = {name: CAPTIONERS[name].options() for name in names}
     keys = {name: {f.name: f.type for f in fields(options[name])} for name in names}
     for text in given:
         key, equals, value = text.partition("=")

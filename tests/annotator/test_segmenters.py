@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.segment import PixelSegmenter, load_judge, load_segmenter, u2net_segmenter
-from annotator.segment.load import read_names
+from annotator.segment import PixelSegmenter, load_judge, load_segmenter, u2net
 from annotator.segment.segformer import SegFormerSegmenter, regions_of
-from annotator.segment.u2net_segmenter import LEGACY_REGIONS, U2Net, U2NetSegmenter
+from annotator.segment.segmenters import read_names
+from annotator.segment.u2net import LEGACY_REGIONS, U2Net, U2NetSegmenter
 from pictures.regions import REGIONS_FILE
 
 ATR = (
@@ -25,8 +25,8 @@ LIP = (
 @pytest.fixture(autouse=True)
 def small_public_network(monkeypatch):
     """Everything but the names and the number of weights is the same in a narrow U2-Net."""
-    monkeypatch.setattr(u2net_segmenter, "PUBLISHED_WIDTH", 4)
-    monkeypatch.setattr(u2net_segmenter, "PUBLISHED_SIZE", 64)
+    monkeypatch.setattr(u2net, "PUBLISHED_WIDTH", 4)
+    monkeypatch.setattr(u2net, "PUBLISHED_SIZE", 64)
 
 
 def write_public(path, wanted_region, prefix="module."):

@@ -163,8 +163,11 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
         (["photos", "out", *GARMENTS[:2], "--weights", "file.txt"], "file.txt is no segmenter"),
         (["photos", "out", *GARMENTS[:2], "--weights", "empty"], "empty"),
         (["photos", "out", *CANNY, "--weights", "file.txt"], "canny has none"),
-        (["photos", "out", *CANNY, "--hands"], "--hands is about --annotator pose"),
-        (["photos", "out", *GARMENTS, "--low-threshold", "9"], "--low-threshold is canny's"),
+        (["photos", "out", *CANNY, "--hands"], "--hands is an option of --annotator pose: canny has"),
+        (
+            ["photos", "out", *GARMENTS, "--low-threshold", "9"],
+            "--low-threshold is an option of --annotator canny: gar",
+        ),
         (["photos", "out", *CANNY, "--low-threshold", "300"], "got 300.0 and 200.0"),
         (["photos", "out", *CANNY, "--high-threshold", "nan"], "got 100.0 and nan"),
         (["photos", "out", *CANNY, "--limit", "0"], "--limit must be at least 1, got 0"),

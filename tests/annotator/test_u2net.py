@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import batch_norm, conv2d, interpolate, max_pool2d
 
-from annotator.segment.u2net_segmenter import U2Net
+from annotator.segment.u2net import U2Net
 
 DEPTHS = dict(stage1=7, stage2=6, stage3=5, stage4=4, stage5=4, stage6=4)
 DEPTHS |= {f"stage{number}d": depth for number, depth in enumerate((7, 6, 5, 4, 4), 1)}

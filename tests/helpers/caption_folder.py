@@ -64,7 +64,7 @@ def register(monkeypatch=None):
     """Make `stub` a captioner of this process."""
     module = types.ModuleType("annotator.caption.stub")
     module.Stub = Stub
-    entry = ("stub", "Stub", StubOptions, False)
+    entry = captioners.Entry(module="stub", captioner="Stub", options=StubOptions, needs_weights=False)
     if monkeypatch is None:
         sys.modules[module.__name__], captioners.CAPTIONERS["stub"] = module, entry
     else:

@@ -48,7 +48,9 @@ def load_small(kind, folder=None, dtype=None, **options):
     from annotator.caption.captioners import CAPTIONERS
 
     name = KINDS[kind]
-    return load_captioner(name, folder or captioner_folder(kind), CAPTIONERS[name][2](**options), dtype=dtype)
+    return load_captioner(
+        name, folder or captioner_folder(kind), CAPTIONERS[name].options(**options), dtype=dtype
+    )
 
 
 def some_pictures():

@@ -13,7 +13,7 @@ from safetensors import safe_open
 import tutorial_train_segmenter
 from annotator.segment import load_segmenter
 from annotator.segment.segformer import SegFormerSegmenter
-from annotator.segment.u2net_segmenter import U2NetSegmenter
+from annotator.segment.u2net import U2NetSegmenter
 from learning.segmenter.data import Distorted, FolderPhotos, Squeezed, class_weights
 from learning.segmenter.judging import judge
 from learning.segmenter.train import SegmenterTraining

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from annotator.openpose.light import LightPoseDetector
+from annotator.openpose.wheel import find_wheel
 from annotator.segment.interface import Segmenter
 from annotator.segment.light.body import ARM, FOREARM, SHIN, THIGH, TORSO, find_body
 from annotator.segment.light.colours import histogram, overlap
@@ -157,12 +158,18 @@ class LightSegmenter(Segmenter):
         self.detector, self.names, self.size = detector, NAMES, LARGEST
 
     @classmethod
-    def load(cls, wheel):
-        """By the networks in a wheel of mediapipe 0.10.21; what it is worth is said aloud.
+    def reads(cls, path):
+        # a SegFormer beside the wheel is the better one
+        return find_wheel(path) is not None and not (path / "config.json").is_file()
+
+    @classmethod
+    def load(cls, path, device="cpu"):
+        """By the networks in a wheel of mediapipe 0.10.21, or in a folder's; what it is worth is said aloud.
 
         Raises:
             FileNotFoundError, ValueError: as of LightPoseDetector.load.
         """
+        wheel = find_wheel(path) or path
         segmenter = cls(LightPoseDetector.load(wheel))
         print(f"{wheel}: {ROUGH}", flush=True)
         return segmenter

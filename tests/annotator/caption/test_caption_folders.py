@@ -134,5 +134,5 @@ def test_pictures_that_are_none_are_refused(kind):
 
 
 def test_every_captioner_of_the_list_is_there():
-    for name, (_, _, kind, needs_weights) in CAPTIONERS.items():
-        assert needs_weights == (name != "attributes") and kind()
+    for name, entry in CAPTIONERS.items():
+        assert entry.needs_weights == (name != "attributes") and entry.options()

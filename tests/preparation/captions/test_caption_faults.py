@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from annotator.caption.attributes import AttributesCaptioner
-from annotator.caption.captioners import CAPTIONERS, AttributesOptions, describe_options
+from annotator.caption.captioners import CAPTIONERS, AttributesOptions, describe_captioners
 from annotator.caption.clip_labels import read_word_lists
 from caption_folder import job, make_folder, read_lines, register
 from preparation.captions.column_files import check_name
@@ -155,6 +155,8 @@ def test_a_longer_text_than_the_model_reads_is_refused():
 
 def test_help_parts_every_option_from_its_meaning():
     meanings = [
-        f.metadata["help"] for entry in CAPTIONERS.values() for f in entry[2].__dataclass_fields__.values()
+        f.metadata["help"]
+        for entry in CAPTIONERS.values()
+        for f in entry.options.__dataclass_fields__.values()
     ]
-    assert all(f" {meaning}" in describe_options() for meaning in meanings)
+    assert all(f" {meaning}" in describe_captioners() for meaning in meanings)

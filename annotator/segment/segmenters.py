@@ -1,19 +1,27 @@
-"""Segmenters by the path of their weights, whatever they are."""
+"""The segmenters by kind, and which of them the weights at a path are for.
+
+A new segmenter is a module with a subclass of Segmenter, which says what files it `reads`, and an entry here.
+"""
 
 from pathlib import Path
 
 import yaml
+from torch import OutOfMemoryError
 
-from annotator.openpose.wheel import WHERE, find_wheel
+from annotator.interface import Annotator, RegionMaps
+from annotator.openpose.wheel import WHEELS
 from annotator.segment.interface import Segmenter, read_metadata
 from annotator.segment.light import LightSegmenter
-from annotator.segment.pixel_segmenter import PixelSegmenter
-from annotator.segment.segformer import WANTED, SegFormerSegmenter
-from annotator.segment.u2net_segmenter import U2NetSegmenter
+from annotator.segment.pixel import PixelSegmenter
+from annotator.segment.segformer import FILES, ROUGH, WANTED, SegFormerSegmenter
+from annotator.segment.u2net import U2NetSegmenter
+from annotator.weights import fingerprint
 from pictures.regions import Regions, check_names_and_colours
 
-ROUGH = f"or take the rough one by rules: {WHERE}"
-KINDS = {kind.kind: kind for kind in (PixelSegmenter, U2NetSegmenter, SegFormerSegmenter)}
+SEGMENTERS = {
+    segmenter.kind: segmenter
+    for segmenter in (PixelSegmenter, U2NetSegmenter, LightSegmenter, SegFormerSegmenter)
+}
 
 
 def load_segmenter(path, device="cpu") -> Segmenter:
@@ -25,22 +33,28 @@ def load_segmenter(path, device="cpu") -> Segmenter:
         FileNotFoundError, ValueError: it is missing or something else; the message says where to get one.
     """
     path = Path(path)
-    if path.suffix == ".safetensors":
-        kind = read_metadata(path).get("network", PixelSegmenter.kind)
-        if kind not in KINDS:
-            raise ValueError(f"{path} holds weights of the network {kind!r}; known are {', '.join(KINDS)}")
-        return KINDS[kind].load(path, device)
-    if path.suffix in (".pth", ".pt"):
-        return U2NetSegmenter.load(path, device)
-    wheel = find_wheel(path)
-    if wheel and not (path / "config.json").is_file():
-        return LightSegmenter.load(wheel)
-    if path.is_file():
-        raise ValueError(f"{path} is no segmenter: wanted a .safetensors or .pth file; or {WANTED}; {ROUGH}")
-    try:
-        return SegFormerSegmenter.load(path, device)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; {ROUGH}") from error
+    for segmenter in SEGMENTERS.values():
+        if segmenter.reads(path):
+            return segmenter.load(path, device)
+    if kind := read_metadata(path).get("network"):
+        raise ValueError(f"{path} holds weights of the network {kind!r}; known are {', '.join(SEGMENTERS)}")
+    raise ValueError(f"{path} is no segmenter: wanted a .safetensors or .pth file; or {WANTED}; {ROUGH}")
+
+
+def load_as_annotator(weights, options, device) -> Annotator:
+    """Region maps by the segmenter of `weights`; ValueError without any."""
+    if weights is None:
+        raise ValueError(
+            "--annotator garments needs --weights PATH: models/tiny/segmenter.safetensors knows drawn dolls "
+            "only, docs/annotators.md says where to get others"
+        )
+    segmenter = load_segmenter(weights, device)
+    return Annotator(
+        call=segmenter,
+        maps=RegionMaps(segmenter.names),
+        settings=dict(weights=fingerprint(weights, (*FILES, WHEELS))),
+        faults=(ValueError, OutOfMemoryError),
+    )
 
 
 def load_finder(path, names, device="cpu"):

@@ -136,6 +136,10 @@ class U2NetSegmenter(Segmenter):
     kind = "u2net"
 
     @classmethod
+    def reads(cls, path):
+        return path.suffix in (".pth", ".pt") or super().reads(path)
+
+    @classmethod
     def load(cls, path, device="cpu"):
         """The network of a file of TRAINING, or of the public .pth file, whose regions are said aloud.
 
