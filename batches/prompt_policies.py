@@ -3,11 +3,8 @@
 from dataclasses import fields
 from pathlib import Path
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from batches.prompts import PromptPolicy
+from jobs.yaml_files import parse_yaml, read_yaml
 from ldm.util import check_known
 
 PRESETS = Path(__file__).resolve().parents[1] / "models" / "prompts"
@@ -22,14 +19,14 @@ def read_policy(prompts: str) -> PromptPolicy:
     if not isinstance(prompts, str):
         raise ValueError(f"prompts must be a preset's name or a yaml file, got {prompts!r}")
     if prompts.startswith("{"):
-        return _policy(_loaded(OmegaConf.create, prompts, "prompts"), "prompts")
+        return _policy(parse_yaml(prompts), "prompts")
     path = PRESETS / f"{prompts}.yaml"
     if not path.is_file():
         path = Path(prompts)
     if not path.is_file():
         listed = ", ".join(sorted(path.stem for path in PRESETS.glob("*.yaml")))
         raise ValueError(f"prompts={prompts} is no file, and none of models/prompts: {listed}")
-    return _policy(_loaded(OmegaConf.load, path, path), path)
+    return _policy(read_yaml(path), path)
 
 
 def options_of_policy(prompts: str) -> dict:
@@ -38,17 +35,9 @@ def options_of_policy(prompts: str) -> dict:
     return {} if dropout is None else dict(prompt_dropout=dropout)
 
 
-def _loaded(load, what, where):
-    try:
-        values = OmegaConf.to_container(load(what))
-    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise ValueError(f"{where} is no yaml: {' '.join(str(error).split())}") from error
+def _policy(values, where) -> PromptPolicy:
     if not isinstance(values, dict):
         raise ValueError(f"{where} must hold a prompt policy, a line `key: value` each")
-    return values
-
-
-def _policy(values, where) -> PromptPolicy:
     if "sources" not in values:
         raise ValueError(f"{where} lacks the key 'sources', {WANTED['sources'][0]}")
     for key, value in values.items():

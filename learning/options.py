@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from batches.prompt_policies import options_of_policy
 from jobs.options import option
+from jobs.yaml_files import read_yaml
 from ldm.util import check_known
 
 RANGES = (  # options, lowest value, highest value
@@ -189,22 +190,19 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
 def read_options(run: Path) -> dict:
     """The options in a run's folder; those that an older version did not have are not in it."""
     try:
-        options = OmegaConf.to_container(OmegaConf.load(run / OPTIONS))
+        options = read_yaml(run / OPTIONS)
         if options and isinstance(options, dict) and None not in options.values():
             return options
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except ValueError:
         pass
     raise ValueError(f"{run / OPTIONS} is damaged: delete it, and the run's command writes it anew")
 
 
 def _read_preset(path):
-    try:
-        preset = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
-    if not isinstance(preset, DictConfig):
+    preset = read_yaml(path)
+    if not isinstance(preset, dict):
         raise ValueError(f"{path} must hold options, a line `key: value` each")
-    return preset
+    return OmegaConf.create(preset)
 
 
 def _read_overrides(overrides):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from omegaconf import OmegaConf
-from yaml import YAMLError
+
+from jobs.yaml_files import read_yaml
 
 KEYS = "names", "colours"
 
@@ -19,10 +19,11 @@ class HintEncoder:
     @classmethod
     def from_file(cls, path) -> "HintEncoder":
         """From a yaml with the lists `names` and `colours`, such as a training folder's regions.yaml."""
+        content = read_yaml(path)
         try:
-            return cls.from_metadata(OmegaConf.to_container(OmegaConf.load(path)))
-        except (ValueError, YAMLError) as error:
-            raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+            return cls.from_metadata(content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     @classmethod
     def from_metadata(cls, metadata: dict) -> "HintEncoder":
@@ -30,6 +31,8 @@ class HintEncoder:
         names, colours = (metadata.get(key) if isinstance(metadata, dict) else None for key in KEYS)
         if not isinstance(names, list) or not isinstance(colours, list):
             raise ValueError("regions are described by the lists `names` and `colours`")
+        if not all(isinstance(name, str) for name in names) or not 0 < len(names) <= 256:
+            raise ValueError(f"names must be 1 to 256 texts, got {names!s:.60}")
         if len(names) != len(colours):
             raise ValueError(
                 f"regions need one colour each, got {len(names)} names and {len(colours)} colours"

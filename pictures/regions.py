@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from jobs.yaml_files import read_yaml
+
 NUM_CATEGORIES, NUM_ATTRIBUTES = 46, 92
 
 REGIONS_FILE = Path(__file__).with_name("regions.yaml")
@@ -39,10 +41,7 @@ class Regions:
     @classmethod
     def read(cls, path=REGIONS_FILE, table: str = "official") -> "Regions":
         """A table of a yaml like regions.yaml; ValueError says what is wrong in it."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+        content = read_yaml(path)
         try:
             return _regions(content, table)
         except ValueError as error:

@@ -5,9 +5,8 @@ import json
 import re
 from pathlib import Path
 
-import yaml
-
 from jobs.whole_files import write_atomically
+from jobs.yaml_files import read_yaml
 from pictures.unusable import Rejection
 from preparation.report_parts import captions_part, checks_part, contents_part, name_of
 from reporting.bars import parts
@@ -99,7 +98,7 @@ def _sample(out: Path, lines: list[dict]) -> str:
 def _legend(out: Path) -> str:
     """Names and colours of the regions, nothing where maps are pictures."""
     path = out / "regions.yaml"
-    regions = yaml.safe_load(path.read_bytes()) if path.exists() else dict(names=[], colours=[])
+    regions = read_yaml(path) if path.exists() else dict(names=[], colours=[])
     chips = "".join(
         f"<i style='background:rgb({red},{green},{blue})'></i>{html.escape(name)}"
         for name, (red, green, blue) in list(zip(regions["names"], regions["colours"], strict=True))[1:]

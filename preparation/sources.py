@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
+from jobs.yaml_files import read_yaml
 from pictures.masks import open_mask, region_ids
 from pictures.pairs import find_table, match_pairs, parse_lines
 from pictures.regions import Regions, check_names_and_colours
@@ -157,11 +156,11 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
 def _read_names_and_colours(path: Path):
     """Names and (r, g, b) of the regions by id, of a training folder's regions.yaml."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         content = content if isinstance(content, dict) else {}
         names, colours = content.get("names"), content.get("colours")
         check_names_and_colours(names, colours)
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} must list names and their colours (r, g, b): {reason}") from error
     return tuple(names), tuple(map(tuple, colours))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
+from jobs.yaml_files import read_yaml
 
 GARMENTS_FILE = Path(__file__).with_name("garment_labels.yaml")
 # the published program holds these in its code, not in its lists
@@ -55,10 +55,7 @@ def read_word_lists(words: str) -> WordLists:
     path = GARMENTS_FILE if words == "garments" else Path(words)
     if not path.is_file():
         raise FileNotFoundError(f"words must be garments, published or a yaml file; there is no {path}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     try:
         return _word_lists(content)
     except ValueError as error:

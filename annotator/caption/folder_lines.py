@@ -3,8 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
+from jobs.yaml_files import read_yaml
 from pictures.region_maps import load_map
 from pictures.regions import Regions, check_names_and_colours
 
@@ -47,10 +46,7 @@ def regions_of(folder: Path) -> Regions | None:
 
 @lru_cache(maxsize=4)
 def _read_regions(path: Path, _) -> Regions:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no yaml: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     content = content if isinstance(content, dict) else {}
     tables = content.get("tables")
     if isinstance(tables, dict) and len(tables) == 1:

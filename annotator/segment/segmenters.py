@@ -5,7 +5,6 @@ A new segmenter is a module with a subclass of Segmenter, which says what files 
 
 from pathlib import Path
 
-import yaml
 from torch import OutOfMemoryError
 
 from annotator.interface import Annotator, RegionMaps
@@ -16,6 +15,7 @@ from annotator.segment.pixel import PixelSegmenter
 from annotator.segment.segformer import FILES, ROUGH, WANTED, SegFormerSegmenter
 from annotator.segment.u2net import U2NetSegmenter
 from annotator.weights import fingerprint
+from jobs.yaml_files import read_yaml
 from pictures.regions import Regions, check_names_and_colours
 
 SEGMENTERS = {
@@ -93,10 +93,10 @@ def load_judge(path, regions_file, device="cpu") -> Segmenter:
 def read_names(regions_file) -> tuple[str, ...]:
     """The names of a regions.yaml by id, up to the last region that its table paints, if it has one table."""
     try:
-        content = yaml.safe_load(Path(regions_file).read_text(encoding="utf-8"))
+        content = read_yaml(regions_file)
         names = content["names"]
         check_names_and_colours(names, content["colours"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{regions_file} does not list names and colours of regions: {reason}") from error
     tables = content.get("tables")

@@ -6,11 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from torch import from_numpy
 from torch.utils.data import Dataset, TensorDataset
 
 from annotator.segment.segmenters import read_names
+from jobs.yaml_files import read_yaml
 from learning.segmenter.distorted_dolls import DistortedDolls, cached_dolls, degrade, draw_dolls, warp
 from pictures.pairs import read_items
 from pictures.region_maps import load_map
@@ -37,7 +37,7 @@ class FolderPhotos:
                 "folder with tool_prepare_data.py, or write one like annotator/imaterialist/regions.yaml"
             )
         self.names = read_names(regions)
-        colours = yaml.safe_load(regions.read_text(encoding="utf-8"))["colours"]
+        colours = read_yaml(regions)["colours"]
         self.colours = tuple(map(tuple, colours[: len(self.names)]))
         self.items = [item for item in items if item.get("split", "train") == split]
         if not self.items:
