@@ -68,14 +68,14 @@ def parse_arguments():
 def main():
     resumable()
     arguments = parse_arguments()
-    from preparation.captions.command_line import jobs_of
+    from preparation.captions.command_line import make_jobs
     from preparation.captions.report import write_report
     from preparation.captions.run import caption_folder
 
     try:
         if arguments.report and not arguments.captioner:
             return print(f"report: {write_report(Path(arguments.folder))}")
-        jobs = jobs_of(arguments)
+        jobs = make_jobs(arguments)
         for job in jobs:
             job.check()
         for job in jobs:

@@ -9,7 +9,7 @@ from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from pictures.unusable import Rejection
 from preparation import prompt_json
-from preparation.captions.merge_columns import add_columns, check_names
+from preparation.captions.table_columns import add_columns, check_raw_columns
 from preparation.checks import judge, thresholds
 from preparation.corrections import find_lost, read_corrections
 from preparation.duplicates import groups
@@ -39,7 +39,7 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     source = open_source(raw, options)
     if options.second_crop:
         check_crop_names(source.examples)
-    check_names(out, {name for example in source.examples for name in example.captions})
+    check_raw_columns(out, {name for example in source.examples for name in example.captions})
     with open_folder(out, _settings(source, options, identity(raw, source))):
         return _fill_folder(out, source, options, chosen)
 

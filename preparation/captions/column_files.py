@@ -18,12 +18,16 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from annotator.caption.folder_lines import regions_of
+from annotator.caption.interface import Caption
 from jobs.whole_files import write_atomically
 
 FOLDER, SETTINGS = "captions", "settings.json"
 RESERVED = "prompt", "others"  # sources of a prompt policy that are no columns
 NEGATIVE = "negative"  # a mode, and in a column's name what keeps it out of prompts
 FORMAT = 1  # of the records
+AGREEMENT = "agreement"
+DIGITS = 4  # of a box's side: a tenth of a pixel of 1,000
 RECORD = dict(target=str, file=list, text=str, phrases=list, scores=dict)
 FAILURE = dict(target=str, failed=str)
 
@@ -60,12 +64,13 @@ class Column:
     def check(self, settings: dict) -> None:
         """Raise ValueError if the records there were made with other settings."""
         found = self.settings()
-        old, new = _flat(found or settings), _flat(json.loads(json.dumps(settings)))
+        old, new = _flatten(found or settings), _flatten(json.loads(json.dumps(settings)))
         for key in dict.fromkeys([*new, *old]):
             if old.get(key) != new.get(key):
+                made, asked = _short_json(old.get(key)), _short_json(new.get(key))
                 raise ValueError(
-                    f"{self.path} was made with {key} {_short(old.get(key))}, not {_short(new.get(key))}: "
-                    "give another --column, or delete that folder"
+                    f"{self.path} was made with {key} {made}, not {asked}: give another --column, or delete "
+                    "that folder"
                 )
 
     def open(self, settings: dict) -> None:
@@ -86,7 +91,7 @@ class Column:
         failures: dict[str, str] = {}
         for path in sorted(self.path.glob("part-*.jsonl")):
             for line in path.read_bytes().splitlines():
-                record = _parse(line)
+                record = _parse_record(line)
                 if "failed" in record:
                     failures[record["target"]] = record["failed"]
                 elif record:
@@ -124,13 +129,13 @@ def check_name(column: str, options: dict) -> None:
         )
 
 
-def columns_of(training: Path) -> list[Column]:
+def list_columns(training: Path) -> list[Column]:
     """The columns that captioners have begun, by name."""
     found = sorted((Path(training) / FOLDER).glob(f"*/{SETTINGS}"))
     return [Column(Path(training), path.parent.name) for path in found]
 
 
-def weights_identity(folder) -> list[list]:
+def identify_weights(folder) -> list[list]:
     """[name, bytes] of each file of a folder of weights: other weights, as a rule, differ in that."""
     if folder is None:
         return []
@@ -140,20 +145,20 @@ def weights_identity(folder) -> list[list]:
     return [[n.as_posix(), size] for n, size in names if not any(p.startswith(".") for p in n.parts)]
 
 
-def file_stamp(path: Path) -> list[int]:
+def stamp_file(path: Path) -> list[int]:
     """[bytes, nanoseconds of the last change] of a file."""
     status = os.stat(path)
     return [status.st_size, status.st_mtime_ns]
 
 
-def current(records: list[dict], path: Path) -> dict | None:
+def find_current(records: list[dict], path: Path) -> dict | None:
     """The newest of a target's records that is about the picture as it is now, None without one.
 
     A copied or touched file is told by its content, a CRC, as the record notes it.
     """
     if not records or not path.is_file():
         return None
-    stamp = file_stamp(path)
+    stamp = stamp_file(path)
     for record in reversed(records):
         if record["file"][:2] == stamp:
             return record
@@ -162,7 +167,7 @@ def current(records: list[dict], path: Path) -> dict | None:
     return next((record for record in reversed(alike) if record["file"][2] == crc), None)
 
 
-def _parse(line: bytes) -> dict:
+def _parse_record(line: bytes) -> dict:
     """A record, {} of a line that is none."""
     try:
         record = json.loads(line)
@@ -184,12 +189,52 @@ def _is_whole(record: dict) -> bool:
     return shaped and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
 
 
-def _flat(settings: dict) -> dict:
+def _flatten(settings: dict) -> dict:
     """Settings with the captioner's options among them."""
     others = {key: value for key, value in settings.items() if key != "options"}
     return others | dict(settings.get("options", {}))
 
 
-def _short(value) -> str:
+def _short_json(value) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def make_record(target: str, stamp: list[int], caption: Caption) -> dict:
+    """What is noted of a picture: its file's [bytes, nanoseconds, CRC], text, phrases with boxes, scores."""
+    phrases = [
+        [text, [[round(float(side), DIGITS) for side in box] for box in boxes]]
+        for text, boxes in caption.phrases
+    ]
+    # JSON has no word for a score that is no number
+    scores = {n: round(float(value), 6) for n, value in caption.scores.items() if math.isfinite(value)}
+    return dict(target=target, file=stamp, text=caption.text, phrases=phrases, scores=scores)
+
+
+def add_agreement(folder: Path, line: dict, record: dict) -> dict:
+    """The record with scores["agreement"], of its boxes with the map as that is now.
+
+    A record without boxes, or of a folder without region maps, stays as it is; so does one that was compared
+    with this very map.
+    Raises:
+        ValueError: the map cannot be read; the message names it.
+    """
+    path, regions = folder / line["source"], regions_of(folder)
+    if regions is None or not any(boxes for _, boxes in record["phrases"]):
+        return record
+    stamp = stamp_file(path) if path.is_file() else None
+    if stamp and record.get("map") == stamp:
+        return record
+    # OpenCV takes its time
+    from annotator.caption.agreement import agreement, check_phrases
+    from pictures.masks import open_mask, region_ids
+
+    try:
+        ids = region_ids(open_mask(path), regions.colours)
+    except ValueError as error:
+        raise ValueError(f"{line['source']}: {error}") from error
+    found = agreement(check_phrases(record["phrases"], ids, regions))
+    scores = {name: value for name, value in record["scores"].items() if name != AGREEMENT}
+    if found is not None:
+        scores[AGREEMENT] = round(float(found), DIGITS)
+    return record | dict(scores=scores, map=stamp)

@@ -5,12 +5,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from annotator.caption.captioners import CAPTIONERS
-from preparation.captions.run import Job
+from preparation.captions.run import CaptionJob
 
 TRUTH = {"true": True, "false": False}
 
 
-def jobs_of(arguments) -> list[Job]:
+def make_jobs(arguments) -> list[CaptionJob]:
     """A job for each captioner that tutorial_caption.py's arguments name, in their order."""
     names = read_names(arguments.captioner or "")
     if arguments.column is not None and len(names) > 1:
@@ -20,7 +20,8 @@ def jobs_of(arguments) -> list[Job]:
     common = {name: getattr(arguments, name) for name in same}
     folder = Path(arguments.folder)
     return [
-        Job(folder, name, arguments.column or name, options[name], weights[name], **common) for name in names
+        CaptionJob(folder, name, arguments.column or name, options[name], weights[name], **common)
+        for name in names
     ]
 
 
@@ -29,7 +30,7 @@ def read_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in CAPTIONERS:
-            raise ValueError(f"--captioner {name}: there is none of that name{_near(name, CAPTIONERS)}")
+            raise ValueError(f"--captioner {name}: there is none of that name{_suggest(name, CAPTIONERS)}")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"--captioner {text!r} must name captioners, each once: {', '.join(CAPTIONERS)}")
     return names
@@ -65,12 +66,12 @@ def read_options(names: list[str], given: list[str]) -> dict:
         known = [*dict.fromkeys(k for of in keys.values() for k in of), *_full_names(keys)]
         owners = [name for name in names if short in keys[name] and owner in ("", name)]
         if not owners:
-            raise ValueError(f"unknown option {key!r} of {', '.join(names)}{_near(key, known)}")
+            raise ValueError(f"unknown option {key!r} of {', '.join(names)}{_suggest(key, known)}")
         if len(owners) > 1:
             both = " or ".join(f"{name}.{short}=" for name in owners)
             raise ValueError(f"option {key!r} is one of several captioners: write {both}")
         [name] = owners
-        options[name] = replace(options[name], **{short: _typed(key, value, keys[name][short])})
+        options[name] = replace(options[name], **{short: _parse_value(key, value, keys[name][short])})
     return options
 
 
@@ -78,7 +79,7 @@ def _full_names(keys: dict) -> list[str]:
     return [f"{name}.{key}" for name, of in keys.items() for key in of]
 
 
-def _typed(key: str, value: str, kind: type):
+def _parse_value(key: str, value: str, kind: type):
     try:
         return TRUTH[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError) as error:
@@ -86,6 +87,6 @@ def _typed(key: str, value: str, kind: type):
         raise ValueError(f"option {key} must be {wanted}, got {value!r}") from error
 
 
-def _near(name: str, known) -> str:
+def _suggest(name: str, known) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

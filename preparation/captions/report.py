@@ -1,27 +1,71 @@
 """The report on a folder's captions: one HTML page that compares its columns and shows what to look at."""
 
 import base64
+import csv
 import html
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from annotator.caption.folder_lines import regions_of
 from jobs.whole_files import write_atomically
-from preparation.captions.column_files import FOLDER, Column
-from preparation.captions.merge_columns import read_merged
-from preparation.captions.report_column import Captions, column_part
-from preparation.captions.report_numbers import TOKENS, count_tokens, shared, suspects
-from preparation.captions.report_pictures import agreements, small_picture
-from preparation.captions.table import Table
-from reporting.bars import number
-from reporting.contact_sheets import evenly
+from pictures.photo import DAMAGE
+from preparation.captions.caption_statistics import (
+    REASONS,
+    TOKENS,
+    count_named_regions,
+    count_runs,
+    count_shared,
+    count_tokens,
+    find_suspects,
+)
+from preparation.captions.column_files import AGREEMENT, FOLDER, Column
+from preparation.captions.table_columns import Table, read_merged
+from reporting.bars import bars, histogram, number
+from reporting.contact_sheets import contact_sheet, evenly, overlay, thumbnail
 from reporting.html import DATA_STYLE
 
 OWN_STYLE = Path(__file__).with_name("report.css")
 EXAMPLES, HEIGHT = 8, 176
 PROMPT = "the prompt"  # no name that a captioner's column can have
+MOST_WORDS, MOST_SHARED = 12, 8
+RUNS = {1: "Words", 2: "Two words", 3: "Three words"}
+SHOWN, WORST, LONGEST = 6, 6, 160
+LIMITS = (0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class Captions:
+    """A column as the report reads it; the lists are of the pictures that have a caption there.
+
+    Args:
+        tokens: CLIP's, of each text.
+        suspects: a key of caption_statistics.REASONS or an empty string.
+        settings: of the captioner that wrote it, None for what the folder came with.
+        same_as: another column with these very texts.
+    """
+
+    name: str
+    lines: list[dict]
+    texts: list[str]
+    tokens: list[int]
+    suspects: list[str]
+    settings: dict | None
+    same_as: "Captions | None" = None
+
+    @property
+    def targets(self) -> list[str]:
+        return [line["target"] for line in self.lines]
+
+    @property
+    def anchor(self) -> str:
+        return html.escape(f"column-{self.name.replace(' ', '-')}")
+
+    @property
+    def origin(self) -> str:
+        return self.settings["captioner"] if self.settings else "the folder"
 
 
 def write_report(folder) -> Path:
@@ -66,7 +110,7 @@ def read_columns(folder: Path, lines: list[dict]) -> list[Captions]:
         if same:
             found.append(replace(same, name=name, settings=None, same_as=same))
         else:
-            found.append(Captions(name, own, said, count_tokens(said), suspects(said), settings))
+            found.append(Captions(name, own, said, count_tokens(said), find_suspects(said), settings))
     return found
 
 
@@ -89,8 +133,8 @@ def _overview(columns: list[Captions]) -> str:
     for column in columns:
         words = [len(text.split()) for text in column.texts] or [0]
         tokens, total = column.tokens or [0], len(column.texts) or 1
-        repeated = sum(count for count in shared(column.texts).values())
-        agreed = [score for score, _ in agreements(column)]
+        repeated = sum(count for count in count_shared(column.texts).values())
+        agreed = [score for score, _ in list_agreements(column)]
         rows.append(
             f"<tr><td><a href='#{html.escape(column.anchor)}'>{html.escape(column.name)}</a>"
             f"<td>{html.escape(column.origin)}<td class=r>{len(column.texts):,}"
@@ -116,10 +160,10 @@ def _examples(folder: Path, lines: list[dict], columns: list[Captions]) -> str:
     by_target = {column.name: dict(zip(column.targets, column.texts, strict=True)) for column in columns}
     cards = []
     for line in evenly(lines, EXAMPLES):
-        picture = small_picture(folder / line["target"], HEIGHT)
+        picture = make_thumbnail(folder / line["target"], HEIGHT)
         image = base64.b64encode(picture).decode() if picture else ""
         texts = {name: of.get(line["target"]) for name, of in by_target.items()}
-        said = "".join(_said(name, text, texts) for name, text in texts.items())
+        said = "".join(_list_caption(name, text, texts) for name, text in texts.items())
         cards.append(
             f"<div class=example title='{html.escape(line['target'])}'>"
             f"<img alt='' src='data:image/jpeg;base64,{image}'><dl>{said}</dl></div>"
@@ -130,10 +174,180 @@ def _examples(folder: Path, lines: list[dict], columns: list[Captions]) -> str:
     )
 
 
-def _said(name: str, text: str | None, texts: dict) -> str:
+def _list_caption(name: str, text: str | None, texts: dict) -> str:
     """A column's caption of a picture, marked if it is the prompt; the prompt itself if no column has it."""
     trains = texts[PROMPT] == text
     if name == PROMPT and list(texts.values()).count(text) > 1:
         return ""
     mark = " <b>trains</b>" if trains and name != PROMPT else ""
     return f"<dt>{html.escape(name)}{mark}<dd>{html.escape(text) if text else '<i>nothing</i>'}"
+
+
+def column_part(folder: Path, column: Captions, total: int, regions) -> str:
+    """The section of a column; `total` pictures are in the folder, `regions` None where maps are pictures."""
+    if column.same_as:
+        same = f"The same texts as <a href='#{column.same_as.anchor}'>{html.escape(column.same_as.name)}</a>."
+        return f"<article><h2 id='{column.anchor}'>{html.escape(column.name)}</h2><p>{same}</p></article>"
+    parts = [f"<h2 id='{column.anchor}'>{html.escape(column.name)}</h2>", _source(folder, column, total)]
+    if column.texts:
+        parts += [
+            "<div class=columns>",
+            f"<div>{_lengths(column)}</div><div>{_regions(column, regions)}</div></div>",
+            _words(column),
+            suspects_part(folder, column),
+            _shared(column),
+            worst_part(folder, column),
+        ]
+    return f"<article>{''.join(parts)}</article>"
+
+
+def _source(folder: Path, column: Captions, total: int) -> str:
+    told = [f"{len(column.texts):,} of {total:,} pictures have one."]
+    if column.settings:
+        options = column.settings.get("options", {})
+        told += [f"<code>{html.escape(f'{key}={value}')}</code>" for key, value in options.items()]
+        for file, what in (
+            ("failed.csv", "could not be read"),
+            ("disagree.csv", "are left out, as they disagree"),
+        ):
+            number = count_rows(folder / FOLDER / column.name / file)
+            if number:
+                told.append(f"{number:,} {what}: <code>{FOLDER}/{html.escape(column.name)}/{file}</code>.")
+    return f"<p class=n>From {html.escape(column.origin)}. {' '.join(told)}</p>"
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a csv below its header, 0 without the file."""
+    if not path.is_file():
+        return 0
+    with open(path, newline="", encoding="utf-8") as file:
+        return max(0, sum(1 for _ in csv.reader(file)) - 1)
+
+
+def _lengths(column: Captions) -> str:
+    over = sum(n > TOKENS for n in column.tokens)
+    cut = (
+        f"{over:,} are longer than the {TOKENS} that a text encoder reads: their ends are lost."
+        if over
+        else ""
+    )
+    cut = cut or f"None is longer than the {TOKENS} that a text encoder reads."
+    limit = TOKENS + 0.5 if over else None
+    return f"<h3>Length in CLIP's tokens</h3>{histogram(column.tokens, limit, False)}<p class=n>{cut}</p>"
+
+
+def _regions(column: Captions, regions) -> str:
+    """How many captions name what the map shows, and what it does not."""
+    if regions is None or not regions.region_of:
+        return ""
+    rows = [
+        f"<tr><td>{html.escape(name)}<td class=r>{there:,}<td class=r>{named / there:.1%}"
+        f"<td class=r>{wrong / absent if absent else 0:.1%}"
+        for name, there, named, absent, wrong in count_named_regions(column.lines, column.texts, regions)
+    ]
+    return (
+        "<h3>Garments that are named</h3><table><tr><th>region<th class=r>pictures<th class=r>named"
+        f"<th class=r>elsewhere{''.join(rows)}</table><p class=n>Named: of the pictures whose map shows the "
+        "region, captions with a garment of it. Elsewhere: the same of the other pictures; a map may lack "
+        "what nobody annotated.</p>"
+    )
+
+
+def _words(column: Captions) -> str:
+    found = zip(RUNS.values(), count_runs(column.texts, tuple(RUNS), MOST_WORDS), strict=True)
+    total = len(column.texts)
+    tables = [f"<div><h4>{title}</h4>{bars(counts, total)}</div>" for title, counts in found if counts]
+    return f"<h3>Most frequent: share of the captions</h3><div class=three>{''.join(tables)}</div>"
+
+
+def _shared(column: Captions) -> str:
+    found = count_shared(column.texts)
+    if not found:
+        return "<h3>Captions shared by several pictures</h3><p>None.</p>"
+    rows = [
+        f"<tr><td class=r>{number:,}<td>{html.escape(text)}"
+        for text, number in list(found.items())[:MOST_SHARED]
+    ]
+    pictures = sum(found.values())
+    return (
+        f"<h3>Captions shared by several pictures: {len(found):,}</h3><p class=n>{pictures:,} pictures "
+        f"({pictures / len(column.texts):.1%}) have a caption that another one has too, but for capitals and "
+        "punctuation. The most frequent:</p><table><tr><th class=r>pictures<th>caption"
+        f"{''.join(rows)}</table>"
+    )
+
+
+def suspects_part(folder: Path, column) -> str:
+    """What looks wrong, by reason, with some of each."""
+    counts = Counter(reason for reason in column.suspects if reason)
+    if not counts:
+        return "<h3>Suspect captions</h3><p>None.</p>"
+    parts = [f"<h3>Suspect captions: {sum(counts.values()):,}</h3>"]
+    for reason, meaning in REASONS.items():
+        if counts[reason]:
+            found = [
+                (line, text)
+                for line, text, why in zip(column.lines, column.texts, column.suspects, strict=True)
+                if why == reason
+            ]
+            shown = f", first {SHOWN}" if len(found) > SHOWN else ""
+            parts.append(
+                f"<h4>{counts[reason]:,}: {html.escape(meaning)}{shown}</h4>"
+                f"{_sheet(folder, [(line, text or '(empty)') for line, text in found[:SHOWN]])}"
+            )
+    return "".join(parts)
+
+
+def list_agreements(column) -> list[tuple[float, dict]]:
+    """(how well its caption agrees with its map, line) of those of which that is known."""
+    found = [(line.get("scores", {}).get(column.name, {}).get(AGREEMENT), line) for line in column.lines]
+    return [(score, line) for score, line in found if score is not None]
+
+
+def worst_part(folder: Path, column) -> str:
+    """The captions whose boxes fit their maps least."""
+    scored = list_agreements(column)
+    if not scored:
+        return ""
+    scored.sort(key=lambda item: (item[0], item[1]["target"]))
+    texts = dict(zip(column.targets, column.texts, strict=True))
+    figures = []
+    for score, line in scored[:WORST]:
+        boxes = [box for _, found in line["phrases"][column.name] for box in found]
+        try:
+            picture = overlay(folder / line["target"], folder / line["source"], boxes)
+        except DAMAGE:
+            continue
+        figures.append((picture, f"{score:.2f}: {texts[line['target']]}", Path(line["target"]).stem))
+    return (
+        f"<h3>Agreement with the map</h3>{_histogram_scores([score for score, _ in scored])}"
+        f"<h4>The {len(figures)} that agree least</h4><p class=n>Boxes of the phrases, and the map's "
+        "colours. <code>--min-agreement X</code> leaves captions below X out, without captioning anew.</p>"
+        f"{contact_sheet(figures, 'pairs')}"
+    )
+
+
+def _histogram_scores(scores: list[float]) -> str:
+    """A histogram, if there is something to see, and how many captions some thresholds would leave out."""
+    below = [f"{sum(score < limit for score in scores):,} below {limit}" for limit in LIMITS]
+    mean = sum(scores) / len(scores)
+    drawn = histogram(scores, None, True) if min(scores) < LIMITS[-1] else ""
+    return f"{drawn}<p class=n>Of {len(scores):,} captions, {mean:.2f} on average; {', '.join(below)}.</p>"
+
+
+def _sheet(folder: Path, found: list[tuple[dict, str]]) -> str:
+    figures = []
+    for line, text in found:
+        picture = make_thumbnail(folder / line["target"])
+        said = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+        if picture:
+            figures.append((picture, said, Path(line["target"]).stem))
+    return contact_sheet(figures)
+
+
+def make_thumbnail(path: Path, height: int = 120) -> bytes | None:
+    """A JPEG of so many pixels in height, None of a file that can't be read."""
+    try:
+        return thumbnail(path, height)
+    except DAMAGE:
+        return None

@@ -6,17 +6,16 @@ from pathlib import Path
 
 from annotator.caption.folder_lines import regions_of
 from jobs.whole_files import alone_in
-from preparation.captions.column_files import FORMAT, Column, check_name, current, weights_identity
-from preparation.captions.merge_columns import check_owner, content_of, write_column
+from preparation.captions.column_files import FORMAT, Column, check_name, find_current, identify_weights
 from preparation.captions.report import write_report
-from preparation.captions.table import Table
+from preparation.captions.table_columns import Table, check_owner, collect_content, write_column
 
 DTYPES = ("float32", "bfloat16", "float16")
 PATIENCE = 60.0  # seconds to wait for another column that is being merged
 
 
 @dataclass(frozen=True)
-class Job:
+class CaptionJob:
     """One captioner's work on one folder.
 
     Args:
@@ -51,7 +50,7 @@ class Job:
             format=FORMAT,
             captioner=self.captioner,
             options=asdict(self.options),
-            weights=weights_identity(self.weights),
+            weights=identify_weights(self.weights),
         )
 
     def check(self) -> None:
@@ -88,12 +87,12 @@ class Job:
         missing = [
             line
             for target, line in lines.items()
-            if current(records.get(target, []), Path(self.folder) / target) is None
+            if find_current(records.get(target, []), Path(self.folder) / target) is None
         ]
         return missing[: self.limit], len(lines) - len(missing)
 
 
-def caption_folder(job: Job) -> dict | None:
+def caption_folder(job: CaptionJob) -> dict | None:
     """Caption what is missing, write the column into the folder's table, and the report.
 
     Every process of the run calls this; the first one returns what it counted: `captioned` and `failed`
@@ -101,36 +100,35 @@ def caption_folder(job: Job) -> dict | None:
     """
     job.check()
     # Lightning takes seconds to import
-    from preparation.captions.pictures import CaptionData
-    from preparation.captions.predict import Captioning, trainer_of
+    from preparation.captions.predict import CaptionData, Captioning, make_trainer
 
     with ExitStack() as held:
         data = CaptionData(job, held)
-        trainer = trainer_of(job)
+        trainer = make_trainer(job)
         trainer.predict(Captioning(job), datamodule=data, return_predictions=False)
         trainer.strategy.barrier()
         if not trainer.is_global_zero:
             return None
         summary = merge(job) | dict(new=len(data.all_lines))
-    print(describe(job, summary), flush=True)
+    print(describe_outcome(job, summary), flush=True)
     print(f"report: {write_report(job.folder)}", flush=True)
     if summary["failed"] and not summary["captioned"] + summary["left_out"]:
         raise ValueError(f"no picture could be captioned: {job.records.path / 'failed.csv'} says why")
     return summary
 
 
-def merge(job: Job) -> dict:
+def merge(job: CaptionJob) -> dict:
     """Write the column from the records that there are; returns the counts."""
     with alone_in(Path(job.folder), PATIENCE):
         table = Table(job.folder)
-        content = content_of(job.records, table.items, job.min_agreement)
+        content = collect_content(job.records, table.items, job.min_agreement)
         write_column(table, job.records, content, job.min_agreement)
     return dict(
         captioned=len(content.captions), failed=len(content.failed), left_out=len(content.disagree)
     ) | dict(table=table.path)
 
 
-def describe(job: Job, summary: dict) -> str:
+def describe_outcome(job: CaptionJob, summary: dict) -> str:
     """The counts in words, with the files that list what is not in the column."""
     told = [f"{summary['captioned']} captioned ({summary['new']} looked at now)"]
     for name, file in (("failed", "failed.csv"), ("left_out", "disagree.csv")):

@@ -14,7 +14,7 @@ from annotator.caption import captioners
 from annotator.caption.interface import Caption, Captioner
 from jobs.options import option
 from pictures.region_maps import save_map
-from preparation.captions.run import Job
+from preparation.captions.run import CaptionJob
 
 REGIONS = "names: [background, top, bottom]\ncolours: [[0, 0, 0], [255, 0, 0], [0, 255, 0]]\n"
 REGIONS += "tables: {official: {top: [0, 1], bottom: [6, 7, 8]}}\nsplit_at_waist: {}\n"
@@ -93,7 +93,7 @@ def job(folder, column="stub", **more):
     """A job of the stub in this process; what its options have is an option."""
     mine = {name: more.pop(name) for name in list(more) if name in StubOptions.__dataclass_fields__}
     given = dict(batch_size=4, workers=0, accelerator="cpu") | more
-    return Job(folder, "stub", column, StubOptions(**mine), **given)
+    return CaptionJob(folder, "stub", column, StubOptions(**mine), **given)
 
 
 def read_lines(folder, table="prompt.json"):

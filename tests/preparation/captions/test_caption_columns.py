@@ -8,10 +8,9 @@ import pytest
 
 from caption_folder import TOP, StubOptions, job, make_folder, read_lines, register
 from preparation import prepare_folder
-from preparation.captions.column_files import Column, weights_identity
-from preparation.captions.merge_columns import with_caption
+from preparation.captions.column_files import Column, identify_weights
 from preparation.captions.run import merge
-from preparation.captions.table import Table
+from preparation.captions.table_columns import Table, put_caption
 from raw_data import make_raw, options
 
 
@@ -61,10 +60,10 @@ def test_lines_keep_order_bytes_and_what_else_they_say(folder):
 
 def test_what_a_column_no_longer_has_leaves_it_and_no_other():
     line = {"target": "t", "captions": {"a": "x", "b": "y"}, "phrases": {"b": [1]}, "scores": {"a": {"s": 1}}}
-    assert with_caption(line, "b", None) == {"target": "t", "captions": {"a": "x"}, "scores": {"a": {"s": 1}}}
-    assert with_caption(line, "c", None) == line
+    assert put_caption(line, "b", None) == {"target": "t", "captions": {"a": "x"}, "scores": {"a": {"s": 1}}}
+    assert put_caption(line, "c", None) == line
     empty = dict(text="", phrases=[], scores={})
-    assert with_caption({"target": "t"}, "c", empty) == {"target": "t", "captions": {"c": ""}}
+    assert put_caption({"target": "t"}, "c", empty) == {"target": "t", "captions": {"c": ""}}
 
 
 def test_a_column_of_others_is_never_overwritten(folder):
@@ -85,7 +84,7 @@ def test_other_options_or_weights_want_another_column(folder):
         replace(given, options=StubOptions(word="photo")).check()
     (folder / "weights").mkdir()
     (folder / "weights" / "model.safetensors").write_bytes(b"1234")
-    assert weights_identity(folder / "weights") == [["model.safetensors", 4]]
+    assert identify_weights(folder / "weights") == [["model.safetensors", 4]]
     with pytest.raises(ValueError, match="made with weights"):
         replace(given, weights=folder / "weights").check()
     merge(given)

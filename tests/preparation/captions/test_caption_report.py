@@ -10,15 +10,15 @@ from PIL import Image
 from caption_folder import TOP, job, make_folder, register
 from html_page import Page
 from pictures.regions import standard_regions
-from preparation.captions.report import write_report
-from preparation.captions.report_numbers import (
+from preparation.captions.caption_statistics import (
+    count_named_regions,
+    count_runs,
+    count_shared,
     count_tokens,
-    frequent,
-    naming,
-    regions_named,
-    shared,
-    suspects,
+    find_named_regions,
+    find_suspects,
 )
+from preparation.captions.report import write_report
 from preparation.captions.run import merge
 
 EVIL = "<script>alert('a person')</script>"
@@ -125,18 +125,18 @@ def test_suspects_of_every_kind_are_found_and_good_captions_are_not():
         "a dress\x07 of silk": "letters",
         "穿红裙子的女人站着": "letters",
     }
-    assert suspects([*good, *bad]) == [""] * len(good) + list(bad.values())
+    assert find_suspects([*good, *bad]) == [""] * len(good) + list(bad.values())
 
 
 def test_words_pairs_and_triples_count_captions_not_occurrences():
     texts = ["a red hat, a red hat", "the red hat", "red, hat"]
-    assert frequent(texts, (1, 2), 9) == [{"hat": 3, "red": 3}, {"red hat": 2}]
-    assert frequent([*texts, *texts], (2,), 9) == [{"red hat": 4}]
-    assert frequent(["man in a hat", "man in hats"], (3,), 9) == [{"man in hats": 1}]
+    assert count_runs(texts, (1, 2), 9) == [{"hat": 3, "red": 3}, {"red hat": 2}]
+    assert count_runs([*texts, *texts], (2,), 9) == [{"red hat": 4}]
+    assert count_runs(["man in a hat", "man in hats"], (3,), 9) == [{"man in hats": 1}]
 
 
 def test_captions_are_shared_whatever_their_capitals_and_commas():
-    assert shared(["A red hat.", "a red, hat", "a blue hat", "...", "!"]) == {"A red hat.": 2}
+    assert count_shared(["A red hat.", "a red, hat", "a blue hat", "...", "!"]) == {"A red hat.": 2}
 
 
 def test_tokens_are_those_of_clip_without_start_and_end():
@@ -145,11 +145,11 @@ def test_tokens_are_those_of_clip_without_start_and_end():
 
 def test_a_caption_names_the_regions_of_its_garments():
     regions = standard_regions()
-    assert regions_named("A woman in blue jeans with a red shirt", regions) == {"top", "bottom"}
-    assert regions_named("a maxi dress and a hat; a street behind her", regions) == {"whole", "head"}
+    assert find_named_regions("A woman in blue jeans with a red shirt", regions) == {"top", "bottom"}
+    assert find_named_regions("a maxi dress and a hat; a street behind her", regions) == {"whole", "head"}
     lines = [dict(regions=["top"]), dict(regions=["top", "head"]), dict(regions=["head"])]
     texts = ["a shirt", "a hat", "a shirt"]
-    assert naming(lines, texts, regions) == [("top", 2, 1, 1, 1), ("head", 2, 1, 1, 0)]
+    assert count_named_regions(lines, texts, regions) == [("top", 2, 1, 1, 1), ("head", 2, 1, 1, 0)]
 
 
 def test_pictures_that_are_gone_do_not_stop_the_report(folder):

@@ -19,12 +19,12 @@ PARTS = re.compile(r"[^\w\s'’-]+")
 PHRASES = re.compile(r"[^\w\s'’-]+|\b(?:and|" + "|".join(ENDS) + r")\b", re.IGNORECASE)
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
 @cache
-def tokenizer():
+def load_tokenizer():
     """CLIP's, from open_clip's wheel; without the import of open_clip itself, which takes many seconds."""
     if "open_clip.tokenizer" in sys.modules:
         return sys.modules["open_clip.tokenizer"].SimpleTokenizer()
@@ -43,18 +43,18 @@ def count_tokens(texts: list[str]) -> list[int]:
     known: dict[str, int] = {}
     for text in texts:
         if text not in known:
-            known[text] = len(tokenizer().encode(text))
+            known[text] = len(load_tokenizer().encode(text))
     return [known[text] for text in texts]
 
 
-def frequent(texts: list[str], sizes: tuple[int, ...], most: int) -> list[dict[str, int]]:
+def count_runs(texts: list[str], sizes: tuple[int, ...], most: int) -> list[dict[str, int]]:
     """For each size the most frequent runs of so many words, with the number of texts that have them.
 
     No run goes across a comma or the like, or begins or ends with an article and the like.
     """
     counts: list[Counter] = [Counter() for _ in sizes]
     for text, number in Counter(texts).items():
-        parts = [words_of(part) for part in PARTS.split(text)]
+        parts = [split_words(part) for part in PARTS.split(text)]
         for size, counter in zip(sizes, counts, strict=True):
             runs = (run for words in parts for run in zip(*(words[i:] for i in range(size)), strict=False))
             for run in {run for run in runs if STOP_WORDS.isdisjoint((run[0], run[-1]))}:
@@ -63,18 +63,18 @@ def frequent(texts: list[str], sizes: tuple[int, ...], most: int) -> list[dict[s
     return [{" ".join(run): number for run, number in found} for found in ordered]
 
 
-def shared(texts: list[str]) -> dict[str, int]:
+def count_shared(texts: list[str]) -> dict[str, int]:
     """Captions that several pictures share, with how many: equal but for capitals and punctuation."""
     first: dict[str, str] = {}
     counts: Counter = Counter()
     for text in texts:
-        key = " ".join(words_of(text))
+        key = " ".join(split_words(text))
         first.setdefault(key, text)
         counts[key] += 1
     return {first[key]: number for key, number in counts.most_common() if number > 1 and key}
 
 
-def regions_named(text: str, regions) -> set[str]:
+def find_named_regions(text: str, regions) -> set[str]:
     """The regions of the garments that a caption names."""
     parts = (part.strip() for part in PHRASES.split(text))
     return {region for part in parts if part and (region := _region_of(part.lower(), regions))}
@@ -90,14 +90,14 @@ def _region_of(part: str, regions) -> str | None:
     return _KNOWN[key]
 
 
-def naming(lines: list[dict], texts: list[str], regions) -> list[tuple[str, int, int, int, int]]:
+def count_named_regions(lines: list[dict], texts: list[str], regions) -> list[tuple[str, int, int, int, int]]:
     """How truly captions name regions, for each region that some picture shows.
 
     Returns:
         (name, pictures that show it, captions among them that name it, pictures that do not show it,
         captions among these that name it all the same).
     """
-    named = [regions_named(text, regions) for text in texts]
+    named = [find_named_regions(text, regions) for text in texts]
     found = []
     for name in regions.names[1:]:
         there = [name in says for line, says in zip(lines, named, strict=True) if name in line["regions"]]
@@ -138,16 +138,16 @@ REASONS = {
 }
 
 
-def suspects(texts: list[str]) -> list[str]:
+def find_suspects(texts: list[str]) -> list[str]:
     """For each text the key of REASONS that speaks against it, the first that does, or an empty string."""
-    counts = Counter(word for text in texts for word in words_of(text))
+    counts = Counter(word for text in texts for word in split_words(text))
     stems = {word[:length] for word, n in counts.items() if n >= 5 for length in range(3, len(word))}
     reasons = {text: _reason(text, counts, stems) for text in set(texts)}
     return [reasons[text] for text in texts]
 
 
 def _reason(text: str, counts: Counter, stems: set[str]) -> str:
-    words = words_of(text)
+    words = split_words(text)
     found = {
         "empty": not text.strip(),
         "letters": _is_strange(text),

@@ -1,4 +1,8 @@
-"""The columns that captioners have written go into a folder's prompt.json, and nothing else there changes."""
+"""The table of a training folder, prompt.json or metadata.jsonl, and the columns of captions in its lines.
+
+What captioners have written goes into their columns, and nothing else there changes: lines keep their order,
+and those that stay the same their bytes.
+"""
 
 import csv
 import io
@@ -7,11 +11,71 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.whole_files import write_atomically
-from preparation.captions.column_files import FOLDER, Column, columns_of, current
-from preparation.captions.record import AGREEMENT, agreed
+from pictures.pairs import TABLES, find_table, parse_lines
+from preparation.captions.column_files import (
+    AGREEMENT,
+    FOLDER,
+    Column,
+    add_agreement,
+    find_current,
+    list_columns,
+)
 
 KINDS = ("captions", "phrases", "scores")  # keys of a line; each holds a value by the column's name
 MERGED = "columns.json"
+
+
+class Table:
+    """The lines of a folder's table; ValueError names one that is no item.
+
+    `items` are the lines as tutorial_dataset.py reads them: `source`, `target`, `prompt` and more.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is no folder: give a training folder, with a prompt.json")
+        path = find_table(folder)
+        if path is None:
+            raise FileNotFoundError(
+                f"{folder} has no {' or '.join(TABLES)}, into whose lines captions go: "
+                f"python tool_prepare_data.py {folder} OUT makes a folder that has"
+            )
+        self.path, self.numbered = path, dict(parse_lines(path))
+        for number, item in self.numbered.items():
+            _check(path, number, item)
+        if not self.numbered:
+            raise ValueError(f"{path} has no lines to caption")
+        self.items = list(self.numbered.values())
+
+    def rewrite(self, change) -> None:
+        """Write each line as `change(line)` has it, with `target` under that name, if that changes it.
+
+        Lines that stay the same keep their bytes; so does a table of nothing but such lines.
+        """
+        content = self.path.read_bytes()
+        lines = content.split(b"\n")
+        for number, item in self.numbered.items():
+            # the keys as the file spells them, not as the item does
+            written = json.loads(lines[number - 1].decode("utf-8-sig", "replace"))
+            changed = change(written | {"target": item["target"]})
+            if "target" not in written:
+                del changed["target"]
+            if changed != written:
+                end = b"\r" if lines[number - 1].endswith(b"\r") else b""
+                lines[number - 1] = json.dumps(changed).encode() + end
+        if (new := b"\n".join(lines)) != content:
+            write_atomically(self.path, new)
+
+
+def _check(path: Path, number: int, item: dict | str) -> None:
+    if isinstance(item, str):
+        raise ValueError(f"{path}, line {number}: {item}")
+    for kind in KINDS:
+        if not isinstance(item.get(kind, {}), dict):
+            raise ValueError(
+                f"{path}, line {number}: {kind} is {type(item[kind]).__name__}, wanted an object by column"
+            )
 
 
 @dataclass(frozen=True)
@@ -29,14 +93,14 @@ class Content:
     failed: dict[str, str]
 
 
-def content_of(column: Column, lines: list[dict], min_agreement: float | None) -> Content:
+def collect_content(column: Column, lines: list[dict], min_agreement: float | None) -> Content:
     """What a column says of pictures as they are now; a caption without boxes has no agreement to lack."""
     records, failures = column.read()
     content = Content({}, {}, {})
     for target, line in {line["target"]: line for line in reversed(lines)}.items():
-        record = current(records.get(target, []), column.training / target)
+        record = find_current(records.get(target, []), column.training / target)
         try:
-            record = record and agreed(column.training, line, record)
+            record = record and add_agreement(column.training, line, record)
         except ValueError as error:
             record, failures[target] = None, str(error)
         if record is None:
@@ -49,7 +113,7 @@ def content_of(column: Column, lines: list[dict], min_agreement: float | None) -
     return content
 
 
-def with_caption(line: dict, column: str, record: dict | None) -> dict:
+def put_caption(line: dict, column: str, record: dict | None) -> dict:
     """A line of prompt.json with a record in a column; without one, with nothing in that column."""
     changed = dict(line)
     values = (record["text"], record["phrases"], record["scores"]) if record else (None, None, None)
@@ -76,7 +140,7 @@ def write_column(table, column: Column, content: Content, min_agreement: float |
     merged[column.name] = dict(captioner=column.settings()["captioner"], min_agreement=min_agreement)
     # before the table: a column that is there is known to be ours
     _write_merged(column.training, merged)
-    table.rewrite(lambda line: with_caption(line, column.name, content.captions.get(line["target"])))
+    table.rewrite(lambda line: put_caption(line, column.name, content.captions.get(line["target"])))
 
 
 def check_owner(column: Column, lines: list[dict]) -> None:
@@ -98,21 +162,21 @@ def add_columns(training: Path, lines: list[dict]) -> list[dict]:
 
     ValueError if a captioner's column is called like captions that the lines bring with them.
     """
-    check_names(training, {name for line in lines for name in line["captions"]})
+    check_raw_columns(training, {name for line in lines for name in line["captions"]})
     before, merged = read_merged(training), {}
-    for column in columns_of(training):
+    for column in list_columns(training):
         fresh = dict(captioner=column.settings()["captioner"], min_agreement=None)
         merged[column.name] = before.get(column.name, fresh)
-        content = content_of(column, lines, merged[column.name]["min_agreement"])
-        lines = [with_caption(line, column.name, content.captions.get(line["target"])) for line in lines]
+        content = collect_content(column, lines, merged[column.name]["min_agreement"])
+        lines = [put_caption(line, column.name, content.captions.get(line["target"])) for line in lines]
     if before or merged:
         _write_merged(training, merged)
     return lines
 
 
-def check_names(training: Path, own: set[str]) -> None:
+def check_raw_columns(training: Path, own: set[str]) -> None:
     """Raise ValueError where captions of the raw data and a captioner's column have one name."""
-    for column in columns_of(training):
+    for column in list_columns(training):
         if column.name in own:
             raise ValueError(
                 f"the raw data have captions {column.name}, as a captioner's column {column.path} is called: "
