@@ -10,8 +10,8 @@ import torch
 
 from cldm.weights.load import Loaded
 from generation.generate import Settings, sample
+from jobs.whole_files import write_atomically
 from reporting.strips import png
-from reporting.tables import save
 
 CONTROL = "control_model."
 # between the seeds of an item's pictures, so that they depend neither on how many items nor seeds are asked
@@ -38,7 +38,7 @@ def picture_set(out, kind, facts, num_seeds) -> PictureSet:
     text = json.dumps(facts, indent=1, sort_keys=True)
     folder = Path(out) / "pictures" / f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
-    save(folder / "facts.json", text.encode())
+    write_atomically(folder / "facts.json", text.encode())
     return PictureSet(folder, num_seeds)
 
 
@@ -76,7 +76,7 @@ def draw_set(loaded: Loaded, held_out, pictures: PictureSet, settings: Settings,
             drawn = draw(loaded, held_out, part, seed, settings)
             for path, picture in zip(paths, drawn, strict=True):
                 if path in lacking:
-                    save(path, png(picture))
+                    write_atomically(path, png(picture))
             report(len(lacking))
 
 

@@ -8,9 +8,9 @@ from evaluation.protocol import flat
 from evaluation.results import PHOTOS
 from evaluation.tables import difference_text, notes, table_rows
 from generation.sheet import tile
+from jobs.whole_files import write_atomically
 from reporting.html import box, folded, page, picture, table
 from reporting.strips import png
-from reporting.tables import save
 
 SHOWN, SIDE, BAR = 12, 192, 26
 
@@ -46,7 +46,7 @@ def sheet_sets(sets: dict) -> dict:
 def write_page(out, held_out, sets, results, missing, protocol):
     """sheet.png, and evaluation.html, which needs no other file."""
     sheet = contact_sheet(held_out, sheet_sets(sets))
-    save(out / "sheet.png", png(sheet))
+    write_atomically(out / "sheet.png", png(sheet))
     count = protocol["pictures"]["count_per_set"]
     legend = "".join(
         f"<li><b>{html.escape(label)}</b>: {html.escape(facts['file'])} ({facts['sha256']})</li>"
@@ -69,7 +69,7 @@ def write_page(out, held_out, sets, results, missing, protocol):
         folded("What the numbers are", table(meanings, "options")),
         folded("Protocol", table([dict(of=k, is_=v) for k, v in flat(protocol).items()], "options")),
     ]
-    save(out / "evaluation.html", page("Evaluation", parts))
+    write_atomically(out / "evaluation.html", page("Evaluation", parts))
 
 
 def verdicts(results) -> list[str]:

@@ -5,7 +5,8 @@ import math
 
 from evaluation.protocol import flat
 from evaluation.results import FLOOR, PHOTOS, Result
-from reporting.tables import save, write_rows
+from jobs.whole_files import write_atomically
+from reporting.tables import write_rows
 
 LIKENESS = (
     "SSIM, PSNR and LPIPS compare a picture with the photo behind its map. Another person in other clothes "
@@ -85,7 +86,7 @@ def write_tables(out, results, missing, protocol):
         ]
         metrics.append(told)
     content = dict(protocol=protocol, metrics=metrics, missing=missing)
-    save(out / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+    write_atomically(out / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
     beside, rows = flat(protocol), []
     for told in metrics:
         for name, value in told["values"].items():
@@ -97,7 +98,7 @@ def write_tables(out, results, missing, protocol):
     rows += [dict(metric=name, missing=reason) for name, reason in missing.items()]
     columns = ["metric", "of", "value", "low", "high", "better", "missing", *beside]
     write_rows(out / "results.csv", [row | beside for row in rows], columns)
-    save(out / "results.md", markdown(results, missing, protocol).encode())
+    write_atomically(out / "results.md", markdown(results, missing, protocol).encode())
 
 
 def finite(values) -> dict:

@@ -11,7 +11,8 @@ from generation.generate import sample
 from generation.picture_text import png_with, read_facts
 from generation.planned import Planned, Planner
 from generation.table import Rejected
-from reporting.tables import save, write_rows
+from jobs.whole_files import write_atomically
+from reporting.tables import write_rows
 
 MANIFEST, REJECTED = "manifest.csv", "rejected.csv"
 COLUMNS = "file", "row", "map", "photo", "prompt", "negative", "seed", "width", "height"
@@ -69,7 +70,7 @@ def draw_all(planner: Planner, planned: list[Planned], out: Path, batch_size: in
             continue
         for picture, pixels in zip(batch, draw(planner, batch), strict=True):
             if picture in missing:
-                save(out / picture.name, png_with(pixels, picture.facts))
+                write_atomically(out / picture.name, png_with(pixels, picture.facts))
         report(len(missing))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from generation.control_files import read_picture
 from generation.planned import Planned, Planner
+from jobs.whole_files import write_atomically
 from reporting.strips import SHOWN, png
-from reporting.tables import save
 
 SHEET = "sheet.png"
 ROWS, TILE, LINE = 40, 256, 18  # rows at most; pixels of a tile's side at most, and of a line of text
@@ -40,7 +40,7 @@ def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
         strips.append(np.concatenate([*heads, np.concatenate(tiles, axis=1)]))
     width = max(strip.shape[1] for strip in strips)
     strips = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
-    save(out / SHEET, png(np.concatenate(strips)))
+    write_atomically(out / SHEET, png(np.concatenate(strips)))
     return len(rows)
 
 

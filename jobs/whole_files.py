@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and folders that one process at a time may write to."""
 
 import os
+import shutil
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,57 +13,118 @@ except ImportError:  # Windows
     fcntl = None
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes through a temporary file in the same folder, so that a reader never sees half a file."""
+def write_atomically(path, content, lasting=False) -> None:
+    """Write a file, or a folder, beside its place and move it there once it is complete.
+
+    Args:
+        content: bytes, or a function that is called with the temporary path, whose name ends as that of
+            `path` does, and makes a file or a folder there.
+        lasting: for a file that hours of work went into: it is on the disk before it takes the former one's
+            place, and others may read it as they may any new file, whatever its writer has set.
+
+    Raises:
+        OSError: with the name of `path`; what was there before stays.
+    """
     path = Path(path)
     # the file's name may be as long as a name can be, and begin as that of another thread's file does
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{get_ident()}.tmp")
+    temporary = path.with_name(f".{path.stem[:40]}.{os.getpid()}.{get_ident()}.tmp{path.suffix}")
     try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content)
+        if lasting:
+            _make_last(temporary)
+        _move(temporary, path)
     except OSError as error:
         # a full disk's error names no file of its own
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _make_last(temporary: Path) -> None:
+    fresh = temporary.with_name(temporary.name + ".tmp")
+    try:
+        fresh.touch()
+        shutil.copymode(fresh, temporary)  # safetensors would let nobody else read it
+    finally:
+        fresh.unlink(missing_ok=True)
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Put what was written in its place; a folder can't be moved over another, which steps aside first."""
+    if not (temporary.is_dir() and path.is_dir()):
+        os.replace(temporary, path)
+        return
+    former = temporary.with_name(f".former{temporary.name}")
+    os.replace(path, former)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(former, path)
+        raise
+    _remove(former)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_temporary(folder: Path) -> None:
     """Remove what a killed `write_atomically` left in a folder; nobody may be writing there."""
-    for path in Path(folder).glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    for path in Path(folder).glob(".*.tmp*"):
+        _remove(path)
+
+
+BUSY = "is being written by another run: wait for it, or stop it"
 
 
 @contextmanager
-def alone_in(folder: Path, patience: float = 0):
+def alone_in(folder: Path, patience: float = 0, busy: str = BUSY):
     """Be the only process that has this folder; ValueError if another one has. A killed one has nothing.
 
-    `patience`: for how many seconds another one is waited for.
+    Args:
+        patience: for how many seconds another one is waited for.
+        busy: what the error says behind the folder's name.
     """
     if fcntl is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    held = [os.open(folder, os.O_RDONLY)]
+
+    def let_go():
+        while held:
+            os.close(held.pop())
+
+    # a process of this one's may outlive it by seconds, and would keep the folder meanwhile
+    os.register_at_fork(after_in_child=let_go)
     try:
         # some network file systems have no locks
         with suppress(OSError):
-            _lock(handle, folder, time.monotonic() + patience)
+            _lock(held[0], time.monotonic() + patience, f"{folder} {busy}")
         yield
     finally:
-        os.close(handle)
+        let_go()
 
 
-def _lock(handle: int, folder: Path, deadline: float) -> None:
+def _lock(handle: int, deadline: float, refusal: str) -> None:
     while True:
         try:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                raise ValueError(
-                    f"{folder} is being written by another run: wait for it, or stop it"
-                ) from error
+                raise ValueError(refusal) from error
             time.sleep(0.1)
 
 
 def first_line(error):
+    """ "OSError: what it says", the first 120 characters of its first line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:120]

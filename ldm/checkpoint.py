@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from jobs.whole_files import first_line
+from jobs.whole_files import first_line, write_atomically
 from ldm import safe_pickle
 
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
@@ -143,7 +142,7 @@ def write_state_dict(state, path, metadata: dict | None = None, overwrite=False)
             torch.save(state, temporary)
 
     try:
-        write_atomically(path, write)
+        write_atomically(path, write, lasting=True)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} could not be written, nothing was left: {room} ({first_line(error)})"
@@ -176,16 +175,3 @@ def stand_alone(state):
         seen.add(address)
         result[name] = tensor
     return result
-
-
-def write_atomically(path, writer):
-    """Call `writer(path)` with a temporary path of the same name; the file appears once it is complete."""
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as folder:
-        temporary, fresh = Path(folder) / path.name, Path(folder) / "fresh"
-        writer(temporary)
-        fresh.touch()
-        shutil.copymode(fresh, temporary)  # safetensors would let nobody else read it
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
 from learning.takeover import advice, verdict
 from reporting import curves
 from reporting.html import box, charts, folded, page, picture, table
 from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
-from reporting.tables import column, read_rows, save
+from reporting.tables import column, read_rows
 
 IOU_TEXT = (
     "An independent segmenter reads the regions off each picture that was generated from a held-out mask; "
@@ -59,7 +60,7 @@ def write_report(run) -> Path:
     for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
         parts += [folded(f"{title}, all measurements", table(rows))] if rows else []
     parts += [folded("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
-    save(run / "report.html", page(run.name, parts))
+    write_atomically(run / "report.html", page(run.name, parts))
     return run / "report.html"
 
 

@@ -3,7 +3,7 @@
 import os
 import pickle
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,13 +11,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from jobs.ranks import say
-from ldm.checkpoint import write_atomically
+from jobs.whole_files import alone_in, write_atomically
 from learning.options import OPTIONS, TrainOptions
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 # what last.ckpt restores along with the optimizer, whatever the options say
 RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
@@ -81,7 +76,7 @@ def write_options(options: TrainOptions):
     """options.yaml in the run folder; whole at any time, as other processes read it."""
     run = Path(options.run)
     run.mkdir(parents=True, exist_ok=True)
-    write_atomically(run / OPTIONS, lambda path: OmegaConf.save(OmegaConf.structured(options), path))
+    write_atomically(run / OPTIONS, OmegaConf.to_yaml(OmegaConf.structured(options)).encode())
 
 
 @contextmanager
@@ -90,31 +85,9 @@ def alone(run: Path):
 
     Of several processes of one run, the first one stands for all. A killed one holds nothing.
     """
-    if fcntl is None or rank_zero_only.rank:
+    if rank_zero_only.rank:
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
-    held = [os.open(run, os.O_RDONLY)]
-
-    def let_go():
-        while held:
-            os.close(held.pop())
-
-    # processes that load pictures outlive a killed run by seconds, and would keep it from being resumed
-    os.register_at_fork(after_in_child=let_go)
-    try:
-        _lock(held[0], run)
+    with alone_in(run, busy="is being trained by another process: wait for it, or give another run=FOLDER"):
         yield
-    finally:
-        let_go()
-
-
-def _lock(handle: int, run: Path):
-    # some network file systems have no locks
-    with suppress(OSError):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"{run} is being trained by another process: wait for it, or give another run=FOLDER"
-            ) from error

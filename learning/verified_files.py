@@ -3,8 +3,8 @@
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from jobs.whole_files import first_line
-from ldm.checkpoint import CheckpointError, read_state_dict, write_atomically, write_state_dict
+from jobs.whole_files import first_line, write_atomically
+from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 
 
 def same(a, b) -> bool:
@@ -38,7 +38,7 @@ def write_weights(state, path, metadata):
         write_state_dict(state, temporary, metadata)
         check_written(path, dict(state), read_state_dict(temporary))
 
-    write_atomically(path, write)
+    write_atomically(path, write, lasting=True)
 
 
 class VerifiedIO(TorchCheckpointIO):
@@ -50,7 +50,7 @@ class VerifiedIO(TorchCheckpointIO):
             check_written(path, checkpoint, torch.load(temporary, weights_only=True, mmap=True))
 
         try:
-            write_atomically(path, write)
+            write_atomically(path, write, lasting=True)
         except (OSError, RuntimeError) as error:
             raise CheckpointError(
                 f"{path} could not be written, is the disk full? ({first_line(error)}) "

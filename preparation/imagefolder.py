@@ -64,16 +64,17 @@ def _place(original: Path, path: Path, made: dict) -> None:
         if (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns):
             return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(original, temporary)
-        made["linked"] += 1
-    except OSError:
-        # another device, or a file system without hard links or with too many of this file
-        shutil.copy2(original, temporary)
-        made["copied"] += 1
-    os.replace(temporary, path)
+
+    def link(temporary):
+        try:
+            os.link(original, temporary)
+            made["linked"] += 1
+        except OSError:
+            # another device, or a file system without hard links or with too many of this file
+            shutil.copy2(original, temporary)
+            made["copied"] += 1
+
+    write_atomically(path, link)
 
 
 def _remove_others(root: Path, wanted: set[Path]) -> None:

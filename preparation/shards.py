@@ -24,7 +24,6 @@ few.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from jobs.whole_files import write_atomically
@@ -100,16 +99,13 @@ def _digest(out: Path, members: list[dict]) -> str:
 def _write_tar(path: Path, out: Path, members: list[dict]) -> None:
     import webdataset
 
-    temporary = path.with_name(f".{path.name}.tmp")
-    writing = webdataset.TarWriter(str(temporary), encoder=False, mtime=0, user="", group="")
-    try:
+    def write(temporary):
+        writing = webdataset.TarWriter(str(temporary), encoder=False, mtime=0, user="", group="")
         with writing as tar:
             for sample in _samples(out, members):
                 tar.write(sample)
-        os.replace(temporary, path)
-    except OSError as error:
-        # a full disk's error names no file of its own
-        raise OSError(error.errno, error.strerror, str(path)) from error
+
+    write_atomically(path, write)
 
 
 def _size(path: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reporting.tables import save
+from jobs.whole_files import write_atomically
 
 SHOWN = 8  # pictures of a strip that a page shows
 HELD_OUT = "held_out.json"
@@ -23,7 +23,7 @@ def save_held_out(folder, encoder, maps, prompts, real, floor):
     save_strip(folder / "real.png", real)
     save_strip(folder / "floor.png", floor)
     told = dict(prompts=prompts, sizes=[ids.shape for ids in maps], regions=encoder.metadata())
-    save(folder / HELD_OUT, json.dumps(told, indent=1).encode())
+    write_atomically(folder / HELD_OUT, json.dumps(told, indent=1).encode())
 
 
 def forget_pictures_after(run, step):
@@ -38,7 +38,7 @@ def forget_pictures_after(run, step):
 def save_strip(path, pictures):
     """Write pictures uint8 (H, W, 3) side by side as a PNG."""
     path.parent.mkdir(exist_ok=True)
-    save(path, png(side_by_side(pictures)))
+    write_atomically(path, png(side_by_side(pictures)))
 
 
 def side_by_side(pictures):

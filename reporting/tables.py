@@ -2,22 +2,9 @@
 
 import csv
 import io
-import os
 from pathlib import Path
 
-
-def save(path, data: bytes):
-    """Replace a file in one step, so that nobody reads half of it."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        # a full disk's error names no file of its own
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+from jobs.whole_files import write_atomically
 
 
 def read_rows(path) -> list[dict]:
@@ -49,7 +36,7 @@ def write_rows(path, rows, columns):
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    save(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode())
 
 
 def append_rows(path, rows, columns):

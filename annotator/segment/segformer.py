@@ -1,8 +1,6 @@
 """Regions by a SegFormer in a local folder: a public parser of people, or one that was trained here."""
 
 import json
-import os
-import shutil
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from annotator.openpose.wheel import WHERE
 from annotator.segment.interface import Segmenter, region_ids
+from jobs.whole_files import write_atomically
 from pictures.regions import standard_regions
 
 LABELS_FILE = Path(__file__).with_name("labels.yaml")
@@ -109,19 +108,13 @@ class SegFormerSegmenter(Segmenter):
         path = Path(path)
         if path.exists() and not (path / "config.json").is_file():
             raise ValueError(f"{path} is there and holds no model: give another place for the folder")
-        new, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}.tmp") for end in ("new", "old"))
-        try:
-            self.network.config.update(dict(regions=list(self.names), **metadata))
-            self.network.save_pretrained(new)
-            self.processor.save_pretrained(new)
-            if path.exists():
-                os.replace(path, old)
-            os.replace(new, path)
-        finally:
-            if old.exists() and not path.exists():
-                os.replace(old, path)
-            for folder in (new, old):
-                shutil.rmtree(folder, ignore_errors=True)
+        self.network.config.update(dict(regions=list(self.names), **metadata))
+
+        def write(folder):
+            self.network.save_pretrained(folder)
+            self.processor.save_pretrained(folder)
+
+        write_atomically(path, write)
 
 
 def check_folder(folder: Path) -> tuple[list[str], list[str]]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from batches.cache.encode import encode_shards
 from batches.cache.encoders import load_encoders
 from batches.cache.shards import plan_cache, whole_rows
 from jobs.progress import StatusLine
-from ldm.checkpoint import write_atomically
+from jobs.whole_files import remove_temporary, write_atomically
 
 DTYPES = "float16", "bfloat16", "float32"
 
@@ -64,7 +63,7 @@ def write_index(cache, shards, facts: dict):
     for shard in described:
         del shard["prefix"], shard["keys"]
     text = json.dumps(facts | dict(shards=described), ensure_ascii=False)
-    write_atomically(cache / "index.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(cache / "index.json", text.encode())
 
 
 def remove_others(cache, needed: set[str]):
@@ -72,8 +71,7 @@ def remove_others(cache, needed: set[str]):
     for path in cache.glob("*.safetensors"):
         if path.name not in needed:
             path.unlink(missing_ok=True)
-    for path in cache.glob(".*.safetensors.*"):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_temporary(cache)
 
 
 def describe(cache, shards, num_new) -> str:

@@ -1,8 +1,6 @@
 """Folders of diffusers, a ControlNetModel or a whole pipeline: written and read without diffusers itself."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from cldm.weights.diffusers_names import (
 )
 from cldm.weights.families import Weights, config_of
 from cldm.weights.graft import CONTROL, UNET
+from jobs.whole_files import write_atomically
 from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict, write_state_dict
 
 PREFIXES = {
@@ -63,18 +62,19 @@ def write_folder(weights, path, model):
             table = table_of(part, tensors.keys(), model.cond_stage_model)
             parts[part], unplaced = to_diffusers(tensors, table)
             extra |= {prefix + name: tensor for name, tensor in unplaced.items()}
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as temporary:
-        folder = Path(temporary) / path.name
+
+    def write(folder):
         folder.mkdir()
         if parts.keys() == {"controlnet"}:
             write_part(folder, "controlnet", parts["controlnet"], model, weights.metadata)
-        else:
-            for part, tensors in parts.items():
-                (folder / part).mkdir()
-                write_part(folder / part, part, tensors, model, weights.metadata)
-            write_state_dict(extra, folder / EXTRA, weights.metadata)
-            write_texts(folder, model, weights, [*parts, "scheduler", "tokenizer"])
-        os.replace(folder, path)
+            return
+        for part, tensors in parts.items():
+            (folder / part).mkdir()
+            write_part(folder / part, part, tensors, model, weights.metadata)
+        write_state_dict(extra, folder / EXTRA, weights.metadata)
+        write_texts(folder, model, weights, [*parts, "scheduler", "tokenizer"])
+
+    write_atomically(path, write)
 
 
 def write_part(folder, part, tensors, model, metadata):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from jobs.whole_files import write_atomically
 from learning.callbacks.measurement import due
 from learning.options import accumulate_after_convergence
 from learning.takeover import advice, takeover_of, verdict
-from reporting.tables import save
 
 FILE = "convergence.json"
 
@@ -62,7 +62,7 @@ class Convergence(pl.Callback):
 
     def _write(self):
         if self.found:
-            save(self.path, json.dumps(self.found, indent=1).encode())
+            write_atomically(self.path, json.dumps(self.found, indent=1).encode())
         else:
             self.path.unlink(missing_ok=True)
 

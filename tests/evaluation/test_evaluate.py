@@ -186,7 +186,7 @@ def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
 
         def save(path, data):
             original(path, data)
-            path.with_name(path.name + ".part").write_bytes(data[: len(data) // 2])
+            path.with_name(f".{path.stem}.99.tmp{path.suffix}").write_bytes(data[: len(data) // 2])
             if path.suffix == ".png":
                 os.kill(os.getpid(), signal.SIGKILL)
 

@@ -8,7 +8,8 @@ import shutil
 import pytest
 import torch
 
-from ldm.checkpoint import CheckpointError, read_state_dict, write_atomically, write_state_dict
+from jobs.whole_files import write_atomically
+from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 
 
 def test_an_existing_file_is_refused_unless_told(tmp_path):
