@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from batches.augment import FlippedItems, RoughItems
 from batches.mixed_prompts import MixedItems
+from jobs.progress import say
 from jobs.resumable import outlive_signals
 
 
@@ -152,7 +153,7 @@ class TrainingData(pl.LightningDataModule):
         drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
         batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
         if batches.unseen and rank == 0:
-            print(
+            say(
                 f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
                 + bucket_text(batches.unseen)
             )

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pytorch_lightning.utilities import rank_zero_only
 from torch import distributed
 
+from jobs import progress
 from jobs.whole_files import first_line
 
-say = rank_zero_only(print)
+say = rank_zero_only(progress.say)
 
 
 def world() -> tuple[int, int]:

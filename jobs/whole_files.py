@@ -17,8 +17,8 @@ def write_atomically(path, content, lasting=False) -> None:
     """Write a file, or a folder, beside its place and move it there once it is complete.
 
     Args:
-        content: bytes, or a function that is called with the temporary path, whose name ends as that of
-            `path` does, and makes a file or a folder there.
+        content: bytes, or a function that makes a file or a folder of the path that it is called with, which
+            has the name of `path` and another parent.
         lasting: for a file that hours of work went into: it is on the disk before it takes the former one's
             place, and others may read it as they may any new file, whatever its writer has set.
 
@@ -26,16 +26,19 @@ def write_atomically(path, content, lasting=False) -> None:
         OSError: with the name of `path`; what was there before stays.
     """
     path = Path(path)
-    # the file's name may be as long as a name can be, and begin as that of another thread's file does
-    temporary = path.with_name(f".{path.stem[:40]}.{os.getpid()}.{get_ident()}.tmp{path.suffix}")
+    # the file's name may be as long as a name can be, and begin as that of another thread's file does; none
+    # of its ending, so that who looks for pictures does not find what a killed process has left
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{get_ident()}.tmp")
     try:
         if callable(content):
-            content(temporary)
+            temporary.mkdir()
+            content(temporary / path.name)
+            if lasting:
+                _make_last(temporary / path.name)
+            _move(temporary / path.name, path)
         else:
             temporary.write_bytes(content)
-        if lasting:
-            _make_last(temporary)
-        _move(temporary, path)
+            os.replace(temporary, path)
     except OSError as error:
         # a full disk's error names no file of its own
         if error.errno is None or error.filename not in (None, str(temporary)):
@@ -45,30 +48,26 @@ def write_atomically(path, content, lasting=False) -> None:
         _remove(temporary)
 
 
-def _make_last(temporary: Path) -> None:
-    fresh = temporary.with_name(temporary.name + ".tmp")
-    try:
-        fresh.touch()
-        shutil.copymode(fresh, temporary)  # safetensors would let nobody else read it
-    finally:
-        fresh.unlink(missing_ok=True)
-    with open(temporary, "rb+") as file:
+def _make_last(path: Path) -> None:
+    fresh = path.with_name("fresh")
+    fresh.touch()
+    shutil.copymode(fresh, path)  # safetensors would let nobody else read it
+    with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
-def _move(temporary: Path, path: Path) -> None:
-    """Put what was written in its place; a folder can't be moved over another, which steps aside first."""
-    if not (temporary.is_dir() and path.is_dir()):
-        os.replace(temporary, path)
+def _move(made: Path, path: Path) -> None:
+    """Put what was made in its place; a folder can't be moved over another, which steps aside first."""
+    if not (made.is_dir() and path.is_dir()):
+        os.replace(made, path)
         return
-    former = temporary.with_name(f".former{temporary.name}")
+    former = made.with_name("former")
     os.replace(path, former)
     try:
-        os.replace(temporary, path)
+        os.replace(made, path)
     except OSError:
         os.replace(former, path)
         raise
-    _remove(former)
 
 
 def _remove(path: Path) -> None:
@@ -80,7 +79,7 @@ def _remove(path: Path) -> None:
 
 def remove_temporary(folder: Path) -> None:
     """Remove what a killed `write_atomically` left in a folder; nobody may be writing there."""
-    for path in Path(folder).glob(".*.tmp*"):
+    for path in Path(folder).glob(".*.tmp"):
         _remove(path)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from batches.loader import sizes_of
-from jobs.progress import clock
+from jobs.progress import duration
 from jobs.whole_files import first_line
 from learning.build import resolve_precision
 from learning.options import TrainOptions
@@ -118,7 +118,7 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
     rate = loading_rate(loader, options.batch_size)
     print(
         f"data path: {rate:.0f} pictures/s with {options.num_workers} workers; "
-        f"all of them take {clock(options.max_steps * per_step / num_devices / rate)} at that rate"
+        f"all of them take {duration(options.max_steps * per_step / num_devices / rate)} at that rate"
     )
     print("dry_run=true: stopped before training")
 

@@ -23,7 +23,7 @@ from learning.callbacks.convergence import Convergence
 from learning.callbacks.gradients import Gradients
 from learning.callbacks.measurement import Report
 from learning.callbacks.stopping import Stopping, stops_told
-from learning.callbacks.training_log import Metrics, Progress, run_logger
+from learning.callbacks.training_log import Metrics, StepProgress, run_logger
 from learning.callbacks.validation import ValidationLoss
 from learning.dry_run import dry_run, shortage_told
 from learning.options import TrainOptions, accumulate_after_convergence, with_accumulation
@@ -142,4 +142,4 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> lis
         callbacks += [ValidationLoss(held_out, options), Convergence(options)]
     callbacks += [Checkpoints(options.run, options, metadata, stopping), Report(options)]
     # last, so that its clock starts when floor and ceiling have been measured
-    return [*callbacks, Progress(options)]
+    return [*callbacks, StepProgress(options)]

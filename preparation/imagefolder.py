@@ -19,7 +19,7 @@ import os
 import shutil
 from pathlib import Path
 
-from jobs.whole_files import write_atomically
+from jobs.whole_files import remove_temporary, write_atomically
 
 FOLDER = {"train": "train", "val": "validation", "test": "test"}
 COLUMNS = {"file_name": ("image", "target"), "conditioning_image_file_name": ("conditioning_image", "source")}
@@ -82,6 +82,8 @@ def _remove_others(root: Path, wanted: set[Path]) -> None:
     tops = [root / split for split in FOLDER.values()]
     # metadata.jsonl of a split without pictures goes before the pictures that it names
     folders = [top / column for column in (".", "image", "conditioning_image") for top in tops]
+    for folder in folders:
+        remove_temporary(folder)
     for path in [path for folder in folders if folder.is_dir() for path in folder.iterdir()]:
         if path.is_file() and path not in wanted:
             path.unlink()

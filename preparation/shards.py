@@ -26,7 +26,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from jobs.whole_files import write_atomically
+from jobs.whole_files import remove_temporary, write_atomically
 
 SPLITS = ("train", "val", "test")
 
@@ -51,6 +51,7 @@ def write_shards(out: Path, lines: list[dict], per_shard=1000) -> dict:
     }
     # a shard about to change is taken off the list first: what the index lists is always as it says
     _write_index(folder, done)
+    remove_temporary(folder)
     for path in folder.iterdir():
         if path.is_file() and path.name not in {*done, "shards.json"}:
             path.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 from batches.cache.encode import encode_shards
 from batches.cache.encoders import load_encoders
 from batches.cache.shards import plan_cache, whole_rows
-from jobs.progress import StatusLine
+from jobs.progress import say
 from jobs.whole_files import remove_temporary, write_atomically
 
 DTYPES = "float16", "bfloat16", "float32"
@@ -37,14 +37,8 @@ def build_cache(
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    line = StatusLine()
-
-    def show(done, total):
-        if line.due():
-            line.show(f"cache: read {done:,} of {total:,} pictures")
-
     weights = load_encoders(checkpoint, config)[1]
-    shards = plan_cache(dataset, weights, dtype, flips, show)
+    shards = plan_cache(dataset, weights, dtype, flips)
     cache = Path(dataset.folder) / "cache"
     cache.mkdir(exist_ok=True)
     missing = [shard for shard in shards if not {*shard.keys} <= whole_rows(cache / shard.file).keys()]
@@ -53,7 +47,7 @@ def build_cache(
         encode_shards(dataset, missing, checkpoint, config, dtype, batch_size, devices)
     write_index(cache, shards, dict(weights=weights, dtype=dtype, checkpoint=str(checkpoint)))
     remove_others(cache, {shard.file for shard in shards})
-    print(describe(cache, shards, len(missing)), flush=True)
+    say(describe(cache, shards, len(missing)))
     return cache / "index.json"
 
 
@@ -68,10 +62,10 @@ def write_index(cache, shards, facts: dict):
 
 def remove_others(cache, needed: set[str]):
     """Remove shards of older plans, and what a killed run was writing."""
+    remove_temporary(cache)
     for path in cache.glob("*.safetensors"):
         if path.name not in needed:
             path.unlink(missing_ok=True)
-    remove_temporary(cache)
 
 
 def describe(cache, shards, num_new) -> str:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from batches.cache.encoders import load_encoders
 from batches.cache.shards import Shard, ShardFile, whole_rows, write_shard
-from jobs.progress import StatusLine, clock
+from jobs.progress import Progress
 
 
 def encode_shards(dataset, shards: list[Shard], checkpoint, config, dtype, batch_size, devices):
@@ -125,9 +125,6 @@ class ShardWriter(pl.Callback):
         self.cache, self.shards, self.dtype = Path(cache), shards, getattr(torch, dtype)
         self.rows, self.kind = {}, None
 
-    def on_predict_start(self, trainer, pl_module):
-        self.line = StatusLine()
-
     def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
         shard = self.shards[trainer.global_rank :: trainer.world_size][batch["shard"]]
         values = outputs.to("cpu", self.dtype)
@@ -145,13 +142,7 @@ class ShardWriter(pl.Callback):
 
     def show(self, kind, num):
         if kind != self.kind:
-            self.kind, self.done = kind, 0
-            self.total = sum(len(shard.names) for shard in self.shards if shard.kind == kind)
-        self.done = min(self.done + num, self.total)
-        rate = self.done / max(self.line.seconds, 1e-9)
-        text = f"cache: {kind} {self.done:,} of {self.total:,}, {rate:.1f}/s"
-        if self.done == self.total:
-            self.line.finish(text)
-            self.line = StatusLine()
-        elif self.line.due():
-            self.line.show(f"{text}, {clock((self.total - self.done) / rate)} left")
+            total = sum(len(shard.names) for shard in self.shards if shard.kind == kind)
+            self.kind, self.progress = kind, Progress("cache", total, kind)
+        # fewer than a batch may be left for some of the processes
+        self.progress.add(min(num, self.progress.total - self.progress.done))

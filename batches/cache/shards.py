@@ -10,6 +10,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 
+from jobs.progress import Progress
 from ldm.checkpoint import write_state_dict
 
 PER_SHARD = 512
@@ -37,20 +38,19 @@ class Shard:
         return f"{self.prefix}{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
-def plan_cache(dataset, weights: str, dtype: str, flips: bool, show) -> list[Shard]:
+def plan_cache(dataset, weights: str, dtype: str, flips: bool) -> list[Shard]:
     """The shards of a dataset's lines: texts first, then pictures, a size per shard.
 
     Args:
         weights: the encoders' hash; `flips`: of mirrored pictures as well.
-        show: called with (pictures read, all pictures).
     """
     folder, lines = Path(dataset.folder), dataset.data
     sizes = picture_sizes(folder, lines)
-    contents = {}
+    contents, progress = {}, Progress("cache", len(sizes), "pictures read")
     for name in sizes:
         data = (folder / name).read_bytes()
         contents[name] = (hashlib.sha256(data).hexdigest(), len(data))
-        show(len(contents), len(sizes))
+        progress.add(1)
     prompts = dict.fromkeys(["", *(line["prompt"] for line in lines)])
     keys = {prompt: hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts}
     parts = [("text", None, list(prompts))]

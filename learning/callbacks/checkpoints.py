@@ -133,7 +133,7 @@ class Checkpoints(pl.Callback):
         trained = sum(p.nbytes for p in pl_module.parameters() if p.requires_grad)
         needed, free = 2 * 6 * trained, shutil.disk_usage(self.run).free
         if free < needed:
-            print(
+            say(
                 f"{self.run}: {free / 2**30:.1f} GiB of the disk are free, checkpoints may take "
                 f"{needed / 2**30:.1f}: make room, or the run stops at one that does not fit"
             )

@@ -9,7 +9,7 @@ import torch
 from batches.loader import check_sizes
 from evaluation.control_miou import draw, score, stacked
 from generation.generate import Settings
-from jobs.ranks import gathered, part_of
+from jobs.ranks import gathered, part_of, say
 from learning.callbacks.measurement import Measurement, measuring
 from reporting.strips import save_held_out, save_strip
 
@@ -42,10 +42,7 @@ class ControlMetric(Measurement):
         if trainer.is_global_zero:
             self.ceiling, self.floor = self._score(self.real).miou, self._score(drawn).miou
             save_held_out(self.folder, self.encoder, self.maps, self.prompts, self.real, drawn)
-            print(
-                f"control mIoU: floor {self.floor:.3f} (no control), ceiling {self.ceiling:.3f} (photos)",
-                flush=True,
-            )
+            say(f"control mIoU: floor {self.floor:.3f} (no control), ceiling {self.ceiling:.3f} (photos)")
 
     def measure(self, trainer, pl_module):
         drawn, step = self._draw(trainer, pl_module), trainer.global_step
@@ -53,7 +50,7 @@ class ControlMetric(Measurement):
             return {}
         result = self._score(drawn)
         save_strip(self.folder / f"step_{step:06}.png", drawn)
-        print(f"\nstep {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou), flush=True)
+        say(f"step {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou))
         trainer.callback_metrics["control_miou"] = torch.tensor(result.miou)
         row = dict(miou=result.miou, floor=self.floor, ceiling=self.ceiling) | result.iou
         return {name: f"{value:.4f}" for name, value in row.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from jobs.ranks import say
 from jobs.whole_files import write_atomically
 from learning.callbacks.measurement import due
 from learning.options import accumulate_after_convergence
@@ -74,7 +75,7 @@ class Convergence(pl.Callback):
             text = f"step {self.seen_step}: {verdict(self.found)}"
             if not self.accumulate:
                 text += ". " + advice(self.options.accumulate)
-        print(f"\n{text}", flush=True)
+        say(text)
 
     def state_dict(self):
         return dict(found=self.found)

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from jobs.ranks import from_all
+from jobs.ranks import from_all, say
 
 NAMED_FILES = 8  # of a batch, in a message
 
@@ -68,7 +68,7 @@ class Gradients(pl.Callback):
             )
         if trainer.is_global_zero:
             counted = f"{self.bad_steps} so far, max_bad_steps={self.options.max_bad_steps}"
-            print(f"\n{text}. The step is skipped ({counted})", flush=True)
+            say(f"{text}. The step is skipped ({counted})")
 
     def state_dict(self):
         return dict(bad_steps=self.bad_steps)

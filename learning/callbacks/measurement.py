@@ -6,6 +6,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
+from jobs.ranks import say
 from learning.callbacks.training_log import log, pictures_seen
 from learning.report import write_report
 from reporting.strips import forget_pictures_after
@@ -96,4 +97,4 @@ class Report(pl.Callback):
         if trainer.is_global_zero:
             path = write_report(self.options.run)
             if said:
-                print(f"\nreport: {path.absolute()}", flush=True)
+                say(f"report: {path.absolute()}")

@@ -27,17 +27,17 @@ def stops_told(run):
     try:
         yield
     except Stopped as stop:
-        say(f"\n{stop}; {again}", flush=True)
+        say(f"{stop}; {again}")
         raise SystemExit(128 + stop.signum) from stop
     except SystemExit as stop:  # Lightning's, 0 after SIGTERM and 1 after Ctrl-C
         if not isinstance(stop, SIGTERMException) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         signum = signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT
-        say(f"\nstopped by {signum.name}; {again} from its last checkpoint", flush=True)
+        say(f"stopped by {signum.name}; {again} from its last checkpoint")
         raise SystemExit(128 + signum) from stop
     except Exception:
         again = f"{again} from its last checkpoint" if Path(run, "last.ckpt").exists() else "start it again"
-        say(f"\nthe run has failed; once the cause is mended, {again}", flush=True)
+        say(f"the run has failed; once the cause is mended, {again}")
         raise
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from jobs.progress import StatusLine, clock
+from jobs.progress import Progress, duration, say
 from reporting.tables import append_rows, read_rows, write_rows
 
 
@@ -21,37 +21,39 @@ def pictures_seen(trainer, options) -> int:
     return batches * options.batch_size * trainer.world_size
 
 
-class Progress(pl.Callback):
-    """Steps, pictures seen, pictures a second, loss, share of time waited for data, and time left."""
+class StepProgress(pl.Callback):
+    """Steps, the time left, loss, pictures a second and share of time waited for data."""
 
     def __init__(self, options):
         self.options = options
-        self.loss = None
+        self.loss = self.accumulate = None
 
     def on_train_start(self, trainer, pl_module):
-        self.first_step, self.line = trainer.global_step, StatusLine(at_once=True)
-        self.first_pictures = pictures_seen(trainer, self.options)
-        self.first_wait = trainer.train_dataloader.waited
+        self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        step, total = trainer.global_step, self.options.max_steps
-        if not trainer.is_global_zero or step == self.first_step or not (self.line.due() or step == total):
+        step = trainer.global_step
+        if not trainer.is_global_zero or (self.accumulate and step == self.progress.done):
             return
+        if self.accumulate != trainer.accumulate_grad_batches:  # other steps, which take another time
+            self.accumulate = trainer.accumulate_grad_batches
+            self.progress = Progress("", self.options.max_steps, "steps", step)
+            self.pictures, self.waited = pictures_seen(trainer, self.options), trainer.train_dataloader.waited
+        else:
+            self.progress.add(step - self.progress.done, lambda: self._note(trainer))
+
+    def _note(self, trainer) -> str:
         loss = float(trainer.callback_metrics["train/loss_simple"])
         self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
-        pictures, seconds = pictures_seen(trainer, self.options), self.line.seconds
-        rate = (pictures - self.first_pictures) / seconds
-        per_step = trainer.accumulate_grad_batches * self.options.batch_size * trainer.world_size
-        wait = (trainer.train_dataloader.waited - self.first_wait) / seconds
-        self.line.show(
-            f"step {step}/{total}  {pictures:,} pictures  {rate:.1f} pictures/s  loss {self.loss:.4f}  "
-            f"data wait {100 * wait:.0f} %  {clock((total - step) * per_step / rate)} left"
-        )
+        seconds = time.monotonic() - self.progress.start
+        rate = (pictures_seen(trainer, self.options) - self.pictures) / seconds
+        wait = (trainer.train_dataloader.waited - self.waited) / seconds
+        return f"loss {self.loss:.4f}, {rate:.1f} pictures/s, data wait {100 * wait:.0f} %"
 
     def on_train_end(self, trainer, pl_module):
         if trainer.is_global_zero:
-            took = clock(self.line.seconds)
-            print(f"\ntrained to step {trainer.global_step} in {took}: {self.options.run}", flush=True)
+            took = duration(time.monotonic() - self.started)
+            say(f"trained to step {trainer.global_step} in {took}: {self.options.run}")
 
 
 COLUMNS = "step pictures loss grad_norm lr pictures_per_second data_wait skipped".split()

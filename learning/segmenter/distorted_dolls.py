@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from annotator.imaterialist import Row, region_map, rle_encode
+from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from preparation.paperdoll import draw
 
@@ -84,11 +85,11 @@ def draw_dolls(num_dolls: int, seed: int, size: int = 128):
     """The first dolls of a seed: photos uint8 (n, size, size, 3) and region maps uint8 (n, size, size)."""
     photos = np.empty((num_dolls, size, size, 3), np.uint8)
     maps = np.empty((num_dolls, size, size), np.uint8)
+    progress = Progress(f"seed {seed}", num_dolls, "dolls")
     for index in range(num_dolls):
         doll = draw(seed, index, size)
         photos[index], maps[index] = doll.photo, doll_regions(doll)
-        if (index + 1) % 500 == 0:
-            print(f"drew {index + 1} of {num_dolls} dolls", flush=True)
+        progress.add(1)
     return photos, maps
 
 

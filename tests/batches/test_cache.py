@@ -101,7 +101,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(folder, base, tmp_path, monkey
         patch.setattr("batches.cache.encode.write_shard", killed)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             build(folder, base)
-    (folder / "cache" / ".x.safetensors.y").mkdir()
+    (folder / "cache" / ".x.99.1.tmp").mkdir()
     kept = {name: (folder / "cache" / name).stat().st_mtime_ns for name in written}
     build(folder, base)
     assert all((folder / "cache" / name).stat().st_mtime_ns == time for name, time in kept.items())

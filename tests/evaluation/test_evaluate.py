@@ -182,15 +182,15 @@ def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
     whole = pictures(evaluate(tmp_path / "whole", "--num", 2))
     child = os.fork()
     if not child:
-        original = drawing.save
+        original = drawing.write_atomically
 
-        def save(path, data):
+        def write(path, data):
             original(path, data)
-            path.with_name(f".{path.stem}.99.tmp{path.suffix}").write_bytes(data[: len(data) // 2])
+            path.with_name(f".{path.stem}.99.tmp").write_bytes(data[: len(data) // 2])
             if path.suffix == ".png":
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        drawing.save = save
+        drawing.write_atomically = write
         evaluate(tmp_path / "killed", "--num", 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -60,7 +60,7 @@ def test_a_folder_takes_the_place_of_a_former_one_and_stays_away_if_it_fails(tmp
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path):
-    (tmp_path / ".a.99.1.tmp.safetensors").write_bytes(b"half")
+    (tmp_path / ".a.safetensors.99.1.tmp").write_bytes(b"half")
     (tmp_path / ".folder.99.1.tmp").mkdir()
     (tmp_path / ".folder.99.1.tmp" / "part").touch()
     (tmp_path / ".hidden").touch()

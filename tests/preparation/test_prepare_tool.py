@@ -8,7 +8,6 @@ import pytest
 
 import tool_prepare_data
 from annotator.imaterialist import rle_encode
-from jobs.progress import Progress, duration
 from jobs.whole_files import alone_in
 from preparation import PrepareOptions, prepare_folder
 from preparation.checks import CHECKS
@@ -114,18 +113,6 @@ def test_an_annotation_of_an_absurd_size_takes_no_memory(tmp_path):
         (other / "train" / f"{name}.jpg").write_bytes((raw / "train" / f"{name}.jpg").read_bytes())
     summary = prepare_folder(other, tmp_path / "out", options())
     assert "60000 x 60000" in read_reasons(tmp_path / "out")["good.jpg"][0] and summary["photos"]["used"] == 1
-
-
-def test_progress_tells_rate_and_time_left_of_this_run_alone(capsys):
-    progress = Progress("out", 100, "photos", done=40)
-    progress.done = 70
-    assert progress.describe(60) == "70 of 100 photos, 0.5/s, 60 s left"
-    progress.done = 100
-    assert progress.describe(60) == "100 of 100 photos, 1.0/s in 60 s"
-    assert [duration(s) for s in (45, 1500, 12000)] == ["45 s", "25 min", "3 h 20 min"]
-    for _ in range(2):
-        Progress("out", 2, "photos").add(1)
-    assert capsys.readouterr().out.count("1 of 2 photos") == 2
 
 
 def test_no_other_run_writes_while_the_cache_is_made(tmp_path, run, monkeypatch):
