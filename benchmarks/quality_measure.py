@@ -74,9 +74,9 @@ def main():
     text = json.dumps(values | dict(dolls=arguments.num, steps=arguments.steps), indent=1)
     print(text)
     if arguments.out:
-        from ldm.checkpoint import write_atomically
+        from jobs.whole_files import write_atomically
 
-        write_atomically(arguments.out, lambda path: path.write_text(text))
+        write_atomically(arguments.out, text.encode())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from PIL import Image
 from annotator.imaterialist import LABELS_FILE
 from annotator.imaterialist.rle import rle_encode
 from jobs.parallel import run_jobs
+from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from preparation.paperdoll.doll import draw
 
@@ -97,9 +98,8 @@ def make_dolls(
     indices = range(start, start + num_images)
     chunks = [list(indices[i : i + CHUNK]) for i in range(0, num_images, CHUNK)]
     missing = [c for c in chunks if not (folder / ".rows" / f"{c[0]:07d}.jsonl").exists()]
-    done = num_images - sum(map(len, missing))
+    progress = Progress(str(folder), num_images, "dolls", num_images - sum(map(len, missing)))
     for num_written in run_jobs(_write_chunk, ((folder, c, seed, size) for c in missing), workers):
-        done += num_written
-        print(f"{folder}: {done} of {num_images} dolls", flush=True)
+        progress.add(num_written)
     _finish(folder, settings, chunks)
     return folder

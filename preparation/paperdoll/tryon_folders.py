@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.parallel import run_jobs
+from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from preparation.paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
 from preparation.paperdoll.scene import draw_product
@@ -123,10 +124,9 @@ def name_of(seed: int, index: int) -> str:
 
 
 def _run(function, jobs, workers, folder, total):
-    done = 0
+    progress = Progress(str(folder), total, "people")
     for num in run_jobs(function, jobs, workers):
-        done += num
-        print(f"{folder}: {done} of {total} people", flush=True)
+        progress.add(num)
 
 
 def _chunks(start: int, stop: int):
