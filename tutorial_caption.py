@@ -16,7 +16,6 @@ Options of the captioners, as KEY=VALUE, or NAME.KEY=VALUE where several caption
 
 import argparse
 import sys
-from pathlib import Path
 
 from jobs.resumable import resumable
 
@@ -71,10 +70,11 @@ def main():
     from preparation.captions.command_line import make_jobs
     from preparation.captions.report import write_report
     from preparation.captions.run import caption_folder
+    from preparation.captions.table_columns import Table
 
     try:
         if arguments.report and not arguments.captioner:
-            return print(f"report: {write_report(Path(arguments.folder))}")
+            return print(f"report: {write_report(Table(arguments.folder))}")
         jobs = make_jobs(arguments)
         for job in jobs:
             job.check()

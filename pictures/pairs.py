@@ -51,12 +51,22 @@ def find_table(path: Path) -> Path | None:
 
 def parse_lines(table: Path):
     """(number, item) of each line of a table; where a line is no item, the reason (str) instead."""
-    for number, line in enumerate(table.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
+    for number, _, item in parse_content(table.read_bytes()):
+        yield number, item
+
+
+def parse_content(content: bytes):
+    """(number, fields, item) of each line of a table's bytes: fields as the line spells them, and its item.
+
+    Where a line is no item, the reason (str) comes instead of that.
+    """
+    for number, line in enumerate(content.decode("utf-8-sig", "replace").split("\n"), 1):
         if line.strip():
-            yield number, _parse_line(line)
+            yield number, *_parse_line(line)
 
 
-def _parse_line(line: str) -> dict | str:
+def _parse_line(line: str) -> tuple[dict, dict | str]:
+    fields = {}
     try:
         fields = json.loads(line)
         item = {key: next(fields[name] for name in names if name in fields) for key, names in KEYS.items()}
@@ -66,12 +76,12 @@ def _parse_line(line: str) -> dict | str:
     except (ValueError, TypeError, StopIteration, RecursionError):
         wrong = True
     if wrong:
-        return f"wanted {WANTED}, got {line[:60]!r}"
-    size = fields.get("size")
+        return fields, f"wanted {WANTED}, got {line[:60]!r}"
+    item, size = {**fields, **item}, fields.get("size")
     if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)):
         # not [height, width]: something else of another's table
-        fields.pop("size", None)
-    return {**fields, **item}
+        item.pop("size", None)
+    return fields, item
 
 
 def match_pairs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:

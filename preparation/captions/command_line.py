@@ -6,6 +6,7 @@ from pathlib import Path
 
 from annotator.caption.captioners import CAPTIONERS
 from preparation.captions.run import CaptionJob
+from preparation.captions.table_columns import Table
 
 TRUTH = {"true": True, "false": False}
 
@@ -18,9 +19,16 @@ def make_jobs(arguments) -> list[CaptionJob]:
     weights, options = read_weights(names, arguments.weights), read_options(names, arguments.options)
     same = "batch_size workers devices num_nodes accelerator dtype min_agreement limit".split()
     common = {name: getattr(arguments, name) for name in same}
-    folder = Path(arguments.folder)
+    table = Table(arguments.folder)
     return [
-        CaptionJob(folder, name, arguments.column or name, options[name], weights[name], **common)
+        CaptionJob(
+            table=table,
+            captioner=name,
+            column=arguments.column or name,
+            options=options[name],
+            weights=weights[name],
+            **common,
+        )
         for name in names
     ]
 

@@ -87,7 +87,7 @@ class CaptionData(pl.LightningDataModule):
         try:
             self.job.records.path.mkdir(parents=True, exist_ok=True)
             self.held.enter_context(alone_in(self.job.records.path))
-            return self.job.missing()
+            return self.job.find_missing()
         except (OSError, ValueError) as error:
             return error
 
@@ -149,7 +149,7 @@ class Captioning(pl.LightningModule):
             device, dtype = str(self.trainer.strategy.root_device), getattr(torch, self.job.dtype)
             options = self.job.options
             self.captioner = load_captioner(self.job.captioner, self.job.weights, options, device, dtype)
-            self.captioner.folder = Path(self.job.folder)
+            self.captioner.folder = self.job.folder
 
     def on_predict_start(self):
         # Lightning's own handler waits for the other processes, which need not have had the signal

@@ -68,13 +68,12 @@ class Captions:
         return self.settings["captioner"] if self.settings else "the folder"
 
 
-def write_report(folder) -> Path:
-    """Write FOLDER/captions/report.html from the table and the captioners' records; returns its path.
+def write_report(table: Table) -> Path:
+    """Write captions/report.html of a table's folder, and of the captioners' records; returns its path.
 
     Without any captioner's column it is a report on the captions that the folder came with.
     """
-    folder = Path(folder)
-    lines = Table(folder).items
+    folder, lines = table.folder, table.items
     columns, regions = read_columns(folder, lines), regions_of(folder)
     if regions and not all(isinstance(line.get("regions"), list) for line in lines):
         # only a prepared folder says which regions a picture shows

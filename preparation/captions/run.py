@@ -26,7 +26,7 @@ class CaptionJob:
         limit: how many pictures to caption at most in this run, None for all.
     """
 
-    folder: Path
+    table: Table
     captioner: str
     column: str
     options: object
@@ -41,8 +41,12 @@ class CaptionJob:
     limit: int | None = None
 
     @property
+    def folder(self) -> Path:
+        return self.table.folder
+
+    @property
     def records(self) -> Column:
-        return Column(Path(self.folder), self.column)
+        return Column(self.folder, self.column)
 
     def settings(self) -> dict:
         """What the captions depend on, as settings.json holds it."""
@@ -68,26 +72,25 @@ class CaptionJob:
             if is_wrong:
                 given = getattr(self, name.replace("-", "_"))
                 raise ValueError(f"--{name} must be {wanted}, got {given!r}")
-        table = Table(self.folder)
-        if self.min_agreement is not None and regions_of(Path(self.folder)) is None:
+        if self.min_agreement is not None and regions_of(self.folder) is None:
             raise ValueError(f"--min-agreement compares with maps, but {self.folder} has no regions.yaml")
-        self.options.check(Path(self.folder))
+        self.options.check(self.folder)
         check_name(self.column, asdict(self.options))
         self.records.check(self.settings())
-        check_owner(self.records, table.items)
+        check_owner(self.records, self.table.items)
 
-    def missing(self) -> tuple[list[dict], int]:
+    def find_missing(self) -> tuple[list[dict], int]:
         """A line for each picture that is not captioned as it is now, and how many are; opens the column."""
         self.records.open(self.settings())
-        table, (records, _) = Table(self.folder), self.records.read()
-        check_owner(self.records, table.items)
-        lines = {}
-        for line in table.items:
+        self.table.refresh()
+        check_owner(self.records, self.table.items)
+        records, lines = self.records.read()[0], {}
+        for line in self.table.items:
             lines.setdefault(line["target"], line)
         missing = [
             line
             for target, line in lines.items()
-            if find_current(records.get(target, []), Path(self.folder) / target) is None
+            if find_current(records.get(target, []), self.folder / target) is None
         ]
         return missing[: self.limit], len(lines) - len(missing)
 
@@ -111,7 +114,7 @@ def caption_folder(job: CaptionJob) -> dict | None:
             return None
         summary = merge(job) | dict(new=len(data.all_lines))
     print(describe_outcome(job, summary), flush=True)
-    print(f"report: {write_report(job.folder)}", flush=True)
+    print(f"report: {write_report(job.table)}", flush=True)
     if summary["failed"] and not summary["captioned"] + summary["left_out"]:
         raise ValueError(f"no picture could be captioned: {job.records.path / 'failed.csv'} says why")
     return summary
@@ -119,13 +122,13 @@ def caption_folder(job: CaptionJob) -> dict | None:
 
 def merge(job: CaptionJob) -> dict:
     """Write the column from the records that there are; returns the counts."""
-    with alone_in(Path(job.folder), PATIENCE):
-        table = Table(job.folder)
-        content = collect_content(job.records, table.items, job.min_agreement)
-        write_column(table, job.records, content, job.min_agreement)
+    with alone_in(job.folder, PATIENCE):
+        job.table.refresh()
+        content = collect_content(job.records, job.table.items, job.min_agreement)
+        write_column(job.table, job.records, content, job.min_agreement)
     return dict(
         captioned=len(content.captions), failed=len(content.failed), left_out=len(content.disagree)
-    ) | dict(table=table.path)
+    ) | dict(table=job.table.path)
 
 
 def describe_outcome(job: CaptionJob, summary: dict) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.whole_files import write_atomically
-from pictures.pairs import TABLES, find_table, parse_lines
+from pictures.pairs import TABLES, find_table, parse_content
 from preparation.captions.column_files import (
     AGREEMENT,
     FOLDER,
@@ -26,46 +26,64 @@ MERGED = "columns.json"
 
 
 class Table:
-    """The lines of a folder's table; ValueError names one that is no item.
+    """The lines of a folder's table, parsed once; ValueError names one that is no item.
 
     `items` are the lines as tutorial_dataset.py reads them: `source`, `target`, `prompt` and more.
     """
 
     def __init__(self, folder):
-        folder = Path(folder)
-        if not folder.is_dir():
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
             raise FileNotFoundError(f"{folder} is no folder: give a training folder, with a prompt.json")
-        path = find_table(folder)
+        path = find_table(self.folder)
         if path is None:
             raise FileNotFoundError(
                 f"{folder} has no {' or '.join(TABLES)}, into whose lines captions go: "
                 f"python tool_prepare_data.py {folder} OUT makes a folder that has"
             )
-        self.path, self.numbered = path, dict(parse_lines(path))
-        for number, item in self.numbered.items():
-            _check(path, number, item)
-        if not self.numbered:
-            raise ValueError(f"{path} has no lines to caption")
-        self.items = list(self.numbered.values())
+        self.path, self.content = path, None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Parse the file again if it has changed since, as another captioner's merge changes it."""
+        content = self.path.read_bytes()
+        if content == self.content:
+            return
+        numbered, spelt = {}, {}
+        for number, fields, item in parse_content(content):
+            _check(self.path, number, item)
+            numbered[number] = item
+            if fields != item:
+                spelt[number] = fields
+        if not numbered:
+            raise ValueError(f"{self.path} has no lines to caption")
+        # items by the number of their line, and the fields of those whose line has them otherwise
+        self.content, self.numbered, self.spelt = content, numbered, spelt
+
+    @property
+    def items(self) -> list[dict]:
+        return list(self.numbered.values())
 
     def rewrite(self, change) -> None:
-        """Write each line as `change(line)` has it, with `target` under that name, if that changes it.
+        """Write each line as `change(item)` has its KINDS, if that changes them.
 
         Lines that stay the same keep their bytes; so does a table of nothing but such lines.
         """
-        content = self.path.read_bytes()
-        lines = content.split(b"\n")
+        lines, numbered, spelt = self.content.split(b"\n"), dict(self.numbered), dict(self.spelt)
         for number, item in self.numbered.items():
-            # the keys as the file spells them, not as the item does
-            written = json.loads(lines[number - 1].decode("utf-8-sig", "replace"))
-            changed = change(written | {"target": item["target"]})
-            if "target" not in written:
-                del changed["target"]
-            if changed != written:
-                end = b"\r" if lines[number - 1].endswith(b"\r") else b""
-                lines[number - 1] = json.dumps(changed).encode() + end
-        if (new := b"\n".join(lines)) != content:
-            write_atomically(self.path, new)
+            changed = change(item)
+            if all(changed.get(kind) == item.get(kind) for kind in KINDS):
+                continue
+            numbered[number] = changed
+            if number in spelt:
+                there = {kind: changed[kind] for kind in KINDS if kind in changed}
+                others = {k: v for k, v in spelt[number].items() if k not in KINDS or k in there}
+                spelt[number] = changed = others | there
+            end = b"\r" if lines[number - 1].endswith(b"\r") else b""
+            lines[number - 1] = json.dumps(changed).encode() + end
+        if (content := b"\n".join(lines)) != self.content:
+            write_atomically(self.path, content)
+            self.content, self.numbered, self.spelt = content, numbered, spelt
 
 
 def _check(path: Path, number: int, item: dict | str) -> None:
@@ -147,9 +165,11 @@ def check_owner(column: Column, lines: list[dict]) -> None:
     """Raise ValueError for a column of prompt.json that did not come from here."""
     if column.name in read_merged(column.training):
         return
-    ours = {(target, record["text"]) for target, found in column.read()[0].items() for record in found}
     having = [line for line in lines if any(column.name in line.get(kind, {}) for kind in KINDS)]
+    if not having:
+        return
     # columns.json may have been deleted
+    ours = {(target, record["text"]) for target, found in column.read()[0].items() for record in found}
     if any((line["target"], line.get("captions", {}).get(column.name)) not in ours for line in having):
         raise ValueError(
             f"{column.training} has captions {column.name} that were not written from {column.path}: "

@@ -15,6 +15,7 @@ from annotator.caption.interface import Caption, Captioner
 from jobs.options import option
 from pictures.region_maps import save_map
 from preparation.captions.run import CaptionJob
+from preparation.captions.table_columns import Table
 
 REGIONS = "names: [background, top, bottom]\ncolours: [[0, 0, 0], [255, 0, 0], [0, 255, 0]]\n"
 REGIONS += "tables: {official: {top: [0, 1], bottom: [6, 7, 8]}}\nsplit_at_waist: {}\n"
@@ -93,7 +94,9 @@ def job(folder, column="stub", **more):
     """A job of the stub in this process; what its options have is an option."""
     mine = {name: more.pop(name) for name in list(more) if name in StubOptions.__dataclass_fields__}
     given = dict(batch_size=4, workers=0, accelerator="cpu") | more
-    return CaptionJob(folder, "stub", column, StubOptions(**mine), **given)
+    return CaptionJob(
+        table=Table(folder), captioner="stub", column=column, options=StubOptions(**mine), **given
+    )
 
 
 def read_lines(folder, table="prompt.json"):

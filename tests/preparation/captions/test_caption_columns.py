@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import sys
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from caption_folder import TOP, StubOptions, job, make_folder, read_lines, register
+import tutorial_caption
+from caption_folder import REGIONS, TOP, Stub, StubOptions, job, make_folder, read_lines, register
 from preparation import prepare_folder
 from preparation.captions.column_files import Column, identify_weights
-from preparation.captions.run import merge
+from preparation.captions.run import caption_folder, merge
 from preparation.captions.table_columns import Table, put_caption
 from raw_data import make_raw, options
 
@@ -75,7 +78,7 @@ def test_a_column_of_others_is_never_overwritten(folder):
     # a run that was begun before they came has no claim on them either
     noted(folder, [])
     with pytest.raises(ValueError, match="were not written from"):
-        job(folder).missing()
+        job(folder).find_missing()
 
 
 def test_other_options_or_weights_want_another_column(folder):
@@ -100,7 +103,7 @@ def test_half_a_line_and_lines_that_are_no_records_say_nothing(folder):
     part.write_text(
         "\n".join([lines[0], "[]", "7", '{"target": 1}', '{"failed": "x"}', "\0\0", lines[1], lines[2][:-5]])
     )
-    missing, done = given.missing()
+    missing, done = given.find_missing()
     assert ([line["target"] for line in missing], done) == (["target/2.png"], 2)
 
 
@@ -120,7 +123,7 @@ def test_captions_that_disagree_with_the_map_stay_out_as_the_threshold_says(tmp_
     assert (given.records.path / "disagree.csv").read_text().splitlines()[1:] == [
         "target/1.png,0.0,target/1.png"
     ]
-    assert strict.missing() == ([], 3)
+    assert strict.find_missing() == ([], 3)
     merge(given)
     assert read_lines(folder)[1]["captions"] == {"stub": "target/1.png"}
 
@@ -174,3 +177,47 @@ def test_folders_without_a_table_and_strange_tables_are_refused(tmp_path, folder
     for name in ("../up", "a/b", "", ".hidden"):
         with pytest.raises(ValueError, match="names a folder"):
             Column(folder, name)
+
+
+def test_a_run_of_several_captioners_parses_each_line_of_the_table_once(folder, monkeypatch):
+    parsed, loads = Counter(), json.loads
+
+    def count(text, *arguments, **more):
+        found = loads(text, *arguments, **more)
+        if isinstance(found, dict) and "prompt" in found:
+            parsed[found["target"]] += 1
+        return found
+
+    monkeypatch.setattr(json, "loads", count)
+    (folder / "regions.yaml").write_text(REGIONS)
+    command = [folder, "--captioner", "stub,attributes", "attributes.column=stub", "--accelerator", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["tutorial_caption.py", *map(str, command), "--workers", "0"])
+    tutorial_caption.main()
+    monkeypatch.undo()
+    lines = read_lines(folder)
+    assert parsed == {line["target"]: 1 for line in lines}
+    assert all(len(line["captions"]) == 2 for line in lines)
+
+
+def test_what_others_write_while_a_captioner_is_at_work_stays(folder, monkeypatch):
+    caption_lines = Stub.caption_lines
+
+    def write_another_column(self, lines, images):
+        rows = [line | {"captions": {"web": "x"}} for line in read_lines(folder)]
+        (folder / "prompt.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return caption_lines(self, lines, images)
+
+    monkeypatch.setattr(Stub, "caption_lines", write_another_column)
+    caption_folder(job(folder))
+    assert [set(line["captions"]) for line in read_lines(folder)] == [{"web", "stub"}] * 3
+
+
+def test_a_line_that_spells_its_keys_otherwise_keeps_them_run_after_run(folder):
+    row = dict(image="target/0.png", size="large", conditioning_image="source/0.png", text="a circle")
+    (folder / "prompt.json").write_text(json.dumps(row) + "\n")
+    first = job(folder)
+    caption_folder(first)
+    caption_folder(replace(first, column="again"))
+    [line] = read_lines(folder)
+    assert list(line) == [*row, "captions", "scores"] and line["size"] == "large"
+    assert line["captions"] == {"stub": "picture 0 0", "again": "picture 0 0"}

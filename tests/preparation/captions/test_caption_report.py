@@ -20,6 +20,7 @@ from preparation.captions.caption_statistics import (
 )
 from preparation.captions.report import write_report
 from preparation.captions.run import merge
+from preparation.captions.table_columns import Table
 
 EVIL = "<script>alert('a person')</script>"
 
@@ -56,7 +57,7 @@ def with_captions(folder, texts):
 
 
 def page_of(folder):
-    return write_report(folder).read_text()
+    return write_report(Table(folder)).read_text()
 
 
 def text_of(page):
