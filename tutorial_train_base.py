@@ -31,16 +31,16 @@ def parse_arguments():
 
 def dolls(folder, num, seed):
     """(photos uint8 (n, H, W, 3), captions) of paper dolls, drawn if they are not there yet."""
+    import cv2
     import numpy as np
     import torch
 
-    from pictures.decoding import read_photo
     from preparation.paperdoll import make_dolls
 
     make_dolls(folder, num, seed=seed, workers=2)
     with open(folder / "captions.csv", newline="") as file:
         names, captions = zip(*list(csv.reader(file))[1:], strict=True)
-    photos = [read_photo(folder / "train" / name) for name in names]
+    photos = [cv2.imread(str(folder / "train" / name), cv2.IMREAD_COLOR_RGB) for name in names]
     return torch.from_numpy(np.stack(photos)), captions
 
 

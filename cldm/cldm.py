@@ -105,12 +105,16 @@ class ControlLDM(ImageLog, LatentDiffusion):
     step_skipped = False  # whether the optimizer step that has just been counted changed nothing
     _sd_locked, _only_mid_control = True, False
 
-    def __init__(self, control_stage_config, control_key, only_mid_control=False, **latent_diffusion_options):
+    def __init__(
+        self, control_stage_config, control_key=None, only_mid_control=False, **latent_diffusion_options
+    ):
         super().__init__(**latent_diffusion_options)
         refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it stays locked")
         self.control_key, self._only_mid_control = control_key, only_mid_control
-        self.control_model = instantiate_from_config(control_stage_config)
-        self.control_scales = [1.0] * (len(self.control_model.zero_convs) + 1)
+        self.control_model, self.control_scales = None, []
+        if control_stage_config is not None:
+            self.control_model = instantiate_from_config(control_stage_config)
+            self.control_scales = [1.0] * (len(self.control_model.zero_convs) + 1)
         self.lock()
 
     @property

@@ -142,10 +142,14 @@ class SpatialTransformer(nn.Module):
         self.use_linear = use_linear
 
     def forward(self, x, context=None):
-        h, w = x.shape[-2:]
         tokens = self._tokens(self.norm(x))
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
+        return self._add(x, tokens)
+
+    def _add(self, x, tokens):
+        """Features (b, c, h, w), and tokens (b, h w, d) projected back onto them."""
+        h, w = x.shape[-2:]
         x = tile_rows(x, len(tokens))
         if self.use_linear:
             return x + rearrange(self.proj_out(tokens), "b (h w) c -> b c h w", h=h, w=w)

@@ -13,13 +13,17 @@ class TimestepEmbedSequential(nn.Sequential):
 
     def forward(self, x, emb, context=None):
         for layer in self:
-            if isinstance(layer, ResBlock):
-                x = layer(x, emb)
-            elif isinstance(layer, SpatialTransformer):
-                x = layer(x, context)
-            else:
-                x = layer(x)
+            x = run_layer(layer, x, emb, context)
         return x
+
+
+def run_layer(layer, x, emb, context):
+    """A layer of the U-Net on features (b, c, h, w), given what it takes besides."""
+    if isinstance(layer, ResBlock):
+        return layer(x, emb)
+    if isinstance(layer, SpatialTransformer):
+        return layer(x, context)
+    return layer(x)
 
 
 class Upsample(nn.Module):

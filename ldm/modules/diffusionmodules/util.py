@@ -82,14 +82,17 @@ def zero_module(module):
     return module
 
 
-def attend(q, k, v, is_causal=False):
-    """Softmax attention of queries (b, heads, n, d) over keys and values (b, heads, m, d)."""
+def attend(q, k, v, is_causal=False, mask=None):
+    """Softmax attention of queries (b, heads, n, d) over keys and values (b, heads, m, d).
+
+    `mask`: bool, broadcast to (b, heads, n, m), False for keys that a query does not see.
+    """
     attention = nn.functional.scaled_dot_product_attention
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # PyTorch's CPU kernel is up to eight times slower backward in bfloat16 than in fp32, and not faster
         with torch.autocast("cpu", enabled=False):
-            return attention(q.float(), k.float(), v.float(), is_causal=is_causal).bfloat16()
-    return attention(q, k, v, is_causal=is_causal)
+            return attention(q.float(), k.float(), v.float(), mask, is_causal=is_causal).bfloat16()
+    return attention(q, k, v, mask, is_causal=is_causal)
 
 
 def checkpoint(function, inputs, flag):

@@ -1,0 +1,1 @@
+"""Try-on: a garment's photo steers a picture by input channels, tokens, residuals or layout."""

@@ -1,0 +1,395 @@
+"""Conditions of try-on: what each reads of a batch, how it enters the U-Net, and what it is when dropped.
+
+A condition is encoded once a picture, prepared once for all timesteps, and written into each call. "Dropped"
+means one thing in training and in guidance: `prepare` takes a mask of dropped rows, and both give it one.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange, repeat
+from torch import nn
+from torch.nn.functional import interpolate
+
+from cldm.tryon.inputs import UNetInputs
+from ldm.modules.attention import ProjectedContext
+from ldm.util import instantiate_from_config
+
+NULLS = ("zero_latent", "zero_features", "no_tokens")
+TIMES = ("zero", "sync", "none")
+
+
+class Condition:
+    """A seam's user. Subclasses say what `keys` of a batch they read.
+
+    name: under which recipes and guidance speak of it. dropout: share of the samples that train without it.
+    """
+
+    keys: tuple[str, ...] = ()
+
+    def __init__(self, name: str, dropout: float = 0.0):
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{name}.dropout must be at least 0 and below 1, got {dropout}")
+        self.name, self.dropout = name, dropout
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Modules that the model holds, by the name under which its state dict has them."""
+        return {}
+
+    def trainable(self) -> list[nn.Module]:
+        """Those of them that train."""
+        return list(self.parts().values())
+
+    def encode(self, model, batch, num=None) -> dict[str, torch.Tensor]:
+        """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable."""
+        raise NotImplementedError
+
+    def prepare(self, model, encoded, dropped, text=None) -> dict:
+        """What the calls of all timesteps share; `dropped`, bool (b,), are the rows that go without.
+
+        `text`: the person's context (b, n, d), dropped rows of it being the null's already.
+        """
+        raise NotImplementedError
+
+    def write(self, model, inputs: UNetInputs, prepared) -> None:
+        """Enter a call."""
+        raise NotImplementedError
+
+
+class TextCondition(Condition):
+    """Prompts as the context of cross-attention; dropped is the empty or the negative prompt."""
+
+    keys = ("txt",)
+
+    def encode(self, model, batch, num=None):
+        null = batch.get("negative") or [""]
+        return dict(
+            context=model.get_learned_conditioning(list(batch["txt"][:num])),
+            null=model.get_learned_conditioning(list(null[:num])),
+        )
+
+    def prepare(self, model, encoded, dropped, text=None):
+        context, null = encoded["context"], encoded["null"]
+        return dict(context=torch.where(dropped[:, None, None], null.expand_as(context), context))
+
+    def write(self, model, inputs, prepared):
+        inputs.add_text(prepared["context"])
+
+
+class LatentChannels(Condition):
+    """A picture's latents beside or onto the noisy ones: an agnostic person, a pose, DensePose.
+
+    key: the batch's pictures (b, H, W, 3) in [-1, 1]. scaled: whether latents are multiplied by the model's
+    scale (OOTDiffusion's are not). draw: "mode" of the posterior or a "sample". how: "channels" or "sum".
+    null: what dropped rows are: "kept" stays as it is, "zeros" are latents of zeros.
+    """
+
+    def __init__(self, name, key, scaled=True, draw="mode", how="channels", null="kept", dropout=0.0):
+        super().__init__(name, dropout)
+        check_choice(f"{name}.draw", draw, ("mode", "sample"))
+        check_choice(f"{name}.how", how, ("channels", "sum"))
+        check_choice(f"{name}.null", null, ("kept", "zeros"))
+        self.keys, self.key = (key,), key
+        self.scaled, self.draw, self.how, self.null = scaled, draw, how, null
+
+    def encode(self, model, batch, num=None):
+        return dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
+
+    def prepare(self, model, encoded, dropped, text=None):
+        latents = encoded["latents"]
+        return dict(latents=empty_rows(latents, dropped) if self.null == "zeros" else latents)
+
+    def write(self, model, inputs, prepared):
+        latents = prepared["latents"]
+        if self.how == "sum":
+            inputs.added.append(latents)
+        else:
+            inputs.channels[self.name] = latents
+
+
+class MaskChannel(Condition):
+    """What is to be repainted, 1, at the latents' size: by nearest neighbour, after the threshold.
+
+    key: the batch's masks (b, H, W) or (b, H, W, 1) in [0, 1]. factor: of the autoencoder.
+    """
+
+    def __init__(self, name, key="mask", threshold=0.5, factor=8):
+        super().__init__(name)
+        self.keys, self.key, self.threshold, self.factor = (key,), key, threshold, factor
+
+    def encode(self, model, batch, num=None):
+        return dict(mask=shrink_mask(batch[self.key][:num].to(model.device), self.factor, self.threshold))
+
+    def prepare(self, model, encoded, dropped, text=None):
+        return dict(encoded)
+
+    def write(self, model, inputs, prepared):
+        inputs.channels[self.name] = prepared["mask"]
+
+
+class GarmentReference(Condition):
+    """A garment's own U-Net, whose tokens enter the person's self-attention.
+
+    Args:
+        network: config of a GarmentUNet; its `sites` and `norm` must be the person's.
+        key: the batch's garments (b, H, W, 3) in [-1, 1].
+        time: "zero" runs it once at t = 0, "sync" at every call's t, "none" once with a class embedding in
+            the place of the timestep, by `category_key` of the batch (one-way, FastFit).
+        null: dropped is a garment of a "zero_latent", tokens that are "zero_features", or "no_tokens" at all.
+        context: "person" reads the person's prompt, anything else is the prompt that every garment has.
+        scaled, draw: see LatentChannels.
+        num_classes: of the class embedding.
+        train: "all" or "none" of the network.
+    """
+
+    def __init__(
+        self,
+        name,
+        network,
+        key="garment",
+        time="zero",
+        null="zero_latent",
+        context="person",
+        scaled=True,
+        draw="mode",
+        dropout=0.0,
+        category_key="category_id",
+        num_classes=5,
+        train="all",
+    ):
+        super().__init__(name, dropout)
+        check_choice(f"{name}.time", time, TIMES)
+        check_choice(f"{name}.null", null, NULLS)
+        check_choice(f"{name}.train", train, ("all", "none"))
+        self.network = instantiate_from_config(network)
+        self.keys = (key, category_key) if time == "none" else (key,)
+        self.key, self.category_key, self.time, self.null = key, category_key, time, null
+        self.context, self.scaled, self.draw, self.train = context, scaled, draw, train
+        self.classes = nn.Embedding(num_classes, self.network.emb_channels) if time == "none" else None
+
+    def parts(self):
+        classes = {} if self.classes is None else {f"{self.name}_classes": self.classes}
+        return {f"{self.name}_model": self.network, **classes}
+
+    def trainable(self):
+        return [] if self.train == "none" else list(self.parts().values())
+
+    def encode(self, model, batch, num=None):
+        encoded = dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
+        if self.context != "person":
+            encoded["text"] = model.get_learned_conditioning([self.context])
+        if self.classes is not None:
+            encoded["category"] = torch.as_tensor(batch[self.category_key][:num], device=model.device)
+        return encoded
+
+    def prepare(self, model, encoded, dropped, text=None):
+        latents = encoded["latents"]
+        if self.null == "zero_latent":
+            latents = empty_rows(latents, dropped)
+        given = dict(latents=latents, text=text, dropped=dropped)
+        if "text" in encoded:
+            given["text"] = encoded["text"].expand(len(latents), -1, -1)
+        if self.time == "sync":
+            return given
+        if self.classes is not None:
+            emb = self.classes(encoded["category"])
+        else:
+            emb = self.network.embed_time(torch.zeros(len(latents), dtype=torch.long, device=latents.device))
+        return dict(tokens=self._record(given, emb), dropped=dropped)
+
+    def write(self, model, inputs, prepared):
+        tokens = prepared.get("tokens")
+        if tokens is None:
+            tokens = self._record(prepared, self.network.embed_time(inputs.t))
+        inputs.add_references(tokens)
+        if self.null == "no_tokens" and prepared["dropped"].any():
+            inputs.kept = ~prepared["dropped"]
+
+    def _record(self, given, emb):
+        dtype = next(self.network.parameters()).dtype
+        text = given["text"] if given["text"] is None else given["text"].to(dtype)
+        tokens = self.network(given["latents"].to(dtype), emb, text)
+        if self.null == "zero_features":
+            tokens = {site: empty_rows(recorded, given["dropped"]) for site, recorded in tokens.items()}
+        return tokens
+
+
+class StackedGarment(Condition):
+    """The garment below the person, in the noisy latents and in the channels (CatVTON, DeCo-VTON).
+
+    Args:
+        below: the channel that holds the garment's clean latents, under the agnostic person's.
+        null: dropped is "condition", zeros in that channel alone (CatVTON), or "garment_free", zeros in all
+            of the garment's rows, the noisy ones as well (DeCo-VTON, garment-free guidance).
+        anchored: the sampler's state is the person's half; the garment's noisy rows are its latents noised to
+            each timestep with one noise (DeCo-VTON, clean-latent anchoring). Otherwise the state has both.
+    """
+
+    def __init__(self, name, key="garment", below="agnostic", null="condition", anchored=False, draw="sample",
+                 dropout=0.0):  # fmt: skip
+        super().__init__(name, dropout)
+        check_choice(f"{name}.null", null, ("condition", "garment_free"))
+        self.keys, self.key, self.below, self.null = (key,), key, below, null
+        self.anchored, self.draw = anchored, draw
+
+    def encode(self, model, batch, num=None):
+        return dict(latents=encode_pictures(model, batch[self.key][:num], True, self.draw))
+
+    def prepare(self, model, encoded, dropped, text=None):
+        latents = encoded["latents"]
+        noise = encoded.get("noise")
+        return dict(clean=latents, condition=empty_rows(latents, dropped), dropped=dropped, noise=noise)
+
+    def write(self, model, inputs, prepared):
+        inputs.rows[self.below] = prepared["condition"]
+        if self.anchored:
+            rows = model.q_sample(prepared["clean"], inputs.t, prepared["noise"])
+        else:
+            person, rows = inputs.x.chunk(2, dim=2)
+            inputs.x = person
+        if self.null == "garment_free":
+            rows = empty_rows(rows, prepared["dropped"])
+        inputs.rows["x"] = rows
+
+
+class ImageTokens(Condition):
+    """An image encoder's features, projected to tokens beside or in the place of the text.
+
+    Args:
+        encoder: config of a frozen one: uint8 pictures (b, H, W, 3) -> features (b, width) or (b, n, width).
+        projector: config of a module of cldm.tryon.image_tokens.
+        key: the batch's pictures, uint8 (b, H, W, 3).
+        site: "append" behind the text, "replace" it, or "decoupled" (the U-Net's context must be text+image).
+        null: dropped is the projector of "zero_features", of a "black" picture's, or tokens of "zeros".
+        scale: factor on decoupled attention.
+    """
+
+    def __init__(self, name, encoder, projector, key="garment_pixels", site="append", null="zero_features",
+                 scale=1.0, dropout=0.0):  # fmt: skip
+        super().__init__(name, dropout)
+        check_choice(f"{name}.site", site, ("append", "replace", "decoupled"))
+        check_choice(f"{name}.null", null, ("zero_features", "black", "zeros"))
+        self.encoder, self.projector = instantiate_from_config(encoder), instantiate_from_config(projector)
+        self.keys, self.key, self.site, self.null, self.scale = (key,), key, site, null, scale
+
+    def parts(self):
+        return {f"{self.name}_encoder": self.encoder, f"{self.name}_proj": self.projector}
+
+    def trainable(self):
+        return [self.projector]
+
+    @torch.no_grad()
+    def encode(self, model, batch, num=None):
+        pictures = check_pixels(batch[self.key][:num], self.name).to(model.device)
+        encoded = dict(features=self.encoder(pictures))
+        if self.null == "black":
+            encoded["null"] = self.encoder(torch.zeros_like(pictures[:1]))
+        return encoded
+
+    def prepare(self, model, encoded, dropped, text=None):
+        features = encoded["features"]
+        if self.null == "zero_features":
+            features = empty_rows(features, dropped)
+        elif self.null == "black":
+            chosen = rearrange(dropped, f"b -> b {'1 ' * (features.ndim - 1)}")
+            features = torch.where(chosen, encoded["null"].expand_as(features), features)
+        tokens = self.projector(features)
+        return dict(tokens=empty_rows(tokens, dropped) if self.null == "zeros" else tokens)
+
+    def write(self, model, inputs, prepared):
+        tokens = prepared["tokens"]
+        if self.site == "decoupled":
+            inputs.image = tokens if inputs.image is None else torch.cat([inputs.image, tokens], dim=1)
+            inputs.image_scale = self.scale
+        elif self.site == "replace":
+            inputs.text = tokens
+        else:
+            inputs.add_text(tokens)
+
+
+class ControlHint(Condition):
+    """A control branch's residuals, as in ControlNet; dropped is an empty hint.
+
+    branch: config of a ControlNet. key: the batch's hints (b, H, W, c) in [0, 1]. empty: what all of a
+    dropped hint is.
+    """
+
+    def __init__(self, name, branch, key="hint", empty=0.0, dropout=0.0, part="control_model"):
+        super().__init__(name, dropout)
+        self.branch, self.keys, self.key = instantiate_from_config(branch), (key,), key
+        self.empty, self.part = empty, part
+
+    def parts(self):
+        return {self.part: self.branch}
+
+    def encode(self, model, batch, num=None):
+        return dict(
+            hint=rearrange(batch[self.key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
+        )
+
+    def prepare(self, model, encoded, dropped, text=None):
+        hint = torch.where(
+            dropped[:, None, None, None], torch.full_like(encoded["hint"], self.empty), encoded["hint"]
+        )
+        hint = hint.to(next(self.branch.parameters()).dtype)
+        return dict(hint=hint, features=self.branch.input_hint_block(hint))
+
+    def write(self, model, inputs, prepared):
+        context = inputs.text
+        found = self.branch(inputs.x.to(prepared["hint"].dtype), prepared["hint"], inputs.t, context,
+                            hint_features=prepared["features"])  # fmt: skip
+        inputs.add_residuals(found)
+
+
+def encode_pictures(model, pictures, scaled=True, draw="mode", generator=None):
+    """Pictures (b, H, W, 3) in [-1, 1] -> latents (b, c, h, w)."""
+    posterior = model.encode_first_stage(
+        rearrange(pictures, "b h w c -> b c h w").to(model.device, torch.float32)
+    )
+    latents = posterior.mode() if draw == "mode" else posterior.sample(generator)
+    return latents * model.scale_factor if scaled else latents
+
+
+def shrink_mask(mask, factor: int = 8, threshold: float = 0.5):
+    """Masks (b, H, W) or (b, H, W, 1) in [0, 1] -> (b, 1, H/f, W/f) of 0 and 1, by nearest neighbour."""
+    mask = mask[..., 0] if mask.ndim == 4 else mask
+    mask = (mask >= threshold).float()[:, None]
+    return interpolate(mask, size=(mask.shape[2] // factor, mask.shape[3] // factor), mode="nearest")
+
+
+def empty_rows(values, dropped):
+    """values (b, ...) with zeros in the rows that are dropped, bool (b,)."""
+    return torch.where(
+        rearrange(dropped, f"b -> b {'1 ' * (values.ndim - 1)}"), torch.zeros_like(values), values
+    )
+
+
+def check_pixels(pictures, name: str):
+    """Pictures for an image encoder: uint8, so that nobody can normalise them twice.
+
+    Raises:
+        ValueError: another dtype, with the name of the condition.
+    """
+    if pictures.dtype != torch.uint8 or pictures.shape[-1] != 3:
+        raise ValueError(
+            f"{name} reads uint8 pictures (b, H, W, 3) from 0 to 255, got {pictures.dtype} "
+            f"{tuple(pictures.shape)}"
+        )
+    return pictures
+
+
+def check_choice(key: str, value, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+
+
+def tile(value, times: int):
+    """Prepared values for `times` copies of a batch, one behind the other."""
+    if isinstance(value, torch.Tensor):
+        return repeat(value, "b ... -> (k b) ...", k=times)
+    return value
+
+
+def remember(tokens: dict) -> dict:
+    """Garment tokens by site as memos, for a sampling whose every step reads the same."""
+    return {site: ProjectedContext(recorded) for site, recorded in tokens.items()}

@@ -1,0 +1,225 @@
+"""The try-on model: a latent diffusion model whose prediction depends on any number of conditions."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from cldm.cldm import ControlLDM
+from cldm.guidance import Guidance
+from cldm.tryon.conditions import Condition, StackedGarment, check_choice, remember, tile
+from cldm.tryon.inputs import UNetInputs
+from ldm.models.diffusion.encoded import draw_kept, posterior_of
+from ldm.util import instantiate_from_config
+
+TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
+
+
+class TryonLDM(ControlLDM):
+    """Latent diffusion under conditions of cldm.tryon.conditions; all else is ControlLDM's.
+
+    Args:
+        conditions: the recipe: configs of Conditions by name, in the order in which they enter. Guidance
+            and dropout speak of these names.
+        guidance: terms of cldm.guidance as [[names], weight] lists; what sampling uses by default.
+        train_unet: what of the person's U-Net trains: names of TRAINED, joined by +: "first" is the first
+            convolution, "reference" and "image" are the layers that read garments or image prompts alone.
+        loss_rows: "both" or "person", of a layout that stacks pictures.
+        dream: power of DREAM's weight (arXiv 2312.00210), None is off.
+    """
+
+    def __init__(
+        self,
+        conditions,
+        guidance=(((), 1.0),),
+        train_unet="none",
+        loss_rows="both",
+        dream=None,
+        **options,
+    ):
+        check_choice("loss_rows", loss_rows, ("both", "person"))
+        self.train_unet, self.loss_rows, self.dream = train_unet, loss_rows, dream
+        super().__init__(control_stage_config=None, **options)
+        self.conditions = {name: build_condition(name, config) for name, config in conditions.items()}
+        self.guidance = Guidance.read(guidance)
+        if unknown := self.guidance.names - self.conditions.keys():
+            raise ValueError(
+                f"guidance drops {sorted(unknown)[0]!r}, conditions are {', '.join(self.conditions)}"
+            )
+        for condition in self.conditions.values():
+            for part, module in condition.parts().items():
+                setattr(self, part, module)
+        self.lock()
+
+    def trainable_parts(self):
+        if not hasattr(self, "guidance"):
+            return []
+        parts = choose_trained(self.model.diffusion_model, self.train_unet)
+        return parts + [part for condition in self.conditions.values() for part in condition.trainable()]
+
+    def lock(self):
+        super().lock()
+        for module in self.modules():
+            for part in module.tail() if hasattr(module, "tail") else ():
+                part.requires_grad_(False)
+
+    def get_input(self, batch, k, bs=None, generator=None):
+        """(scaled latents (b, c, h, w), what each condition makes of the batch, by name)."""
+        x = self.get_first_stage_encoding(posterior_of(self, batch, k, bs), generator)
+        return x, {name: condition.encode(self, batch, bs) for name, condition in self.conditions.items()}
+
+    def draw_dropped(self, num: int, generator=None) -> dict[str, torch.Tensor]:
+        """Which rows train without which condition, bool (b,) by name; those without dropout drop none."""
+        kept = {
+            name: draw_kept(num, c.dropout, generator, self.device) for name, c in self.conditions.items()
+        }
+        return {name: ~rows for name, rows in kept.items()}
+
+    def prepare(self, encoded, dropped: Mapping[str, torch.Tensor]) -> dict:
+        """What all timesteps share, by condition. The text comes first, since garments may read it."""
+        prepared, text = {}, None
+        for name, condition in self.conditions.items():
+            prepared[name] = condition.prepare(self, encoded[name], dropped[name], text)
+            text = prepared[name].get("context", text)
+        return prepared
+
+    def apply_model(self, x_noisy, t, cond):
+        """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape."""
+        inputs, unet = UNetInputs(x_noisy, t), self.model.diffusion_model
+        for name, prepared in cond.items():
+            self.conditions[name].write(self, inputs, prepared)
+        x, tokens, residuals = inputs.join()
+        output = unet(x.to(next(unet.parameters()).dtype), t, tokens, control=residuals)
+        return output[:, :, : x_noisy.shape[2]]
+
+    @property
+    def stacked(self) -> StackedGarment | None:
+        """The condition that stacks a garment below the person."""
+        return next((c for c in self.conditions.values() if isinstance(c, StackedGarment)), None)
+
+    def shared_step(self, batch, generator=None):
+        """(loss, logs) of a batch, with timesteps drawn uniformly and conditions dropped as they say."""
+        x, encoded = self.get_input(batch, self.first_stage_key, generator=generator)
+        t = self.draw_timesteps(len(x), generator)
+        stacked = self.stacked
+        if stacked is not None and not stacked.anchored:
+            x = torch.cat([x, encoded[stacked.name]["latents"]], dim=2)
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        if stacked is not None and stacked.anchored:
+            rows = torch.randn(noise.shape, generator=generator, device=x.device, dtype=x.dtype)
+            encoded[stacked.name] |= dict(noise=rows)
+        dropped = self.draw_dropped(len(x), generator if self.training else None)
+        dropped = (
+            dropped if self.training else {name: torch.zeros_like(rows) for name, rows in dropped.items()}
+        )
+        return self.p_losses(x, self.prepare(encoded, dropped), t, noise=noise)
+
+    def p_losses(self, x_start, cond, t, noise=None):
+        """(loss, logs): mean squared error over the rows that count."""
+        noise = torch.randn_like(x_start) if noise is None else noise
+        x_noisy = self.q_sample(x_start, t, noise)
+        if self.dream is not None:
+            x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
+        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
+        target = self.get_v(x_start, noise, t) if target is None else target
+        output = self.apply_model(x_noisy, t, cond).float()
+        if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
+            output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
+        loss = mse_loss(output, target.float())
+        split = "train" if self.training else "val"
+        return loss, {f"{split}/loss_simple": loss.detach(), f"{split}/loss": loss.detach()}
+
+    @torch.no_grad()
+    def rectify(self, x_noisy, cond, t, noise):
+        """DREAM's (noisy latents, noise): both moved by the model's own error (arXiv 2312.00210, equation 9).
+
+        With w = sqrt(1 - a_t)^power, eps' = eps + w (eps - eps_model) and x' = q_sample(x_0, eps').
+        """
+        training = self.training
+        self.eval()
+        predicted, _ = self.predictions(x_noisy, t, self.apply_model(x_noisy, t, cond))
+        self.train(training)
+        sigma = (1 - self.alphas_cumprod[t]).sqrt()[:, None, None, None]
+        error = sigma**self.dream * (noise - predicted.to(noise.dtype))
+        return x_noisy + sigma * error, noise + error
+
+
+def build_condition(name: str, config) -> Condition:
+    """The Condition of a recipe's entry.
+
+    Raises:
+        ValueError: the config's class is no Condition.
+    """
+    params = dict(config.get("params") or {}, name=name)
+    condition = instantiate_from_config(dict(target=config["target"], params=params))
+    if not isinstance(condition, Condition):
+        raise ValueError(
+            f"conditions.{name} must be a Condition of cldm.tryon.conditions, got {config['target']}"
+        )
+    return condition
+
+
+def choose_trained(unet, policy: str) -> list[nn.Module]:
+    """The modules of a U-Net that train, by names of TRAINED joined by +.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    chosen = []
+    for name in policy.split("+"):
+        check_choice("train_unet", name, TRAINED)
+        chosen += _chosen(unet, name)
+    return chosen
+
+
+def _chosen(unet, name):
+    transformers = [transformer for _, transformer in unet.named_sites()]
+    blocks = [block for transformer in transformers for block in transformer.transformer_blocks]
+    whole = {
+        "none": [],
+        "all": [unet],
+        "first": [unet.input_blocks[0][0]],
+        "decoder": [unet.output_blocks, unet.out],
+        "transformers": transformers,
+        "attn1": [block.attn1 for block in blocks],
+    }
+    if name in whole:
+        return whole[name]
+    attentions = [block.attn2 if name == "image" else block.attn1 for block in blocks]
+    wanted = {"attn1_kv": ("to_k", "to_v"), "reference": ("_ref",), "image": ("_ip",)}[name]
+    return [
+        part for attention in attentions for key, part in attention.named_children() if key.endswith(wanted)
+    ]
+
+
+def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):
+    """A denoiser (x, timestep) -> (noise, x_0) under a guidance's terms, in one call for all of them.
+
+    encoded: what `get_input` gives, or a cache. Garment tokens and their keys are computed once a picture.
+    """
+    guidance = guidance or model.guidance
+    terms = guidance.terms
+    prepared = model.prepare(*_rows_of_terms(model, encoded, terms))
+    for values in prepared.values():
+        if "tokens" in values and isinstance(values["tokens"], dict):
+            values["tokens"] = remember(values["tokens"])
+
+    @torch.no_grad()
+    def denoise(x, t):
+        steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
+        output = model.apply_model(tile(x, len(terms)), tile(steps, len(terms)), prepared)
+        return model.predictions(x, steps, guidance.combine(output).to(x.dtype))
+
+    return denoise
+
+
+def _rows_of_terms(model, encoded, terms):
+    """(what is encoded, tiled for the terms; which rows are dropped, by condition)."""
+    tiled = {name: {k: tile(v, len(terms)) for k, v in values.items()} for name, values in encoded.items()}
+    rows = max(len(v) for values in encoded.values() for v in values.values())
+    dropped = {}
+    for name in encoded:
+        flags = [name in term.dropped for term in terms]
+        dropped[name] = torch.tensor(flags, device=model.device).repeat_interleave(rows)
+    return tiled, dropped
