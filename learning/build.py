@@ -20,11 +20,12 @@ prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 
 def resolve_precision(precision: str) -> str:
-    """`auto` -> bf16-mixed where the first device has bf16 matrix units, else 32-true."""
+    """`auto` -> bf16-mixed where the first device has units for it, 16-mixed on older GPUs, else 32-true."""
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+        # emulation, which T4, V100 and RTX 20xx have, is slower than computing in fp32
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 

@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from jobs.ranks import say
-from jobs.whole_files import alone_in, write_atomically
+from jobs.whole_files import alone_in, first_line, write_atomically
 from learning.options import OPTIONS, TrainOptions
+from learning.verified_files import read_content
 
 # what last.ckpt restores along with the optimizer, whatever the options say
 RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
@@ -27,11 +28,16 @@ seed""".split()
 def steps_done(last: Path, options: TrainOptions) -> int:
     """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
     try:
-        content = torch.load(last, weights_only=True, mmap=True)
+        content = read_content(last)
         done, before = [content[key] for key in RESUMED][0], content.get("options", {})
         if not isinstance(done, int):
             raise TypeError(f"its step is {done!r}")
-    except (EOFError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+    except (EOFError, KeyError, TypeError, RuntimeError, MemoryError, pickle.UnpicklingError) as error:
+        if wants_memory(error):
+            raise ValueError(
+                f"{last} can't be read for want of memory ({first_line(error)}): nothing is wrong with the "
+                "file; end other programs, then give the same command again"
+            ) from error
         raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
     changed = {name for name in before if before[name] != getattr(options, name, before[name])}
     for name in RESTORED:
@@ -44,6 +50,14 @@ def steps_done(last: Path, options: TrainOptions) -> int:
     if others and done < options.max_steps:
         say(f"changed since the run was started, so that it goes on otherwise: {', '.join(others)}")
     return done
+
+
+def wants_memory(error: Exception) -> bool:
+    """Whether something could not be read because memory ran out, which says nothing against the file."""
+    words = "cannot allocate memory", "can't allocate memory", "not enough memory", "out of memory"
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        w in str(error).lower() for w in words
+    )
 
 
 def begin_next_epoch(checkpoint: dict, row: int, row_before: int):

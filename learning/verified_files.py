@@ -41,13 +41,21 @@ def write_weights(state, path, metadata):
     write_atomically(path, write, lasting=True)
 
 
+def read_content(path) -> dict:
+    """What Lightning has saved, memory-mapped, on the CPU whatever device it was saved from.
+
+    That device may be one that this machine lacks, or one that has no room for it beside a run.
+    """
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
 class VerifiedIO(TorchCheckpointIO):
     """How Lightning writes what a run resumes from: beside the former file, read back, then in its place."""
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
         def write(temporary):
             torch.save(checkpoint, temporary)
-            check_written(path, checkpoint, torch.load(temporary, weights_only=True, mmap=True))
+            check_written(path, checkpoint, read_content(temporary))
 
         try:
             write_atomically(path, write, lasting=True)
