@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import dropout
 
 from cldm.denoisers import guided_denoiser, keeping_denoiser
-from ldm.models.diffusion.samplers import ddim, ddim_inversion, ddim_step, noise_levels
+from ldm.models.diffusion.samplers import ddim, ddim_inversion, ddim_step, exact_alphas, noise_levels
 from ldm.modules.diffusionmodules.util import make_ddim_sampling_parameters, make_ddim_timesteps
 from ldm.util import refuse_unless
 
@@ -28,7 +28,7 @@ class DDIMEncoding:
         """Set ddim_timesteps and ddim_{alphas, alphas_prev, sigmas, sqrt_one_minus_alphas}, each (S,)."""
         total = self.ddpm_num_timesteps
         self.ddim_timesteps = make_ddim_timesteps(ddim_discretize, ddim_num_steps, total, verbose)
-        alphas_cumprod = self.model.alphas_cumprod.double().cpu().numpy()
+        alphas_cumprod = exact_alphas(self.model.alphas_cumprod).numpy()
         self.ddim_sigmas, self.ddim_alphas, self.ddim_alphas_prev = make_ddim_sampling_parameters(
             alphas_cumprod, self.ddim_timesteps, ddim_eta, verbose
         )

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cldm.ddim_hacked import DDIMSampler
 from cldm.denoisers import guided_denoiser
-from ldm.models.diffusion.samplers import ddim, dpmpp_2m
+from ldm.models.diffusion.samplers import ddim, ddim_inversion, dpmpp_2m, exact_alphas
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 from small import condition, noisy, small_model
 
@@ -144,3 +146,27 @@ def test_kept_regions_stay(model):
     drawn, _ = DDIMSampler(model).sample(10, 2, (4, 8, 8), condition(), verbose=False, mask=mask, x0=x0)
     error = (drawn - x0).abs()
     assert error[:, :, :4].mean() < 0.5 * error[:, :, 4:].mean()
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuses, as a Mac's GPU does, to have float64 on a device other than the CPU."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        made = function(*arguments, **(options or {}))
+        for tensor in made if isinstance(made, list | tuple) else [made]:
+            if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float64:
+                assert tensor.device.type == "cpu", f"{function} makes float64 on {tensor.device}"
+        return made
+
+
+@pytest.mark.parametrize("sampler, eta", [(ddim, 0.0), (ddim, 1.0), (ddim_inversion, None), (dpmpp_2m, 0.0)])
+def test_a_device_without_float64_can_draw(sampler, eta):
+    with FakeTensorMode(), NoFloat64():
+        alphas, x = torch.rand(1000, device="mps"), torch.randn(2, 4, 8, 8, device="mps")
+        with pytest.raises(AssertionError, match="makes float64 on mps"):
+            alphas.double()
+        options = {} if eta is None else dict(eta=eta)
+        steps = make_ddim_timesteps("uniform", 3, 1000)
+        drawn = sampler(lambda x, t: (x, 0.5 * x), x, alphas, steps, **options)
+        assert drawn.device.type == "mps" and drawn.dtype == torch.float32
+        assert exact_alphas(alphas).dtype == torch.float64

@@ -68,13 +68,21 @@ SAMPLERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m}
 
 
 def noise_levels(alphas_cumprod, timesteps):
-    """[(t, a_t, a of the next lower timestep)], ascending; below the lowest comes index 0, then a = 1."""
-    alphas, levels = alphas_cumprod.double(), []
+    """[(t, a_t, a of the next lower timestep)], ascending; below the lowest comes index 0, then a = 1.
+
+    The levels are numbers of fp32 on the CPU, which act on tensors of any device without it being waited for.
+    """
+    alphas, levels = exact_alphas(alphas_cumprod), []
     a_prev = alphas[0] if 0 not in timesteps else torch.ones_like(alphas[0])
     for t in map(int, timesteps):
         levels.append((t, alphas[t].float(), a_prev.float()))
         a_prev = alphas[t]
     return levels
+
+
+def exact_alphas(alphas_cumprod):
+    """A schedule (T,) in float64, on the CPU: a Mac's GPU knows no such numbers."""
+    return alphas_cumprod.cpu().double()
 
 
 def _log_snr(a):

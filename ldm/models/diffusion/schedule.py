@@ -62,7 +62,7 @@ class NoiseSchedule:
         if self.has_zero_terminal_snr:
             return
         device = self.betas.device
-        self.register_schedule(rescale_zero_terminal_snr(self.betas.double().cpu().numpy()))
+        self.register_schedule(rescale_zero_terminal_snr(self.betas.cpu().double().numpy()))
         for name, buffer in [*self.named_buffers(recurse=False)]:
             setattr(self, name, buffer.to(device))
 
