@@ -161,7 +161,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
         if not self.hint_dropout:
             return batch
         hint = batch[self.control_key]
-        kept = draw_kept(len(hint), self.hint_dropout, generator, self.device).to(hint.device)
+        kept = draw_kept(len(hint), self.hint_dropout, generator).to(hint.device)
         empty = torch.tensor(self.empty_hint, dtype=hint.dtype, device=hint.device)
         return {**batch, self.control_key: torch.where(kept[:, None, None, None], hint, empty)}
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from einops import rearrange
 
@@ -13,7 +12,6 @@ from generation.inpainting import FACTOR, Photo, start_of
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 
-DECODED_AT_ONCE = 512 * 512  # pixels
 OF_A_SINGLE_HINT = "strength", "guess_mode", "control_start", "control_end"
 
 
@@ -133,9 +131,7 @@ def sample(
         callback=callback,
     )
     parts.decoding()
-    # a few at once, as decoding takes far more memory a picture than sampling
-    groups = start.finished(latents).split(max(1, DECODED_AT_ONCE // (size[0] * size[1])))
-    return start.composed(np.concatenate([to_uint8(model.decode_first_stage(group)) for group in groups]))
+    return start.composed(to_uint8(model.decode_first_stage(start.finished(latents))))
 
 
 def _controls(hint, settings):

@@ -35,7 +35,8 @@ class ControlMetric(Measurement):
         self.settings = Settings(
             steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
         )
-        self.folder = Path(options.run, "samples")
+        # of no more pictures than the run trains on at a time, so that drawing fits where training does
+        self.batch_size, self.folder = options.batch_size, Path(options.run, "samples")
 
     def prepare(self, trainer, pl_module):
         drawn = self._draw(trainer, pl_module, strength=0.0)
@@ -61,7 +62,7 @@ class ControlMetric(Measurement):
         maps, prompts = [self.maps[i] for i in mine], [self.prompts[i] for i in mine]
         settings = replace(self.settings, **changes)
         with measuring(trainer, pl_module), pl_module.stages_present():
-            drawn = draw(pl_module, maps, prompts, self.encoder, settings, numbers=mine)
+            drawn = draw(pl_module, maps, prompts, self.encoder, settings, self.batch_size, numbers=mine)
         return stacked(gathered(list(drawn)))
 
     def _score(self, pictures):

@@ -10,7 +10,7 @@ from jobs.ranks import from_all, part_of
 from ldm.models.diffusion.encoded import posterior_of
 from learning.callbacks.measurement import Measurement, measuring
 
-NUM_BANDS, CHUNK = 4, 8  # equal bands of timesteps; pictures at a time
+NUM_BANDS, MOST_AT_ONCE = 4, 8  # equal bands of timesteps; pictures at a time, if training takes as many
 
 
 class ValidationLoss(Measurement):
@@ -26,6 +26,7 @@ class ValidationLoss(Measurement):
     def __init__(self, held_out, options):
         super().__init__(options)
         self.held_out, self.without = held_out, None
+        self.batch_size = min(MOST_AT_ONCE, options.batch_size)
 
     def prepare(self, trainer, pl_module):
         total, last = min(self.options.measure_maps, len(self.held_out)), pl_module.num_timesteps
@@ -53,7 +54,7 @@ class ValidationLoss(Measurement):
         """The mean loss (bands,) over all held-out items, of all processes."""
         sums = np.zeros(NUM_BANDS)
         for group in by_size([item["latent"] for item in self.items]):
-            for part in (group[i : i + CHUNK] for i in range(0, len(group), CHUNK)):
+            for part in (group[i : i + self.batch_size] for i in range(0, len(group), self.batch_size)):
                 sums += [
                     len(part) * loss for loss in self._chunk(model, [self.items[i] for i in part], control)
                 ]

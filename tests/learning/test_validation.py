@@ -70,7 +70,7 @@ def test_neither_chunks_nor_weights_of_timesteps_change_it(held_out, monkeypatch
     model = small_model(zeros=False)
     wanted = measured(model, held_out)[0]
     model.min_snr_gamma = 5.0
-    monkeypatch.setattr(validation, "CHUNK", 1)
+    monkeypatch.setattr(validation, "MOST_AT_ONCE", 1)
     assert measured(model, held_out)[0] == pytest.approx(wanted, abs=2e-6)
 
 

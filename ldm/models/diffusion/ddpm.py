@@ -10,10 +10,20 @@ from ldm.models.diffusion.encoded import context_of, draw_kept, empty_prompts, p
 from ldm.models.diffusion.schedule import NoiseSchedule
 from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
+from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from ldm.modules.diffusionmodules.util import make_beta_schedule
 from ldm.util import instantiate_from_config, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
+# one picture of 512 x 512: the autoencoder takes far more memory a picture than the U-Net
+PIXELS_AT_ONCE = 512 * 512
+LATENTS_AT_ONCE = PIXELS_AT_ONCE // 64
+NOISE, DROPS = 0, 1  # what a micro-batch draws, each from a source of its own
+
+
+def few_at_a_time(x, places: int):
+    """A batch (b, c, h, w) in parts of as many as have so many places (h, w) together, one at least."""
+    return x.split(max(1, places // (x.shape[-2] * x.shape[-1])))
 
 
 class DiffusionWrapper(nn.Module):
@@ -112,13 +122,15 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     @torch.no_grad()
     def encode_first_stage(self, x):
-        """Images (b, 3, H, W) in [-1, 1] -> the posterior over unscaled latents."""
-        return self.first_stage_model.encode(x)
+        """Images (b, 3, H, W) in [-1, 1] -> the posterior over unscaled latents, encoded a few at a time."""
+        posteriors = [self.first_stage_model.encode(part) for part in few_at_a_time(x, PIXELS_AT_ONCE)]
+        return DiagonalGaussianDistribution(torch.cat([posterior.parameters for posterior in posteriors]))
 
     @torch.no_grad()
     def decode_first_stage(self, z):
-        """Scaled latents (b, c, h, w) -> images (b, 3, H, W), about [-1, 1]."""
-        return self.first_stage_model.decode(z / self.scale_factor)
+        """Scaled latents (b, c, h, w) -> images (b, 3, H, W), about [-1, 1], decoded a few at a time."""
+        parts = few_at_a_time(z / self.scale_factor, LATENTS_AT_ONCE)
+        return torch.cat([self.first_stage_model.decode(part) for part in parts])
 
     def get_learned_conditioning(self, prompts: list[str]):
         """Prompts -> context (b, n, context_dim)."""
@@ -173,26 +185,35 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         return torch.randint(0, self.num_timesteps, (num,), generator=generator, device=self.device).long()
 
     def training_step(self, batch, batch_idx):
-        generator = self.step_generator(batch_idx)
-        loss, logs = self.shared_step(self.drop_conditions(batch, generator), generator)
+        generator = drops = self.step_generator(batch_idx)
+        if self.device.type != "cpu":
+            # drawn where prompts are: no micro-batch waits for the device to learn which of them are emptied
+            drops = self.step_generator(batch_idx, DROPS, "cpu")
+        loss, logs = self.shared_step(self.drop_conditions(batch, drops), generator)
         logs = {**logs, "global_step": float(self.global_step)}
-        self.log_dict(logs, prog_bar=True, batch_size=len(batch[self.cond_stage_key]))
+        # not for Lightning's progress bar, which would wait for the device to read each of them
+        self.log_dict(logs, batch_size=len(batch[self.cond_stage_key]))
         return loss
 
-    def step_generator(self, batch_idx):
-        """The random source of a micro-batch: a function of seed, epoch, batch and rank, so it can resume."""
+    def step_generator(self, batch_idx, use=NOISE, device=None):
+        """A random source of a micro-batch, on the model's device if none is given.
+
+        It is a function of seed, epoch, batch, rank and `use`, so that a run can resume.
+        """
         if self.seed is None:
             return None
-        key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
-        return torch.Generator(self.device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+        key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank, use])
+        return torch.Generator(device or self.device).manual_seed(
+            int(key.generate_state(1, np.uint64)[0] >> 1)
+        )
 
     def drop_conditions(self, batch, generator=None):
-        """The batch with some of its conditions emptied, as a step trains on it."""
+        """The batch with some of its conditions emptied, as a step trains on it; `generator` is the CPU's."""
         return self.drop_prompts(batch, generator)
 
     def drop_prompts(self, batch, generator=None):
         """The batch with a share `prompt_dropout` of its prompts emptied (0.5 in arXiv 2302.05543, 3.3)."""
         if not self.prompt_dropout:
             return batch
-        kept = draw_kept(len(batch[self.cond_stage_key]), self.prompt_dropout, generator, self.device)
+        kept = draw_kept(len(batch[self.cond_stage_key]), self.prompt_dropout, generator)
         return empty_prompts(batch, self.cond_stage_key, kept)

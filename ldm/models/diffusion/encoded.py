@@ -26,9 +26,9 @@ def context_of(model, batch, key, num=None):
     return model.get_learned_conditioning(batch[key][:num])
 
 
-def draw_kept(num, dropout, generator, device):
-    """Booleans (num,), each False with probability `dropout`."""
-    return torch.rand(num, generator=generator, device=device) >= dropout
+def draw_kept(num, dropout, generator):
+    """Booleans (num,) on the CPU, as `generator` is, each False with probability `dropout`."""
+    return torch.rand(num, generator=generator) >= dropout
 
 
 def empty_prompts(batch, key, kept):
