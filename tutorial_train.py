@@ -68,6 +68,7 @@ def prepare(options):
 def judge_of(options):
     """(held-out items, hint encoder, judge) to measure with, each None where there is none."""
     from annotator.segment import load_judge
+    from learning.build import own_device
     from pictures.hint import HintEncoder
     from tutorial_dataset import MyDataset
 
@@ -76,10 +77,14 @@ def judge_of(options):
     if not any(item.get("split") == "val" for item in MyDataset(options.data).data):
         print(f"{options.data} has no items of split val: nothing is measured while it trains")
         return None, encoder, None
-    judge = load_judge(options.segmenter, regions).segment if options.segmenter and encoder else None
-    if judge is None:
+    if not (options.segmenter and encoder):
         print("no segmenter or no regions.yaml: control mIoU is not measured, validation loss is")
-    return MyDataset(options.data, "val"), encoder, judge
+        return MyDataset(options.data, "val"), encoder, None
+    return (
+        MyDataset(options.data, "val"),
+        encoder,
+        load_judge(options.segmenter, regions, own_device()).segment,
+    )
 
 
 def main():

@@ -1,5 +1,8 @@
 """What a run wrote on one device is read on any other, without that device and without its memory."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,6 +10,8 @@ from learning.build import resolve_precision
 from learning.options import TrainOptions
 from learning.resuming import steps_done
 from learning.verified_files import VerifiedIO
+from pictures.regions import REGIONS_FILE
+from small_data import WIDE, write_items
 
 CHECKPOINT = dict(
     global_step=3, epoch=0, state_dict=dict(w=torch.arange(4.0)), loops={}, optimizer_states=[]
@@ -59,3 +64,26 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, capability,
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     assert resolve_precision("auto") == precision
+
+
+@pytest.mark.parametrize(
+    ("found", "rank", "device"), [("cuda", "1", "cuda:1"), ("mps", "0", "mps"), (None, "0", "cpu")]
+)
+def test_the_judge_looks_on_the_device_that_its_process_trains_on(monkeypatch, tmp_path, found, rank, device):
+    import annotator.segment
+    from tutorial_train import judge_of
+
+    asked = []
+
+    def load_judge(path, regions, device):
+        asked.append(device)
+        return SimpleNamespace(segment=len)
+
+    accelerator = found and torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: accelerator)
+    monkeypatch.setattr(annotator.segment, "load_judge", load_judge)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    write_items(tmp_path, [WIDE], split="val")
+    shutil.copy(REGIONS_FILE, tmp_path / "regions.yaml")
+    assert judge_of(TrainOptions(data=str(tmp_path), segmenter="judge.safetensors"))[2] is len
+    assert asked == [device]
