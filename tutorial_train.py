@@ -10,8 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-NUM_DOLLS, DOLL_SEED = 4000, 3  # a seed of their own: neither base nor judge has seen these
-OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
+from jobs.resumable import resumable
 
 
 def parse_arguments():
@@ -38,33 +37,6 @@ def parse_arguments():
     return parse_options([preset], arguments.options), preset
 
 
-def prepare(options):
-    """Make what the embedded default still lacks: paper dolls and the grafted tiny base."""
-    from preparation import PrepareOptions, prepare_folder
-    from preparation.checks import CHECKS
-    from preparation.paperdoll import make_dolls
-
-    if options.data == "training/dolls" and not Path(options.data, "prompt.json").exists():
-        print(f"{options.data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
-        make_dolls("data/dolls", NUM_DOLLS, seed=DOLL_SEED, workers=2)
-        # drawn, and so without a fault that photos have: the checks would find alike ones at most
-        unchecked = tuple(f"{name}=off" for name in CHECKS)
-        prepare_folder(
-            "data/dolls",
-            options.data,
-            PrepareOptions(size=128, square=True, thresholds=unchecked, test=0, workers=2),
-        )
-    if options.base == "models/control_tiny_ini.ckpt" and not Path(options.base).exists():
-        from cldm.weights.graft import add_control
-
-        print(f"{options.base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
-        add_control("models/tiny/base.safetensors", options.base)
-    if not Path(options.base).exists():
-        raise FileNotFoundError(
-            f"{options.base} does not exist: make it with python tool_add_control.py BASE {options.base}"
-        )
-
-
 def judge_of(options):
     """(held-out items, hint encoder, judge) to measure with, each None where there is none."""
     from annotator.segment import load_judge
@@ -88,13 +60,15 @@ def judge_of(options):
 
 
 def main():
+    resumable()
     try:
         options, preset = parse_arguments()
         print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
-        prepare(options)
+        from learning.embedded_default import complete_default
         from learning.train import train
         from tutorial_dataset import MyDataset
 
+        complete_default(options)
         train(options, MyDataset(options.data, "train"), *judge_of(options))
     except (OSError, ValueError) as error:
         # a process that loads pictures puts its whole traceback before the message

@@ -72,12 +72,12 @@ def python(*command):
 def make_cache(data):
     """Latents and embeddings of the training folder, made first if it is the default one."""
     from batches.cache.build import build_cache
+    from learning.embedded_default import complete_default
     from learning.options import parse_options
     from tutorial_dataset import MyDataset
-    from tutorial_train import prepare
 
     options = parse_options(["models/train_tiny.yaml"], [f"data={data}"])
-    prepare(options)
+    complete_default(options)
     build_cache(MyDataset(data), options.base, options.model, dtype="float32")
 
 
