@@ -50,6 +50,10 @@ class ImageLogger(pl.Callback):
         self.log_images_kwargs = dict(N=max_images, split="train") | (log_images_kwargs or {})
         self.last_step = None
 
+    def on_train_start(self, trainer, pl_module):
+        # a step that a run is resumed at was logged before it was saved
+        self.last_step = trainer.global_step or None
+
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step = trainer.global_step
         due = step % self.batch_frequency == 0 if step else False
