@@ -3,7 +3,7 @@
 import os
 import pickle
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -15,18 +15,28 @@ from jobs.whole_files import alone_in, first_line, write_atomically
 from learning.options import OPTIONS, TrainOptions
 from learning.verified_files import read_content
 
-# what last.ckpt restores along with the optimizer, whatever the options say
-RESTORED = "sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps optimizer".split()
+# every option is of one of these: what last.ckpt restores along with the optimizer, whatever the options say,
+RESTORED = """sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps lr_schedule
+optimizer""".split()
+# what may change, but then the run is not what it would have been,
+COMPUTED = """data model base precision compile batch_size accumulate gradient_clip ema_decay min_snr_gamma
+zero_terminal_snr prompts prompt_dropout hint_dropout mask_dilation mask_simplification after_convergence
+cached flip seed strategy""".split()
+# or its numbers and pictures say other things than those before,
+MEASURED = "segmenter measure_every measure_maps sampling_steps guidance".split()
+# and what changes neither, or is told by others: by run_facts, or as what it sets
+FREE = """run dry_run preset recompute effective_batch max_steps max_bad_steps num_workers devices num_nodes
+image_log_every checkpoint_every keep_every full_checkpoints""".split()
 # what Lightning goes on from
 RESUMED = "global_step epoch state_dict loops optimizer_states lr_schedulers".split()
-# what may change, but then the run is not what it would have been
-EXACT = """data base precision batch_size accumulate lr_schedule gradient_clip ema_decay min_snr_gamma
-zero_terminal_snr prompts prompt_dropout hint_dropout mask_dilation mask_simplification cached flip
-seed""".split()
+LONGEST_SHOWN = 500  # characters of a change: a whole policy of prompts is no word
 
 
-def steps_done(last: Path, options: TrainOptions) -> int:
-    """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options."""
+def steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
+    """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options.
+
+    Prints what the run computes or measures otherwise from here on; `facts` are run_facts.
+    """
     try:
         content = read_content(last)
         done, before = [content[key] for key in RESUMED][0], content.get("options", {})
@@ -39,17 +49,41 @@ def steps_done(last: Path, options: TrainOptions) -> int:
                 "file; end other programs, then give the same command again"
             ) from error
         raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
-    changed = {name for name in before if before[name] != getattr(options, name, before[name])}
+    now = {name: getattr(options, name) for name in before if hasattr(options, name)}
     for name in RESTORED:
-        if name in changed:
+        if name in now and before[name] != now[name]:
             raise ValueError(
-                f"{last.parent} was started with {name}={before[name]}, got {getattr(options, name)}: "
+                f"{last.parent} was started with {name}={before[name]}, got {now[name]}: "
                 "resume with the former, or give another run=FOLDER"
             )
-    others = [f"{name} {before[name]} -> {getattr(options, name)}" for name in EXACT if name in changed]
-    if others and done < options.max_steps:
-        say(f"changed since the run was started, so that it goes on otherwise: {', '.join(others)}")
+    known = content.get("facts", {})
+    changes = {name: (before[name], now[name]) for name in now if before[name] != now[name]}
+    # a fact says more than the option of its name: which file it is, what auto comes to
+    changes = {name: change for name, change in changes.items() if name not in known or name not in facts}
+    for name in known.keys() & facts.keys():
+        if known[name][0] != facts[name][0]:
+            changes[name] = known[name][1], facts[name][1]
+    measured = {*MEASURED, "held-out data"}
+    said = {name: describe_change(name, *changes[name]) for name in sorted(changes)}
+    computed = [text for name, text in said.items() if name not in measured]
+    measured = [text for name, text in said.items() if name in measured]
+    if computed and done < options.max_steps:
+        say(f"changed since the run was started, so that it goes on otherwise: {', '.join(computed)}")
+    if measured and done < options.max_steps:
+        say(
+            "changed since the run was started, so that what is measured and drawn from here on does not "
+            f"compare with what was before: {', '.join(measured)}"
+        )
     return done
+
+
+def describe_change(name, before, now) -> str:
+    text = f"{name} {shown(before)} -> {shown(now)}"
+    return text if len(text) <= LONGEST_SHOWN else f"{name}, which is another"
+
+
+def shown(value) -> str:
+    return "none" if value == "" else str(value)
 
 
 def wants_memory(error: Exception) -> bool:
@@ -103,5 +137,10 @@ def alone(run: Path):
         yield
         return
     run.mkdir(parents=True, exist_ok=True)
-    with alone_in(run, busy="is being trained by another process: wait for it, or give another run=FOLDER"):
-        yield
+    busy = "is being trained by another process: wait for it, or give another run=FOLDER"
+    with alone_in(run, busy=busy):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                run.rmdir()  # one that nothing was written into

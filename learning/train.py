@@ -1,6 +1,7 @@
 """One training run: the wiring of model, data and callbacks into Lightning's Trainer."""
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from learning.callbacks.validation import ValidationLoss
 from learning.dry_run import dry_run, shortage_told
 from learning.options import TrainOptions, accumulate_after_convergence, with_accumulation
 from learning.resuming import alone, check_folder, steps_done, write_options
+from learning.run_facts import run_facts
 from learning.run_metadata import run_metadata
 
 
@@ -64,8 +66,16 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     run, devices = Path(options.run), num_processes(options)
     options, policy = _with_policy(with_accumulation(options, devices))
     check_folder(run)
+    # before the run is looked at: another one may be about to write its last.ckpt
+    with nullcontext() if options.dry_run else alone(run):
+        _train_alone(options, policy, devices, dataset, held_out, encoder, judge)
+
+
+def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, encoder, judge):
+    run = Path(options.run)
+    facts = run_facts(options, devices, dataset, held_out, encoder)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
-    done = steps_done(last, options) if last else 0
+    done = steps_done(last, options, facts) if last else 0
     if done >= options.max_steps:
         say(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
@@ -86,9 +96,9 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
         return
-    callbacks = _callbacks(options, held_out, encoder, judge, metadata)
+    callbacks = _callbacks(options, held_out, encoder, judge, metadata, facts)
     trainer = lightning_trainer(options, callbacks, run_logger(run))
-    with alone(run), stops_told(run), shortage_told(options), loss_of_a_process_told():
+    with stops_told(run), shortage_told(options), loss_of_a_process_told():
         write_options(options)
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
@@ -122,7 +132,7 @@ def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
     return RoughMaps(encoder, options.mask_dilation, options.mask_simplification)
 
 
-def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> list[pl.Callback]:
+def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts) -> list[pl.Callback]:
     """What happens beside training. The order matters: what changes weights, who measures, who writes."""
     if options.after_convergence and not held_out:
         raise ValueError(
@@ -140,6 +150,6 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata) -> lis
         callbacks.append(ControlMetric(held_out, encoder, judge, options))
     if held_out:
         callbacks += [ValidationLoss(held_out, options), Convergence(options)]
-    callbacks += [Checkpoints(options.run, options, metadata, stopping), Report(options)]
+    callbacks += [Checkpoints(options.run, options, metadata, stopping, facts), Report(options)]
     # last, so that its clock starts when floor and ceiling have been measured
     return [*callbacks, StepProgress(options)]

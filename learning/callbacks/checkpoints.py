@@ -10,7 +10,7 @@ from jobs.ranks import say
 from ldm.checkpoint import read_metadata
 from learning.callbacks.stopping import Stopped
 from learning.callbacks.training_log import pictures_seen
-from learning.resuming import EXACT, RESTORED, begin_next_epoch
+from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
 from learning.verified_files import write_weights
 
 BEST = "control_best.safetensors"
@@ -30,8 +30,9 @@ class Checkpoints(pl.Callback):
     is taken from the trainer's metrics.
     """
 
-    def __init__(self, run, options, metadata, stopping):
+    def __init__(self, run, options, metadata, stopping, facts=None):
         self.run, self.options, self.metadata, self.stopping = Path(run), options, metadata, stopping
+        self.facts = facts or {}
         self.unfinished, self.best = self.run / ".last.ckpt", -1.0
 
     def on_train_start(self, trainer, pl_module):
@@ -139,23 +140,50 @@ class Checkpoints(pl.Callback):
             )
 
     def on_save_checkpoint(self, trainer, pl_module, checkpoint):
-        """Leave out the locked weights, which are in the base; add the options that a resumption minds."""
-        checkpoint["options"] = {name: getattr(self.options, name) for name in (*RESTORED, *EXACT)}
-        checkpoint["row"] = self._row(trainer)
+        """Leave out the locked weights, which are in the base; add what a resumption minds."""
+        names = *RESTORED, *COMPUTED, *MEASURED
+        checkpoint["options"] = {name: getattr(self.options, name) for name in names}
+        checkpoint["facts"], checkpoint["row"] = self.facts, self._row(trainer)
         trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}
 
     def on_load_checkpoint(self, trainer, pl_module, checkpoint):
-        """With other micro-batches the rest of the epoch is left out, so that no step is short of some."""
+        """With other micro-batches the rest of the epoch is left out, so that no step is short of some.
+
+        So it is with other data or another order, of which the place in the epoch says nothing.
+        """
+        check_fit(checkpoint["state_dict"], pl_module, self.run, self.options.model)
         if "row" not in checkpoint:
             return  # an older version's
         now, before = self.options.accumulate, checkpoint["options"]["accumulate"]
         row, row_before = self._row(trainer), checkpoint["row"]
         if (now, row) != (before, row_before):
             say(f"a step takes {now} x {row} pictures, {before} x {row_before} before: the next epoch begins")
-            begin_next_epoch(checkpoint, row, row_before)
+        elif self._is_reordered(checkpoint):
+            say("other data, or another seed, than before: the next epoch begins")
+        else:
+            return
+        begin_next_epoch(checkpoint, row, row_before)
+
+    def _is_reordered(self, checkpoint):
+        data, data_before = (facts.get("data") for facts in (self.facts, checkpoint.get("facts", {})))
+        other_data = data and data_before and data[0] != data_before[0]
+        return other_data or checkpoint["options"]["seed"] != self.options.seed
 
     def _row(self, trainer) -> int:
         """Pictures of a micro-batch, on all devices."""
         return self.options.batch_size * trainer.world_size
+
+
+def check_fit(state, model, run, config):
+    """ValueError unless a run's last.ckpt holds the tensors that a model trains, in their shapes."""
+    ours = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
+    theirs = {name: tensor.shape for name, tensor in state.items()}
+    if differing := sorted(
+        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    ):
+        raise ValueError(
+            f"{run / 'last.ckpt'} is of another model than {config}: they differ in {differing[0]} "
+            f"({len(differing)} of {len(ours)} tensors): resume with the former, or give another run=FOLDER"
+        )

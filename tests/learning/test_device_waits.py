@@ -42,7 +42,7 @@ def options(folders, run, **changes):
 
 def test_no_micro_batch_waits_for_the_device(folders, tmp_path):
     reads = []
-    for accumulate in (1, 4):
+    for accumulate in (2, 4):
         settings = options(folders, tmp_path / f"{accumulate}", accumulate=accumulate, hint_dropout=0.5)
         with Reads() as counted:
             train(settings, MyDataset(folders[1], "train"), encoder=ENCODER)

@@ -30,7 +30,7 @@ def test_a_checkpoint_of_a_gpu_is_read_back_and_resumed_without_one(on_a_gpu, tm
     VerifiedIO().save_checkpoint(CHECKPOINT, tmp_path / "last.ckpt")
     with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
         torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert steps_done(tmp_path / "last.ckpt", TrainOptions()) == 3
+    assert steps_done(tmp_path / "last.ckpt", TrainOptions(), {}) == 3
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_want_of_memory_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch, e
     with pytest.raises(
         ValueError, match="last.ckpt can't be read for want of memory .* nothing is wrong"
     ) as told:
-        steps_done(tmp_path / "last.ckpt", TrainOptions())
+        steps_done(tmp_path / "last.ckpt", TrainOptions(), {})
     assert "delete" not in str(told.value)
 
 
