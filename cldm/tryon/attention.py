@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from cldm.tryon.flow import attend_coordinates
 from ldm.modules.attention import BasicTransformerBlock, CrossAttention, ProjectedContext, SpatialTransformer
 from ldm.modules.diffusionmodules.util import attend, checkpoint, zero_module
 
@@ -26,6 +27,8 @@ class Tokens:
     image_scale: factor on the image prompt's attention.
     references: garment tokens (b, m, c) by the site of the block that reads them, or memos of their keys.
     kept: bool (b,), False for rows whose reference is no token at all; None keeps them all.
+    shares: where to note how much each query looks at each key of the reference, (b, n, m) by site; None does
+        not ask. temperature: of that softmax.
     """
 
     text: torch.Tensor | ProjectedContext | None
@@ -33,6 +36,8 @@ class Tokens:
     image_scale: float = 1.0
     references: Mapping[str, torch.Tensor | ProjectedContext] = field(default_factory=dict)
     kept: torch.Tensor | None = None
+    shares: dict | None = None
+    temperature: float = 2.0
 
     def __len__(self):
         return len(self.text)
@@ -159,6 +164,9 @@ class ReferenceBlock(BasicTransformerBlock):
 
     def forward(self, x, context):
         reference = context.references.get(self.site)
+        if context.shares is not None and reference is not None:
+            # outside of what is recomputed, which would note it twice
+            context.shares[self.site] = self.share_attention(x, reference, context.temperature)
         inputs = x, context.text, context.image, reference, context.kept
         # tensors are arguments, so that recomputing in the backward pass can't lose their gradients
         return checkpoint(
@@ -178,6 +186,11 @@ class ReferenceBlock(BasicTransformerBlock):
         if isinstance(self.attn2, ImagePromptAttention):
             return self.attn2(x, text, image, image_scale)
         return self.attn2(x, context=text)
+
+    def share_attention(self, x, reference, temperature: float):
+        """How much each token (b, n, c) looks at each of the reference, (b, n, m), among these alone."""
+        q = self.attn1._heads(self.attn1.to_q(self.norm1(x)))
+        return attend_coordinates(q, self.keys_values(reference)[0], temperature)
 
     def keys_values(self, tokens):
         """Keys and values of recorded garment tokens (b, m, c)."""

@@ -16,7 +16,7 @@ class UNetInputs:
     added: latents that are summed onto x; channels: by the condition's name, in the order of the recipe.
     rows: what stands below the person's rows: noisy latents under "x", and channels by their names.
     text: context (b, n, d); image: tokens of a decoupled prompt.
-    references: garment tokens (b, m, c) by site, of every garment; kept: bool (b,), see Tokens.
+    references: garment tokens (b, m, c) by site, of every garment; kept: bool (b,), and shares, see Tokens.
     residuals: what control branches add to skips and middle.
     """
 
@@ -30,6 +30,7 @@ class UNetInputs:
     image_scale: float = 1.0
     references: dict = field(default_factory=dict)
     kept: torch.Tensor | None = None
+    shares: dict | None = None
     residuals: list | None = None
 
     def add_references(self, tokens: dict) -> None:
@@ -63,5 +64,5 @@ class UNetInputs:
                     below = channel.new_zeros(*channel.shape[:2], missing, channel.shape[3])
                 channel = torch.cat([channel, below], dim=2)
             wide.append(channel)
-        tokens = Tokens(self.text, self.image, self.image_scale, self.references, self.kept)
+        tokens = Tokens(self.text, self.image, self.image_scale, self.references, self.kept, self.shares)
         return torch.cat(wide, dim=1), tokens, self.residuals

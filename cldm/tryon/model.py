@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 import torch
+from einops import rearrange
 from torch import nn
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
 from cldm.guidance import Guidance
-from cldm.tryon.conditions import Condition, StackedGarment, check_choice, remember, tile
+from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice, remember, tile
+from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.util import instantiate_from_config
@@ -27,6 +29,8 @@ class TryonLDM(ControlLDM):
             convolution, "reference" and "image" are the layers that read garments or image prompts alone.
         loss_rows: "both" or "person", of a layout that stacks pictures.
         dream: power of DREAM's weight (arXiv 2312.00210), None is off.
+        flow_weight: of Leffa's term (cldm.tryon.flow), 0 is off; the batch then has the garment's condition's
+            pictures and, under `worn_key`, masks (b, H, W) of the worn garment.
     """
 
     def __init__(
@@ -36,10 +40,13 @@ class TryonLDM(ControlLDM):
         train_unet="none",
         loss_rows="both",
         dream=None,
+        flow_weight=0.0,
+        worn_key="worn_mask",
         **options,
     ):
         check_choice("loss_rows", loss_rows, ("both", "person"))
         self.train_unet, self.loss_rows, self.dream = train_unet, loss_rows, dream
+        self.flow_weight, self.worn_key = flow_weight, worn_key
         super().__init__(control_stage_config=None, **options)
         self.conditions = {name: build_condition(name, config) for name, config in conditions.items()}
         self.guidance = Guidance.read(guidance)
@@ -84,9 +91,9 @@ class TryonLDM(ControlLDM):
             text = prepared[name].get("context", text)
         return prepared
 
-    def apply_model(self, x_noisy, t, cond):
+    def apply_model(self, x_noisy, t, cond, shares=None):
         """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape."""
-        inputs, unet = UNetInputs(x_noisy, t), self.model.diffusion_model
+        inputs, unet = UNetInputs(x_noisy, t, shares=shares), self.model.diffusion_model
         for name, prepared in cond.items():
             self.conditions[name].write(self, inputs, prepared)
         x, tokens, residuals = inputs.join()
@@ -113,22 +120,34 @@ class TryonLDM(ControlLDM):
         dropped = (
             dropped if self.training else {name: torch.zeros_like(rows) for name, rows in dropped.items()}
         )
-        return self.p_losses(x, self.prepare(encoded, dropped), t, noise=noise)
+        pictures = self.flow_pictures(batch) if self.flow_weight else None
+        return self.p_losses(x, self.prepare(encoded, dropped), t, noise=noise, pictures=pictures)
 
-    def p_losses(self, x_start, cond, t, noise=None):
-        """(loss, logs): mean squared error over the rows that count."""
+    def flow_pictures(self, batch):
+        """(garment, person, worn) for the flow term, (b, c, H, W) each."""
+        (garment,) = (c for c in self.conditions.values() if isinstance(c, GarmentReference))
+        named = batch[garment.key], batch[self.first_stage_key], batch[self.worn_key][..., None]
+        return [rearrange(x, "b h w c -> b c h w").to(self.device, torch.float32) for x in named]
+
+    def p_losses(self, x_start, cond, t, noise=None, pictures=None):
+        """(loss, logs): mean squared error over the rows that count, and the flow term of `pictures`."""
         noise = torch.randn_like(x_start) if noise is None else noise
         x_noisy = self.q_sample(x_start, t, noise)
         if self.dream is not None:
             x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
         target = {"eps": noise, "x0": x_start}.get(self.parameterization)
         target = self.get_v(x_start, noise, t) if target is None else target
-        output = self.apply_model(x_noisy, t, cond).float()
+        shares = None if pictures is None else {}
+        output = self.apply_model(x_noisy, t, cond, shares).float()
         if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
             output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
         loss = mse_loss(output, target.float())
         split = "train" if self.training else "val"
-        return loss, {f"{split}/loss_simple": loss.detach(), f"{split}/loss": loss.detach()}
+        logs = {f"{split}/loss_simple": loss.detach()}
+        if shares is not None:
+            flow = flow_loss({s: x for s, x in shares.items() if "middle" not in s}, *pictures, t)
+            logs[f"{split}/loss_flow"], loss = flow.detach(), loss + self.flow_weight * flow
+        return loss, {**logs, f"{split}/loss": loss.detach()}
 
     @torch.no_grad()
     def rectify(self, x_noisy, cond, t, noise):

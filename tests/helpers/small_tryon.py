@@ -1,0 +1,91 @@
+"""Try-on models of two levels on latents of 8 x 6, with every kind of condition, and batches for them."""
+
+import torch
+
+from cldm.tryon.model import TryonLDM
+from small import AUTOENCODER, CONTEXT_DIM, UNET
+
+HERE = "cldm.tryon.conditions."
+HEIGHT, WIDTH = 64, 48
+
+
+def unet(**changes):
+    return {**UNET, "use_checkpoint": False, "out_channels": 4, **changes}
+
+
+def entry(name, **params):
+    return dict(target=HERE + name, params=params)
+
+
+def garment(recompute=False, sites=None, norm="pre", **options):
+    network = dict(
+        target="cldm.tryon.unet.GarmentUNet", params=unet(norm=norm, sites=sites, use_checkpoint=recompute)
+    )
+    return entry("GarmentReference", network=network, **options)
+
+
+TEXT = dict(text=entry("TextCondition"))
+AGNOSTIC = dict(agnostic=entry("LatentChannels", key="agnostic"))
+MASK = dict(mask=entry("MaskChannel"))
+REFERENCE = TEXT | AGNOSTIC | MASK
+STACK = MASK | AGNOSTIC
+TOKENS = dict(
+    encoder=dict(target="small_tryon.Means"),
+    projector=dict(
+        target="cldm.tryon.image_tokens.LinearTokens",
+        params=dict(width=3, context_dim=CONTEXT_DIM, num_tokens=2),
+    ),
+)
+
+
+class Means(torch.nn.Module):
+    """An image encoder: the mean colour (b, 3), of pictures uint8 (b, H, W, 3)."""
+
+    def forward(self, pictures):
+        return pictures.float().mean((1, 2)) / 255
+
+
+def build(conditions, in_channels=9, person="PersonUNet", person_unet=None, zeros=False, seed=0, **options):
+    """A seeded TryonLDM; without `zeros` no tensor is left at zero, as after training."""
+    torch.manual_seed(seed)
+    params = unet(in_channels=in_channels, **(person_unet or {}))
+    model = TryonLDM(
+        conditions=conditions,
+        unet_config=dict(target=f"cldm.tryon.unet.{person}", params=params),
+        first_stage_config=dict(
+            target="ldm.models.autoencoder.AutoencoderKL", params=dict(embed_dim=4, ddconfig=AUTOENCODER)
+        ),
+        cond_stage_config=dict(target="small.PromptStub"),
+        linear_start=0.00085,
+        linear_end=0.012,
+        scale_factor=0.18215,
+        **options,
+    )
+    if not zeros:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if not parameter.any():
+                    parameter.normal_(std=0.05)
+    return model.eval()
+
+
+def batch(num=2, seed=0):
+    """As a loader gives it: person, agnostic person, garment, masks, prompts."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = {
+        key: torch.rand(num, HEIGHT, WIDTH, 3, generator=generator) * 2 - 1
+        for key in ("jpg", "agnostic", "garment")
+    }
+    masks = {
+        key: (torch.rand(num, HEIGHT, WIDTH, generator=generator) > 0.5).float()
+        for key in ("mask", "worn_mask")
+    }
+    pixels = ((pictures["garment"] + 1) * 127.5).to(torch.uint8)
+    prompts = dict(txt=["a red dress", "a hat"][:num], negative=[""] * num)
+    return pictures | masks | prompts | dict(garment_pixels=pixels, category_id=torch.tensor([0, 1])[:num])
+
+
+def noisy(num=2, rows=1):
+    """Latents (num, 4, rows 8, 6) and timesteps."""
+    x = torch.randn(num, 4, rows * 8, 6, generator=torch.Generator().manual_seed(3))
+    return x, torch.tensor([40, 700])[:num]
