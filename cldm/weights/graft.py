@@ -17,7 +17,7 @@ NOTES = {
     "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
 }
 UNET, CONTROL = "model.diffusion_model.", "control_model."
-STEM = UNET + "input_blocks.0.0.weight"
+STEM, LEAF = UNET + "input_blocks.0.0.weight", UNET + "out.2.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 # what a part of a name says about a file that cannot be grafted, the surest sign first
 SIGNS = {
@@ -57,8 +57,11 @@ def numbers(config_path):
     return unet.in_channels, unet.model_channels, unet.context_dim
 
 
-def refuse_other_files(state, path, in_channels=4):
-    """Raise with the reason if a state dict is visibly something else than a base in LDM's layout."""
+def refuse_other_files(state, path, in_channels=None):
+    """Raise with the reason if a state dict is visibly something else than a base in LDM's layout.
+
+    Its U-Net takes `in_channels`, by default as many as it gives: others are told more than noisy latents.
+    """
     for sign, reason in SIGNS.items():
         if any(sign in name for name in state):
             raise CheckpointError(f"{path} {reason}")
@@ -67,6 +70,7 @@ def refuse_other_files(state, path, in_channels=4):
     if state[STEM].ndim != 4 or (CONTEXT in state and state[CONTEXT].ndim != 2):
         raise CheckpointError(f"{path} is no Stable Diffusion: {STEM} is {list(state[STEM].shape)}")
     channels = state[STEM].shape[1]
+    in_channels = in_channels or (len(state[LEAF]) if LEAF in state else 4)
     if channels != in_channels:
         problem = f"its U-Net takes {channels} channels, a base with {in_channels} is wanted"
         raise CheckpointError(f"{path} is {CHANNELS.get(channels, 'another model')}: {problem}")
@@ -168,7 +172,7 @@ def add_control(base_path, output_path, config_path=None, seed=0):
     """Graft a file and write the result; returns (family or yaml, Report). Without a yaml, the family's."""
     check_writable(output_path)
     base = read_state_dict(base_path)
-    refuse_other_files(base, base_path, numbers(config_path)[0] if config_path else 4)
+    refuse_other_files(base, base_path, numbers(config_path)[0] if config_path else None)
     family, config_path = (config_path, config_path) if config_path else recognise(base, base_path)
     state, report = graft(base, config_path, base_path, seed)
     write_state_dict(state, output_path)

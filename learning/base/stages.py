@@ -2,15 +2,18 @@
 
 import json
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EMAWeightAveraging
+from torch.nn.functional import interpolate, pad
 from torch.utils.data import Dataset, TensorDataset
 
-from ldm.checkpoint import write_state_dict
+from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from learning.base.autoencoder import (
     AutoencoderTraining,
@@ -18,19 +21,35 @@ from learning.base.autoencoder import (
     fit,
     latent_moments,
     standardize_latents,
+    steps_done,
+    to_unit_range,
     warm_up_and_cosine,
 )
 
 NUM_HELD_OUT = 96  # pictures at the end, never trained on
+CONV_IN = "model.diffusion_model.input_blocks.0.0.weight"
 
 
 class BaseTraining(LatentDiffusion):
     """LatentDiffusion that trains its U-Net together with its text encoder, on latents encoded beforehand.
 
+    The U-Net has inputs for what is known of the picture, beside the noisy latents (b, c, h, w): the latents
+    of the picture without the part to repaint, and the mask of that part, `known` (b, c + 1, h, w). Where
+    nothing is known they are 0, so that the weights of the noisy channels alone are a text-to-image base.
     Half of the timesteps are drawn from the upper 60 %, where the prompt decides and not the noisy picture.
     """
 
     num_steps = 1
+
+    def get_input(self, batch, k, bs=None, generator=None):
+        z, cond = super().get_input(batch, k, bs, generator)
+        known = batch.get("known")
+        return z.contiguous(), cond if known is None else {**cond, "known": [known[:bs].to(z)]}
+
+    def apply_model(self, x_noisy, t, cond):
+        b, c, h, w = x_noisy.shape
+        known = cond.get("known") or [x_noisy.new_zeros(b, c + 1, h, w)]
+        return super().apply_model(torch.cat([x_noisy, *known], 1), t, cond)
 
     def draw_timesteps(self, num, generator=None):
         uniform = super().draw_timesteps(num, generator)
@@ -45,17 +64,42 @@ class BaseTraining(LatentDiffusion):
         return warm_up_and_cosine(optimizer, self.num_steps, warm_up=200)
 
 
-class Latents(Dataset):
-    """Items dict(moments, txt) from a list of moments (n, 2 c, h, w), whose parts share the n prompts."""
+@dataclass(frozen=True)
+class Group:
+    """Encoded pictures of one size and what share of the batches they make.
 
-    def __init__(self, moments, prompts):
-        self.moments, self.prompts = torch.cat(moments), prompts
+    Args:
+        share: of the batches; those of all groups sum to 1.
+        moments: (n, 2 c, h, w) of the pictures.
+        prompts: n of them.
+        known: (n, c + 1, h, w), latents of the masked pictures and the masks; None if there are none.
+        repainted: share of this group's batches that bring what is known.
+    """
+
+    share: float
+    moments: torch.Tensor
+    prompts: list
+    known: torch.Tensor | None = None
+    repainted: float = 0.0
+
+
+class Batches(Dataset):
+    """Item i is a batch, a function of (seed, first + i) alone, so that a run can resume at step `first`."""
+
+    def __init__(self, groups, batch_size, seed=0, first=0):
+        self.groups, self.batch_size, self.seed, self.first = groups, batch_size, seed, first
 
     def __len__(self):
-        return len(self.moments)
+        return 10**7
 
     def __getitem__(self, i):
-        return dict(moments=self.moments[i], txt=self.prompts[i % len(self.prompts)])
+        rng = np.random.default_rng([self.seed, self.first + i])
+        group = self.groups[rng.choice(len(self.groups), p=[group.share for group in self.groups])]
+        chosen = rng.integers(len(group.moments), size=self.batch_size)
+        batch = dict(moments=group.moments[chosen].float(), txt=[group.prompts[j] for j in chosen])
+        if rng.random() < group.repainted:
+            batch["known"] = group.known[chosen].float()
+        return batch
 
 
 class Watch(pl.Callback):
@@ -95,47 +139,90 @@ def prompt_gap(model, batch, timestep, seed=0) -> dict[str, float]:
 
 
 def base_of(config_path) -> BaseTraining:
-    """The LatentDiffusion inside a ControlLDM's yaml, with fresh weights, its text encoder trainable."""
+    """The LatentDiffusion inside a ControlLDM's yaml, fresh, with the inputs that repainting needs."""
     params = OmegaConf.to_container(OmegaConf.load(config_path).model.params)
     for name in ("control_stage_config", "control_key", "only_mid_control"):
         del params[name]
+    params["unet_config"]["params"]["in_channels"] += params["channels"] + 1
     return BaseTraining(**params | dict(cond_stage_trainable=True))
 
 
+def load_base(config_path, base, repainting=None) -> BaseTraining:
+    """A shipped base, in `BaseTraining`'s form: with the inputs of `repainting`, or with zeros there."""
+    model, state = base_of(config_path).eval(), read_state_dict(base)
+    width = model.state_dict()[CONV_IN].shape[1]
+    if repainting is not None:
+        state |= read_state_dict(repainting)
+    extra = width - state[CONV_IN].shape[1]
+    state[CONV_IN] = pad(state[CONV_IN].float(), (0, 0, 0, 0, 0, extra))
+    model.load_state_dict(state)
+    return model
+
+
 def export(model, path, recipe: dict):
-    """Write a base in SD1.5's layout: weights in fp16, the schedule's tables exact, recipe as metadata."""
+    """Write a base in SD1.5's layout: weights in fp16, the schedule's tables exact, recipe as metadata.
+
+    The first convolution is written for the noisy latents alone; beside the file, `repainting.safetensors`
+    holds it with all its inputs, and nothing else: the two bases differ in nothing else.
+    """
     parts = ("model.", "first_stage_model.", "cond_stage_model.")
     state = {
         name: tensor.half() if name.startswith(parts) and tensor.is_floating_point() else tensor
         for name, tensor in model.state_dict().items()
     }
+    whole = state[CONV_IN]
+    state[CONV_IN] = whole[:, : model.channels].clone()
     write_state_dict(state, path, {"recipe": recipe}, overwrite=True)
+    write_state_dict(
+        {CONV_IN: whole}, Path(path).with_name("repainting.safetensors"), {"recipe": recipe}, overwrite=True
+    )
 
 
 def train_autoencoder(model, photos, work, num_steps):
-    """The autoencoder of `model`, trained, and the moments of all photos and of their mirror images."""
+    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised."""
     training = AutoencoderTraining(
         model.first_stage_model, learning_rate=2.5e-3, num_steps=num_steps, crop=64
     )
     training.preserve_variance()
     held_out = photos[-NUM_HELD_OUT:]
-    fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 32, num_steps, val_items=held_out)
+    fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()
-    both = [latent_moments(autoencoder, pictures) for pictures in (photos, photos.flip(2))]
-    return standardize_latents(autoencoder, both)
+    standardize_latents(autoencoder, [latent_moments(autoencoder, photos[:2000])])
 
 
-def train_decoder(model, photos, moments, work, num_steps):
+def train_decoder(model, photos, work, num_steps):
     """The decoder of `model`, trained on for latents as sampling gives them."""
-    items = TensorDataset(photos[:-NUM_HELD_OUT], moments[0][:-NUM_HELD_OUT])
+    moments = latent_moments(model.first_stage_model, photos)
     training = DecoderTraining(model.first_stage_model, learning_rate=1e-3, num_steps=num_steps)
-    fit(training, items, work / "decoder", 16, num_steps)
+    fit(training, TensorDataset(photos, moments), work / "decoder", 16, num_steps)
 
 
-def train_base(model, moments, captions, work, num_steps):
-    """U-Net and text encoder of `model`, their weights averaged exponentially over the steps."""
+@torch.no_grad()
+def encode_group(model, share, pictures, repainted=0.0, batch_size=64) -> Group:
+    """A group of `annotator.paperdoll.Pictures`; what is known has mid grey in the part to repaint."""
+    photos, autoencoder = torch.from_numpy(pictures.photos), model.first_stage_model
+    moments = latent_moments(autoencoder, photos, batch_size).half()
+    if pictures.masks is None or not repainted:
+        return Group(share, moments, pictures.captions)
+    masks = torch.from_numpy(pictures.masks)
+    known = []
+    for photo, mask in zip(photos.split(batch_size), masks.split(batch_size), strict=True):
+        mask = mask[:, None].float()
+        latents = autoencoder.encode(to_unit_range(photo) * (1 - mask)).mode()
+        known.append(torch.cat([latents, interpolate(mask, latents.shape[-2:])], 1).half())
+    return Group(share, moments, pictures.captions, torch.cat(known), repainted)
+
+
+def train_base(model, groups, work, num_steps):
+    """U-Net and text encoder of `model` on Groups, their weights averaged exponentially over the steps.
+
+    The last pictures of the first group are held out.
+    """
     model.num_steps, model.learning_rate, model.prompt_dropout, model.seed = num_steps, 1.2e-3, 0.1, 0
-    held_out = dict(moments=moments[0][-NUM_HELD_OUT:], txt=captions[-NUM_HELD_OUT:])
-    items = Latents([m[:-NUM_HELD_OUT] for m in moments], captions[:-NUM_HELD_OUT])
+    dolls = groups[0]
+    held_out = dict(moments=dolls.moments[-NUM_HELD_OUT:].float(), txt=dolls.prompts[-NUM_HELD_OUT:])
+    groups = [replace(dolls, moments=dolls.moments[:-NUM_HELD_OUT]), *groups[1:]]
     folder = work / "unet"
-    fit(model, items, folder, 32, num_steps, [EMAWeightAveraging(decay=0.999), Watch(folder, held_out)])
+    done = steps_done(folder)
+    items = Batches(groups, batch_size=32, first=done)
+    fit(model, items, folder, None, num_steps, [EMAWeightAveraging(decay=0.999), Watch(folder, held_out)])

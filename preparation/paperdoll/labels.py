@@ -4,12 +4,13 @@
 LIP = {
     "background": 0, "hat": 1, "hair": 2, "sunglasses": 4, "upper": 5, "dress": 6, "coat": 7, "pants": 9,
     "torso": 10, "jumpsuit": 6, "skirt": 12, "face": 13, "left arm": 14, "right arm": 15, "left leg": 16,
-    "right leg": 17, "left shoe": 18, "right shoe": 19, "bag": 0,
+    "right leg": 17, "left shoe": 18, "right shoe": 19, "bag": 0, "eyes": 13, "mouth": 13,
 }  # fmt: skip
 ATR = {
     "background": 0, "hat": 1, "hair": 2, "sunglasses": 3, "upper": 4, "coat": 4, "skirt": 5, "pants": 6,
     "dress": 7, "jumpsuit": 7, "left shoe": 9, "right shoe": 10, "face": 11, "torso": 11, "left leg": 12,
     "right leg": 13, "left arm": 14, "right arm": 15, "bag": 16,
+    "eyes": 11, "mouth": 11,
 }  # fmt: skip
 COCO_18 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",

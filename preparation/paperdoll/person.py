@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll.colours import HAIRS, SKINS, deepen, shade
 from preparation.paperdoll.easel import Easel, arc_points
+from preparation.paperdoll.colours import HAIRS, SKINS, deepen, shade
 
 SIDES = (1, -1)
 HAIR_STYLES = ("short", "crop", "bob", "long", "bun", "afro", "pony", "tails")
@@ -226,8 +226,8 @@ def draw_head(easel: Easel, person: Person):
 
 
 def _draw_features(easel: Easel, person: Person, inner: int):
-    dark = easel.mix((44, 32, 38), "face")
-    white = easel.mix((255, 255, 255), "face")
+    dark = easel.mix((44, 32, 38), "eyes")
+    white = easel.mix((255, 255, 255), "eyes")
     blush = easel.mix(np.clip(np.multiply(person.skin, (1.04, 0.84, 0.84)), 0, 255).astype(int), "face")
     brow = easel.mix(shade(person.hair, -0.3) if sum(person.hair) > 240 else person.hair, "face")
     for s in SIDES:
@@ -236,7 +236,7 @@ def _draw_features(easel: Easel, person: Person, inner: int):
         easel.ellipse(white, s * 0.19 - 0.022, 0.54, person.eye * 0.36, person.eye * 0.42)
         easel.line(brow, [(s * 0.11, 0.4), (s * 0.27, 0.4 + person.brow)], 0.05)
     easel.ellipse(inner, 0, 0.68, 0.045, 0.032)
-    lips = easel.mix((168, 52, 58), "face")
+    lips = easel.mix((168, 52, 58), "mouth")
     if person.smile > 0.35:
         easel.ellipse(lips, 0, 0.78, person.mouth, 0.06 + 0.06 * person.smile, arc=(0, 180))
     else:

@@ -41,6 +41,7 @@ def diffusers_vae(network, ddconfig):
             block_out_channels=widths,
             layers_per_block=ddconfig["num_res_blocks"],
             norm_num_groups=ddconfig.get("num_groups", 32),
+            latent_channels=ddconfig["z_channels"],
         )
     theirs.load_state_dict(to_diffusers_vae(network.state_dict()), assign=True)
     return theirs.eval()

@@ -13,6 +13,7 @@ from learning.base.autoencoder import (
     latent_moments,
     standardize_latents,
 )
+from learning.base.stages import CONV_IN, Batches, Group, base_of, export, load_base
 from small import small_model
 
 
@@ -56,10 +57,44 @@ def test_a_locked_autoencoder_is_unlocked_for_its_own_training():
     )
 
 
+def noisy(model, num=2):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(num, model.channels, 8, 8, generator=generator)
+    return x, torch.tensor([500] * num), torch.randn(num, 77, 64, generator=generator)
+
+
+def test_a_base_and_its_repainting_differ_in_the_first_convolution_alone(tmp_path):
+    model = base_of("models/cldm_tiny.yaml").eval()
+    export(model, tmp_path / "base.safetensors", {})
+    repainting = read_state_dict(tmp_path / "repainting.safetensors")
+    assert list(repainting) == [CONV_IN] and repainting[CONV_IN].shape[1] == 2 * model.channels + 1
+    x, t, context = noisy(model)
+    known = torch.randn(2, model.channels + 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    plain = load_base("models/cldm_tiny.yaml", tmp_path / "base.safetensors")
+    both = load_base(
+        "models/cldm_tiny.yaml", *(tmp_path / f"{n}.safetensors" for n in ("base", "repainting"))
+    )
+    cond = dict(c_crossattn=[context])
+    with torch.no_grad():
+        torch.nn.init.normal_(plain.model.diffusion_model.out[2].weight, 0, 0.1)
+        both.model.diffusion_model.out[2].weight.copy_(plain.model.diffusion_model.out[2].weight)
+        assert torch.equal(plain.apply_model(x, t, cond), both.apply_model(x, t, cond))
+        told = both.apply_model(x, t, {**cond, "known": [known]})
+        assert (told - both.apply_model(x, t, cond)).abs().max() > 1e-4
+
+
+def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
+    group = Group(1.0, torch.arange(40.0)[:, None, None, None], [str(i) for i in range(40)])
+    whole, rest = Batches([group], 4), Batches([group], 4, first=3)
+    assert whole[5]["txt"] == rest[2]["txt"] and torch.equal(whole[5]["moments"], rest[2]["moments"])
+    assert whole[5]["txt"] != whole[6]["txt"] and "known" not in whole[5]
+
+
 @pytest.mark.slow
 def test_the_script_makes_a_base_of_the_shipped_layout(tmp_path):
     steps = ["--dolls", "150", "--autoencoder-steps", "2", "--decoder-steps", "2", "--steps", "2"]
-    subprocess.run([sys.executable, "tutorial_train_base.py", "--work", str(tmp_path), *steps], check=True)
+    command = ["tutorial_train_base.py", "--config", "models/cldm_tiny.yaml", "--work", str(tmp_path)]
+    subprocess.run([sys.executable, *command, *steps], check=True)
     made, shipped = (
         read_state_dict(p) for p in (tmp_path / "base.safetensors", "models/tiny/base.safetensors")
     )
