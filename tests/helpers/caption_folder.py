@@ -1,6 +1,7 @@
 """A small training folder, and a captioner without a model that says what it was given."""
 
 import json
+import os
 import sys
 import time
 import types
@@ -26,7 +27,6 @@ TOP = (0.0, 0.0, 1.0, 0.5)
 @dataclass(frozen=True)
 class StubOptions(captioners.Options):
     word: str = option("picture", "what every caption starts with")
-    seconds: float = option(0.0, "to take for a batch")
     times: int = option(1, "how often to say it")
     loud: bool = option(False, "in capitals")
     refuse: str = option("", "target that it cannot caption, `all` for every one")
@@ -34,7 +34,11 @@ class StubOptions(captioners.Options):
 
 
 class Stub(Captioner):
-    """`WORD NAME MEAN`: it depends on the line, on the picture, and on nothing else."""
+    """`WORD NAME MEAN`: it depends on the line, on the picture, and on nothing else.
+
+    With STUB_STOPS_AT in the environment, it never has done with the batch of that target: what is tested
+    then stops it.
+    """
 
     name = "stub"
     batches: list[int] = []
@@ -49,7 +53,8 @@ class Stub(Captioner):
         Stub.batches.append(len(lines))
         if bad := [line["target"] for line in lines if self.options.refuse in (line["target"], "all")]:
             raise ValueError(f"{bad[0]} is not to my taste")
-        time.sleep(self.options.seconds)
+        if os.environ.get("STUB_STOPS_AT") in [line["target"] for line in lines]:
+            time.sleep(3600)
         return [self._caption(line, image) for line, image in zip(lines, images, strict=True)]
 
     def _caption(self, line, image):

@@ -29,11 +29,10 @@ def test_help_prints_the_options_of_every_captioner():
 
 
 def test_options_are_typed_and_a_misspelt_one_names_the_nearest():
-    both = ["stub", "kosmos2"]
-    given = read_options(both, ["word=a=b", "loud=true", "seconds=2", "kosmos2.num_beams=3"])
-    assert (
-        given["stub"] == StubOptions(word="a=b", loud=True, seconds=2.0) and given["kosmos2"].num_beams == 3
-    )
+    three = ["stub", "kosmos2", "grounding_dino"]
+    given = read_options(three, ["word=a=b", "loud=true", "kosmos2.num_beams=3", "box_threshold=1"])
+    assert given["stub"] == StubOptions(word="a=b", loud=True) and given["kosmos2"].num_beams == 3
+    assert type(given["grounding_dino"].box_threshold) is float
     for text, message in (
         ("num_beam=3", "unknown option 'num_beam'.*did you mean 'num_beams'"),
         ("kosmos2.word=3", "unknown option 'kosmos2.word'"),
@@ -42,7 +41,7 @@ def test_options_are_typed_and_a_misspelt_one_names_the_nearest():
         ("word", "options are KEY=VALUE"),
     ):
         with pytest.raises(ValueError, match=message):
-            read_options(both, [text])
+            read_options(three, [text])
     with pytest.raises(ValueError, match="write blip.num_beams= or kosmos2.num_beams="):
         read_options(["blip", "kosmos2"], ["num_beams=3"])
 

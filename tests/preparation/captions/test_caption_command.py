@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-import threading
-import time
+from contextlib import ExitStack
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from PIL import Image
 
 import tutorial_caption
 from caption_folder import job, make_folder, read_lines, read_records, register
-from caption_processes import ended, forked, wait_for_records
+from caption_processes import ended, forked, is_gone, wait_for_records
 from jobs.whole_files import alone_in
 from preparation.captions.run import caption_folder, merge
 
@@ -88,21 +87,19 @@ def test_a_merge_that_fails_at_any_file_leaves_the_table_and_is_made_good_by_the
     ]
 
 
-def test_a_merge_waits_for_another_columns(folder):
+def test_a_merge_waits_for_another_columns(folder, monkeypatch):
     caption_folder(job(folder))
-    entered = threading.Event()
+    other = ExitStack()
+    other.enter_context(alone_in(folder))
+    waits = []
 
-    def hold():
-        with alone_in(folder):
-            entered.set()
-            time.sleep(0.3)
+    def let_the_other_finish(seconds):
+        waits.append(seconds)
+        other.close()
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    entered.wait()
-    start = time.monotonic()
-    assert merge(job(folder))["captioned"] == 3 and time.monotonic() - start > 0.1
-    holder.join()
+    monkeypatch.setattr("jobs.whole_files.time.sleep", let_the_other_finish)
+    assert merge(job(folder))["captioned"] == 3 and len(waits) == 1
+    monkeypatch.undo()
     with alone_in(folder), pytest.raises(ValueError, match="written by another run"), alone_in(folder, 0.1):
         pass
 
@@ -132,11 +129,12 @@ def test_the_readers_of_a_killed_run_end_and_leave_its_column_to_the_next(tmp_pa
     for index in range(12):
         # larger than a pipe: a reader whose run is gone would wait with it for ever
         Image.new("RGB", (300, 300)).save(folder / "target" / f"{index}.png")
-    child = forked(lambda: caption_folder(job(folder, workers=2, batch_size=1, seconds=0.2)))
-    wait_for_records(folder, 2)
+    run = dict(workers=2, batch_size=1)
+    child = forked(lambda: caption_folder(job(folder, **run)), STUB_STOPS_AT="target/2.png")
+    wait_for_records(folder, 2, lambda: is_gone(child))
     os.kill(child, signal.SIGKILL)
-    assert ended(child) == -signal.SIGKILL and len(read_records(folder)) < 12
-    with alone_in(folder / "captions" / "stub", patience=3):
+    assert ended(child) == -signal.SIGKILL and len(read_records(folder)) == 2
+    with alone_in(folder / "captions" / "stub", patience=120):
         pass
-    caption_folder(job(folder, seconds=0.2))
+    caption_folder(job(folder))
     assert len(read_records(folder)) == 12

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import sys
 
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image
 
 import tutorial_caption
 from caption_folder import Stub, job, make_folder, read_lines, read_records, register
-from caption_processes import ended, forked, wait_for_records
+from caption_processes import ended, forked, free_port, is_gone, wait_for_records
 from preparation.captions import predict  # noqa: F401 - before any fork: the import takes seconds
 from preparation.captions.run import caption_folder
 from small_processes import TORCHRUN, started
@@ -55,18 +54,17 @@ def test_a_second_run_captions_nothing_and_changes_no_byte(folder, capsys):
 
 def test_a_run_killed_amid_a_batch_goes_on_with_the_pictures_it_lacks(folder):
     whole = make_folder(folder.parent / "whole", 10)
-    caption_folder(job(whole, seconds=0.1))
-    child = forked(lambda: caption_folder(job(folder, seconds=0.1, batch_size=2)))
-    wait_for_records(folder, 4)
+    caption_folder(job(whole))
+    child = forked(lambda: caption_folder(job(folder, batch_size=2)), STUB_STOPS_AT="target/4.png")
+    wait_for_records(folder, 4, lambda: is_gone(child))
     os.kill(child, signal.SIGKILL)
     assert ended(child) == -signal.SIGKILL
     [part] = folder.glob("captions/stub/part-*")
     # as a kill amid the writing of a line leaves it
     part.write_bytes(part.read_bytes()[:-20])
-    done = part.read_bytes().count(b"\n")
-    assert 0 < done < 10 and column(folder) == [None] * 10
-    caption_folder(job(folder, seconds=0.1))
-    assert sum(Stub.batches) - 10 == 10 - done
+    assert part.read_bytes().count(b"\n") == 3 and column(folder) == [None] * 10
+    caption_folder(job(folder))
+    assert sum(Stub.batches) - 10 == 7
     assert (folder / "prompt.json").read_bytes() == (whole / "prompt.json").read_bytes()
 
 
@@ -74,10 +72,10 @@ def test_a_run_killed_amid_a_batch_goes_on_with_the_pictures_it_lacks(folder):
 def test_a_signal_stops_with_its_exit_code_and_says_that_the_command_resumes(
     folder, monkeypatch, capfd, number
 ):
-    command = ["x", str(folder), "--captioner", "stub", "--batch-size", "1", "--workers", "2", "seconds=0.1"]
+    command = ["x", str(folder), "--captioner", "stub", "--batch-size", "1", "--workers", "2"]
     monkeypatch.setattr(sys, "argv", [*command, "--accelerator", "cpu"])
-    child = forked(tutorial_caption.main)
-    wait_for_records(folder, 2)
+    child = forked(tutorial_caption.main, STUB_STOPS_AT="target/2.png")
+    wait_for_records(folder, 2, lambda: is_gone(child))
     os.killpg(child, number)
     assert ended(child) == 128 + number
     assert capfd.readouterr().err.strip() == "stopped; the same command resumes"
@@ -90,14 +88,12 @@ def test_a_signal_stops_with_its_exit_code_and_says_that_the_command_resumes(
 def test_two_processes_caption_each_picture_once_and_as_one_does(tmp_path, pictures, shares):
     one, two = (make_folder(tmp_path / name, pictures) for name in ("one", "two"))
     caption_folder(job(one))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # as torchrun starts processes
-    given = dict(WORLD_SIZE=2, LOCAL_WORLD_SIZE=2, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-    given |= dict(TORCHELASTIC_RUN_ID="1", GROUP_RANK=0)
-    children = [forked(lambda: caption_folder(job(two)), RANK=r, LOCAL_RANK=r, **given) for r in (0, 1)]
-    assert [ended(child) for child in children] == [0, 0]
+    with free_port() as port:
+        # as torchrun starts processes
+        given = dict(WORLD_SIZE=2, LOCAL_WORLD_SIZE=2, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        given |= dict(TORCHELASTIC_RUN_ID="1", GROUP_RANK=0)
+        children = [forked(lambda: caption_folder(job(two)), RANK=r, LOCAL_RANK=r, **given) for r in (0, 1)]
+        assert [ended(child) for child in children] == [0, 0]
     parts = [part.read_text().splitlines() for part in two.glob("captions/stub/part-*")]
     assert sorted(len(part) for part in parts) == shares
     assert {r["target"] for r in read_records(two)} == {f"target/{i}.png" for i in range(pictures)}
@@ -108,10 +104,10 @@ def test_two_processes_caption_each_picture_once_and_as_one_does(tmp_path, pictu
 @pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
 def test_two_launched_processes_are_one_run_that_resumes(folder, launcher):
     command = [*launcher, ROOT / "tests" / "helpers" / "caption_folder.py", folder, "--captioner", "stub"]
-    command += "--batch-size 1 --accelerator cpu --workers 1 seconds=1".split()
+    command += "--batch-size 1 --accelerator cpu --workers 1".split()
     command += [] if launcher is TORCHRUN else ["--devices", "2"]
-    first = started(command)
-    wait_for_records(folder, 2)
+    first = started(command, STUB_STOPS_AT="target/2.png")
+    wait_for_records(folder, 2, lambda: first.poll() is not None)
     first.terminate()
     said = first.communicate()[0]
     assert first.returncode and said.count("stopped; the same command resumes") == 1, said
