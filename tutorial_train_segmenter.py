@@ -86,7 +86,7 @@ def main():
         folder = args.run / recipe.replace("--", "").replace(" ", "_").replace("/", "-")[-200:]
         dolls = Dolls(examples.train, examples.held_out, args.batch_size, STEPS_PER_EPOCH, args.workers)
         fit(training, dolls, folder, args.precision)
-        metadata = judge(segmenter.as_saved(), examples.pairs, examples.num_pairs, JUDGING_SEED)
+        metadata = judge(segmenter.round_weights(), examples.pairs, examples.num_pairs, JUDGING_SEED)
         for kind, found in metadata.items():
             print(f"{kind.removeprefix('held_out_')} held-out pictures: {found}")
         segmenter.save(args.out, metadata | {"recipe": f"tutorial_train_segmenter.py {recipe}"})

@@ -35,7 +35,7 @@ def find_photos(folder: Path) -> tuple[list[str], Counter]:
     return sorted(found), others
 
 
-def named(photos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def name_maps(photos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Photo by the path of its map, "shirts/1.jpg" by "shirts/1.png"; and (photo, reason) of those without.
 
     A map is named as its photo, so of two that differ in their suffix alone only the first has one.
@@ -65,20 +65,20 @@ def read_photo(path: Path):
     return photo.cut(Crop(0, 0, width, height, height, width))
 
 
-def ahead(pool: ThreadPoolExecutor, function, items, most: int):
+def read_ahead(pool: ThreadPoolExecutor, function, items, most: int):
     """Yield (item, function(item), or the Unusable or OSError that it raised), in order.
 
     Up to `most` are on their way at a time. Threads will do: Pillow decodes outside of Python's lock.
     """
 
-    def tried(item):
+    def attempt(item):
         try:
             return item, function(item)
         except (Unusable, OSError) as error:
             return item, error
 
     items = iter(items)
-    running = deque(pool.submit(tried, item) for item in islice(items, most))
+    running = deque(pool.submit(attempt, item) for item in islice(items, most))
     while running:
         yield running.popleft().result()
-        running.extend(pool.submit(tried, item) for item in islice(items, 1))
+        running.extend(pool.submit(attempt, item) for item in islice(items, 1))

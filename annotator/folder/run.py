@@ -6,21 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annotator.folder import table
-from annotator.folder.photos import ahead, find_photos, named, read_photo
+from annotator.folder import folder_files
+from annotator.folder.folder_files import MASKS, TABLE
+from annotator.folder.photos import find_photos, name_maps, read_ahead, read_photo
 from annotator.folder.sheet import write_sheet
-from annotator.folder.table import MASKS, TABLE
 from annotator.interface import Annotator
 from jobs.parallel import num_cores
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from pictures.unusable import Unusable
 
-TOLD = 5
+MOST_LISTED = 5
 
 
 @dataclass
-class Job:
+class AnnotatingJob:
     """A folder's photos by the path of their map, rows of its table by the same, and (photo, reason)s."""
 
     photos: Path
@@ -30,10 +30,10 @@ class Job:
     rejected: list[tuple[str, str]]
     rows: dict[str, dict] = field(default_factory=dict)
 
-    def row(self, name: str, pixels) -> dict:
+    def make_row(self, name: str, pixels) -> dict:
         height, width = pixels.shape[:2]
-        told = dict(map=f"{MASKS}/{name}", photo=self.maps[name], width=width, height=height)
-        return told | dict(found=self.annotator.maps.describe_content(pixels))
+        row = dict(map=f"{MASKS}/{name}", photo=self.maps[name], width=width, height=height)
+        return row | dict(found=self.annotator.maps.describe_content(pixels))
 
     def read(self, name: str):
         return read_photo(self.photos / self.maps[name])
@@ -62,18 +62,19 @@ def annotate_folder(photos, out, annotator: Annotator, limit: int | None = None,
     for option, value in (("limit", limit), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"--{option} must be at least 1, got {value}")
-    table.check_places(photos, out)
+    folder_files.check_places(photos, out)
     found, others = find_photos(photos)
     if others:
-        counts = [f"{count} {suffix}" for suffix, count in others.most_common(TOLD)]
-        rest = others.total() - sum(count for _, count in others.most_common(TOLD))
+        counts = [f"{count} {suffix}" for suffix, count in others.most_common(MOST_LISTED)]
+        rest = others.total() - sum(count for _, count in others.most_common(MOST_LISTED))
         counts += [f"{rest} others"] if rest else []
         print(f"{photos}: files that are no photos by their names: {', '.join(counts)}", flush=True)
     if not found:
         raise ValueError(f"{photos} holds no photos: files such as .jpg, .png, .webp or .tif are wanted")
-    job = Job(photos, out, annotator, *named(found[:limit]))
-    settings = dict(made_by=table.MINE, photos=str(photos)) | annotator.settings
-    with table.open_folder(out, settings), warnings.catch_warnings():
+    maps, rejected = name_maps(found[:limit])
+    job = AnnotatingJob(photos=photos, out=out, annotator=annotator, maps=maps, rejected=rejected)
+    settings = dict(made_by=folder_files.MINE, photos=str(photos)) | annotator.settings
+    with folder_files.open_folder(out, settings), warnings.catch_warnings():
         # Pillow's do not say which photo they are about; what can't be read is rejected with its reason
         warnings.filterwarnings("ignore", module="PIL")
         _find_done(job)
@@ -81,13 +82,13 @@ def annotate_folder(photos, out, annotator: Annotator, limit: int | None = None,
             _annotate_missing(job, workers)
         finally:
             _write_tables(job)
-        return _told(job)
+        return _report(job)
 
 
-def _find_done(job: Job) -> None:
+def _find_done(job: AnnotatingJob) -> None:
     """Fill the job's rows with those of maps that are there; word of photos that are newer than these."""
     path = job.out / TABLE
-    known, newer = table.read_table(path), []
+    known, newer = folder_files.read_table(path), []
     age = path.stat().st_mtime_ns if known else 0
     for name, photo in job.maps.items():
         path, row = job.out / MASKS / name, known.get(f"{MASKS}/{name}")
@@ -97,7 +98,7 @@ def _find_done(job: Job) -> None:
         if row is None or row["photo"] != photo or made > age:
             # an interruption came between map and row, or somebody has corrected the map
             try:
-                row = job.row(name, job.annotator.maps.read(path))
+                row = job.make_row(name, job.annotator.maps.read(path))
             except Unusable as error:
                 job.rejected.append((photo, f"{error}: correct it, or delete it to have it made anew"))
                 row = {}
@@ -108,17 +109,17 @@ def _find_done(job: Job) -> None:
         print(f"{len(newer)} photos are newer than their maps, which stay: delete {newer[0]} to have it anew")
 
 
-def _annotate_missing(job: Job, workers: int) -> None:
+def _annotate_missing(job: AnnotatingJob, workers: int) -> None:
     missing = [name for name in job.maps if name not in job.rows]
     progress = Progress(str(job.out), len(job.maps), "photos", len(job.rows))
     job.rows = {name: row for name, row in job.rows.items() if row}
-    table.write_table(job.out / TABLE, job.rows.values())
+    folder_files.write_table(job.out / TABLE, job.rows.values())
     with open(job.out / TABLE, "a", encoding="utf-8") as file, ThreadPoolExecutor(workers) as pool:
         try:
-            for name, writing in _written(job, pool, missing, workers):
+            for name, writing in _annotate_in_order(job, pool, missing, workers):
                 if writing:
                     writing.result()
-                    file.write(table.csv_text([job.rows[name]]))
+                    file.write(folder_files.csv_text([job.rows[name]]))
                     file.flush()
                 progress.add(1)
         except BaseException:
@@ -126,16 +127,16 @@ def _annotate_missing(job: Job, workers: int) -> None:
             raise
 
 
-def _written(job: Job, pool: ThreadPoolExecutor, missing: list[str], workers: int):
+def _annotate_in_order(job: AnnotatingJob, pool: ThreadPoolExecutor, missing: list[str], workers: int):
     """Yield (name, Future of its map's writing, or None where the photo was rejected), in order."""
     writing = deque()
-    for name, photo in ahead(pool, job.read, missing, 2 * workers):
+    for name, photo in read_ahead(pool, job.read, missing, 2 * workers):
         writing.append((name, None))
         try:
             if isinstance(photo, Exception):
                 raise photo
             pixels = job.annotator.call(photo)
-            job.rows[name] = job.row(name, pixels)
+            job.rows[name] = job.make_row(name, pixels)
             writing[-1] = name, pool.submit(job.write, name, pixels)
         except (Unusable, OSError, *job.annotator.faults) as error:
             job.reject(name, error)
@@ -144,27 +145,27 @@ def _written(job: Job, pool: ThreadPoolExecutor, missing: list[str], workers: in
     yield from writing
 
 
-def _write_tables(job: Job) -> None:
+def _write_tables(job: AnnotatingJob) -> None:
     rows = [job.rows[name] for name in job.maps if (job.out / MASKS / name).is_file() and name in job.rows]
-    table.write_table(job.out / TABLE, rows)
+    folder_files.write_table(job.out / TABLE, rows)
     nothing = [row for row in rows if not row["found"]]
-    table.write_or_remove(job.out / table.NOTHING, nothing, ("map", "photo"))
+    folder_files.write_or_remove(job.out / folder_files.NOTHING, nothing, ("map", "photo"))
     rejected = [dict(photo=photo, reason=reason) for photo, reason in sorted(job.rejected)]
-    table.write_or_remove(job.out / table.REJECTED, rejected, ("photo", "reason"))
+    folder_files.write_or_remove(job.out / folder_files.REJECTED, rejected, ("photo", "reason"))
     if job.annotator.maps.regions_yaml:
-        write_atomically(job.out / table.REGIONS, job.annotator.maps.regions_yaml)
+        write_atomically(job.out / folder_files.REGIONS, job.annotator.maps.regions_yaml)
 
 
-def _told(job: Job) -> dict:
+def _report(job: AnnotatingJob) -> dict:
     """The summary, printed, with the sheet written; ValueError where there is no map at all."""
-    for photo, reason in sorted(job.rejected)[:TOLD]:
+    for photo, reason in sorted(job.rejected)[:MOST_LISTED]:
         print(f"  {photo}: {reason}")
     if not job.rows:
-        raise ValueError(f"no photo could be annotated: {job.out / table.REJECTED} says why")
+        raise ValueError(f"no photo could be annotated: {job.out / folder_files.REJECTED} says why")
     nothing = sum(not row["found"] for row in job.rows.values())
-    shown = write_sheet(job, job.out / table.SHEET)
+    shown = write_sheet(job, job.out / folder_files.SHEET)
     words = [f"{len(job.rows)} maps in {MASKS}/"]
-    words += [f"nothing was found for {nothing} of them, see {table.NOTHING}"] if nothing else []
-    words += [f"{len(job.rejected)} photos rejected, see {table.REJECTED}"] if job.rejected else []
-    print(f"{job.out}: {'; '.join(words)}; {table.SHEET} shows {shown}")
+    words += [f"nothing was found for {nothing} of them, see {folder_files.NOTHING}"] if nothing else []
+    words += [f"{len(job.rejected)} photos rejected, see {folder_files.REJECTED}"] if job.rejected else []
+    print(f"{job.out}: {'; '.join(words)}; {folder_files.SHEET} shows {shown}")
     return dict(maps=len(job.rows), nothing=nothing, rejected=len(job.rejected))

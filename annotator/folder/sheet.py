@@ -12,7 +12,7 @@ from reporting.contact_sheets import evenly
 
 MOST, ACROSS = 24, 4  # photos; pairs in a row
 TILE, GAP, CAPTION, MARGIN = 200, 4, 40, 16  # pixels
-GREY, INK = (238, 238, 238), (51, 51, 51)
+GREY, INK, PALE_INK = (238, 238, 238), (51, 51, 51), (120, 120, 120)
 
 
 def write_sheet(job, path: Path) -> int:
@@ -26,7 +26,7 @@ def write_sheet(job, path: Path) -> int:
             )
         except (Unusable, OSError):
             continue  # gone or changed since
-        pairs.append(_pair(*images, job.maps[name], job.rows[name]["found"] or "nothing found"))
+        pairs.append(_draw_pair(*images, job.maps[name], job.rows[name]["found"] or "nothing found"))
     if not pairs:
         return 0
     across = min(ACROSS, len(pairs))
@@ -45,7 +45,7 @@ def write_sheet(job, path: Path) -> int:
     return sum(pair is not blank for pair in pairs)
 
 
-def _pair(photo, shown, name: str, found: str) -> Image.Image:
+def _draw_pair(photo, shown, name: str, found: str) -> Image.Image:
     """A photo and its map side by side over two lines of words."""
     pair = Image.new("RGB", (2 * TILE + GAP, TILE + CAPTION), "white")
     draw, font = ImageDraw.Draw(pair), ImageFont.load_default(13)
@@ -59,12 +59,14 @@ def _pair(photo, shown, name: str, found: str) -> Image.Image:
         # what is enlarged keeps its pixels, lines that are made smaller stay to be seen
         tile = Image.fromarray(pixels).resize(size, resample)
         pair.paste(tile, (left + (TILE - size[0]) // 2, (TILE - size[1]) // 2))
-    for line, (text, ink) in enumerate(((_cut(name, font), INK), (_cut(found, font), (120, 120, 120)))):
+    for line, (text, ink) in enumerate(
+        ((_cut_to_fit(name, font), INK), (_cut_to_fit(found, font), (120, 120, 120)))
+    ):
         draw.text((0, TILE + 2 + 15 * line), text, ink, font)
     return pair
 
 
-def _cut(text: str, font) -> str:
+def _cut_to_fit(text: str, font) -> str:
     """The end of a text that is too long for a pair, without what the font can't draw."""
     text = np.str_(text).encode("latin-1", "replace").decode("latin-1")
     if font.getlength(text) <= 2 * TILE:

@@ -37,11 +37,11 @@ def index_annotations(train_csv, label_descriptions) -> Index:
                 if len(values) != len(columns):
                     raise ValueError(f"the row must have {len(columns)} fields, it has {len(values)}")
                 if image not in index.places and not IMAGE_NAME.fullmatch(image):
-                    raise ValueError(f"ImageId must be the name of a .jpg file, got {_shown(image)}")
+                    raise ValueError(f"ImageId must be the name of a .jpg file, got {_shorten(image)}")
                 size = read_size(fields["Height"], fields["Width"])
                 place = Place(line, offset, *size, *read_class(fields["ClassId"]))
             except ValueError as error:
-                index.rejected.append(_rejection(fields, line, str(error)))
+                index.rejected.append(_reject(fields, line, str(error)))
             else:
                 index.places.setdefault(image, []).append(place)
     _reject_other_sizes(index)
@@ -110,29 +110,29 @@ def _read_size(*texts: str) -> list[int]:
     """Height and width."""
     for name, text in zip(("Height", "Width"), texts, strict=True):
         if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= LONGEST_SIDE:
-            raise ValueError(f"{name} must be a whole number from 1 to {LONGEST_SIDE}, got {_shown(text)}")
+            raise ValueError(f"{name} must be a whole number from 1 to {LONGEST_SIDE}, got {_shorten(text)}")
     return [int(text) for text in texts]
 
 
 def _read_class(text: str) -> tuple[int, tuple[int, ...]]:
     """Category id and attribute ids of a ClassId such as 6_8_20."""
     if not re.fullmatch("[0-9]{1,5}(_[0-9]{1,5})*", text):
-        raise ValueError(f"ClassId must look like 6 or 6_8_20, got {_shown(text)}")
+        raise ValueError(f"ClassId must look like 6 or 6_8_20, got {_shorten(text)}")
     category, *attributes = map(int, text.split("_"))
     if category >= NUM_CATEGORIES:
-        raise ValueError(f"ClassId {_shown(text)}: there is no category {category}")
+        raise ValueError(f"ClassId {_shorten(text)}: there is no category {category}")
     unknown = [a for a in attributes if a >= NUM_ATTRIBUTES]
     if unknown:
-        raise ValueError(f"ClassId {_shown(text)}: there is no attribute {unknown[0]}")
+        raise ValueError(f"ClassId {_shorten(text)}: there is no attribute {unknown[0]}")
     return category, tuple(attributes)
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     """Enough of a text to recognise it, which a mask in a wrong column would not be."""
     return repr(text if len(text) <= 60 else text[:60] + "...")
 
 
-def _rejection(fields: dict[str, str], line: int, reason: str) -> Rejection:
+def _reject(fields: dict[str, str], line: int, reason: str) -> Rejection:
     known = re.match("[0-9]{1,2}(?![0-9])", fields.get("ClassId", ""))
     category = int(known[0]) if known and int(known[0]) < NUM_CATEGORIES else None
     return Rejection(fields.get("ImageId", "")[:200], line, reason, category)

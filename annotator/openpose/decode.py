@@ -25,9 +25,9 @@ def find_people(heatmaps, fields):
     starts = np.cumsum([0, *map(len, peaks)])
     joined = []
     for number, ((a, b), field) in enumerate(zip(LIMBS, FIELDS, strict=True)):
-        for i, j, score in match(peaks[a], peaks[b], fields[..., field : field + 2]):
+        for i, j, score in match_limbs(peaks[a], peaks[b], fields[..., field : field + 2]):
             joined.append((number, starts[a] + i, starts[b] + j, score))
-    people = assemble(joined, points[:, 2])
+    people = assemble_people(joined, points[:, 2])
     found = np.zeros((len(people), 18, 3), np.float32)
     for person, members in zip(found, people, strict=True):
         for joint, point in members.items():
@@ -49,7 +49,7 @@ def find_peaks(heatmaps) -> list:
     return peaks
 
 
-def match(starts, ends, field) -> list[tuple[int, int, float]]:
+def match_limbs(starts, ends, field) -> list[tuple[int, int, float]]:
     """Which start belongs to which end of a limb, best first: (start, end, score), each of them once.
 
     Args:
@@ -77,7 +77,7 @@ def match(starts, ends, field) -> list[tuple[int, int, float]]:
     return matches
 
 
-def assemble(joined, heat) -> list[dict[int, int]]:
+def assemble_people(joined, heat) -> list[dict[int, int]]:
     """Limbs (number, start, end, score) -> the points of each person by keypoint; `heat` is each point's.
 
     People with few keypoints or weak ones are left out.

@@ -64,7 +64,7 @@ class OpenposeDetector:
         poses = []
         for body in find_people(heatmaps, fields):
             hands = [self._hand(small, box) for box in hand_boxes(body, *small.shape[:2])] if hand else []
-            poses.append(_scaled(body, hands, 1 / factor))
+            poses.append(_scale_pose(body, hands, 1 / factor))
         return poses
 
     def _hand(self, image, box):
@@ -88,7 +88,7 @@ class OpenposeDetector:
             x = rearrange(torch.tensor(padded, device=self.device), "h w c -> 1 c h w").float() / 256 - 0.5
             outputs = network(x)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            maps = [_enlarged(output, inner, (width, height)) for output in outputs]
+            maps = [_enlarge(output, inner, (width, height)) for output in outputs]
             sums = maps if sums is None else [a + b for a, b in zip(sums, maps, strict=True)]
         return [total / len(scales) for total in sums]
 
@@ -99,13 +99,13 @@ def read_network(network, path: Path):
     return network
 
 
-def _enlarged(output, inner, size):
+def _enlarge(output, inner, size):
     """Maps (1, maps, h/8, w/8) of a padded picture -> float32 (h, w, maps) without its padding, at `size`."""
     maps = rearrange(output, "1 m h w -> h w m").float().cpu().numpy()
     maps = cv2.resize(maps, None, fx=STRIDE, fy=STRIDE, interpolation=cv2.INTER_CUBIC)
     return cv2.resize(maps[: inner[0], : inner[1]], size, interpolation=cv2.INTER_CUBIC)
 
 
-def _scaled(body, hands, factor: float) -> Pose:
+def _scale_pose(body, hands, factor: float) -> Pose:
     stretch = np.float32([factor, factor, 1])
     return Pose(body * stretch, np.reshape(hands, (-1, 21, 3)).astype(np.float32) * stretch)

@@ -99,32 +99,32 @@ class LightPoseDetector:
         """The middle of a person's hips and a point on the circle around the person, in pixels, or None."""
         longest = max(image.shape[:2])
         middle = np.array(image.shape[1::-1]) / 2
-        square, to_picture, _ = _square(image, middle, longest, 0.0, DETECTOR_SIDE)
+        square, to_picture, _ = _cut_square(image, middle, longest, 0.0, DETECTOR_SIDE)
         guesses, scores = self.find(square[None] * 2 - 1)
-        scores = _probability(scores.ravel())
+        scores = _to_probability(scores.ravel())
         certain = scores >= CONFIDENT
         if not certain.any():
             return None
         # centre, sides of a box, then points, all as x, y: the hips and the circle come first
         rows = rearrange(guesses[0, certain], "n (p c) -> n p c", c=2).astype(np.float64)
         centres = DETECTOR_SIDE * guess_centres()[certain]
-        return to_picture(_blended(rows, centres, scores[certain]))
+        return to_picture(_blend_guesses(rows, centres, scores[certain]))
 
     def _look(self, image, hips, edge):
         """The person in a circle, and how sure a person is there."""
         up = edge - hips
         side, angle = 2 * ROOM * np.hypot(*up), np.arctan2(up[0], -up[1])
-        square, to_picture, matrix = _square(image, hips, side, angle, LANDMARK_SIDE)
+        square, to_picture, matrix = _cut_square(image, hips, side, angle, LANDMARK_SIDE)
         outputs = self.locate(square[None])
         rows = next(output for output in outputs if output.size == 5 * NUM_LANDMARKS)
         rows = rearrange(rows.astype(np.float64), "1 (n c) -> n c", c=5)
         heat = next(output for output in outputs if output.shape[-1] == NUM_LANDMARKS)
         confidence = next(float(output.item()) for output in outputs if output.size == 1)
-        points = to_picture(_refined(rows[:, :2], _probability(heat[0])))
+        points = to_picture(_refine_points(rows[:, :2], _to_probability(heat[0])))
         mask = next(output[0] for output in outputs if output.shape[1:] == square.shape[:2] + (1,))
         back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-        silhouette = cv2.warpAffine(np.float32(_probability(mask)), matrix, image.shape[1::-1], flags=back)
-        return Person(points, _probability(rows[:, 3]), silhouette), confidence
+        silhouette = cv2.warpAffine(np.float32(_to_probability(mask)), matrix, image.shape[1::-1], flags=back)
+        return Person(points, _to_probability(rows[:, 3]), silhouette), confidence
 
 
 def guess_centres():
@@ -137,7 +137,7 @@ def guess_centres():
     return np.concatenate(centres)
 
 
-def _blended(rows, centres, scores):
+def _blend_guesses(rows, centres, scores):
     """The first two points of the best guess (2, 2), each the mean over the guesses of the same person.
 
     Args:
@@ -154,7 +154,7 @@ def _blended(rows, centres, scores):
     return np.average(rows[same, 2:4] + centres[same, None], axis=0, weights=scores[same])
 
 
-def _refined(points, heat):
+def _refine_points(points, heat):
     """Points (n, 2) in the square's pixels, each moved to where the heat (h, w, n) around it lies."""
     refined, scale = points.copy(), LANDMARK_SIDE / len(heat)
     for number, (x, y) in enumerate(points / scale):
@@ -169,12 +169,12 @@ def _refined(points, heat):
     return refined
 
 
-def _probability(logits):
+def _to_probability(logits):
     # tanh does not overflow
     return (1 + np.tanh(np.float64(logits) / 2)) / 2
 
 
-def _square(image, centre, side, angle, pixels: int):
+def _cut_square(image, centre, side, angle, pixels: int):
     """A turned square part of a picture, float32 (pixels, pixels, 3) in [0, 1], black beyond its edges.
 
     Also the function that brings points (n, 2) of the square back into the picture, and the matrix (2, 3)

@@ -44,10 +44,10 @@ def _network_in(path, name):
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # the last of these is about passwords and methods that the wheel has not
         raise ValueError(f"{path} holds no {Path(name).name}, or is damaged: {WHERE}") from error
-    return network(content, f"{path}: {Path(name).name}")
+    return load_network(content, f"{path}: {Path(name).name}")
 
 
-def network(content: bytes, name: str):
+def load_network(content: bytes, name: str):
     """A .tflite file's network as a function of a batch; `name` is for errors."""
     try:
         from ai_edge_litert.interpreter import Interpreter

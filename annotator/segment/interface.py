@@ -68,10 +68,10 @@ class Segmenter:
         return np.concatenate([self._segment(images[i : i + batch]) for i in range(0, len(images), batch)])
 
     def _segment(self, images):
-        logits = self.logits(self._squeezed(images))[0]
-        return region_ids(interpolate(logits, images.shape[1:3], mode="bilinear")).cpu().numpy()
+        logits = self.logits(self._squeeze(images))[0]
+        return choose_regions(interpolate(logits, images.shape[1:3], mode="bilinear")).cpu().numpy()
 
-    def _squeezed(self, images):
+    def _squeeze(self, images):
         """Pictures uint8 (b, h, w, 3) -> (b, 3, size, size) in [0, 1]."""
         x = rearrange(torch.tensor(images, device=self.device), "b h w c -> b c h w").float() / 255
         square = self.size, self.size
@@ -88,7 +88,7 @@ class Segmenter:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, save(state, self.metadata() | metadata))
 
-    def as_saved(self):
+    def round_weights(self):
         """The segmenter after training, with its weights rounded as a file holds them."""
         self.network.to(self.dtype).float().eval()
         return self
@@ -106,7 +106,7 @@ def read_metadata(path) -> dict[str, str]:
         return {}
 
 
-def region_ids(logits):
+def choose_regions(logits):
     """Logits (b, regions, h, w) -> ids uint8 (b, h, w)."""
     # argmax(dim=1) gives the same ids, twenty times slower on a CPU
     return logits.max(dim=1).indices.to(torch.uint8)

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate
 
-from annotator.segment.interface import TRAINING, Segmenter, read_metadata, region_ids
+from annotator.segment.interface import TRAINING, Segmenter, choose_regions, read_metadata
 from annotator.weights import read_weights
 from pictures.regions import standard_regions
 
@@ -100,7 +100,7 @@ class PixelSegmenter(Segmenter):
 
     def _segment(self, images):
         # ids are resized, not logits: what the numbers of the shipped weights were measured with
-        size, ids = images.shape[1:3], region_ids(self.logits(self._squeezed(images))[0])
+        size, ids = images.shape[1:3], choose_regions(self.logits(self._squeeze(images))[0])
         if size != (self.size, self.size):
             ids = interpolate(ids[:, None], size, mode="nearest-exact")[:, 0]
         return ids.cpu().numpy()

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch.nn.functional import interpolate
 
 from annotator.openpose.wheel import WHERE
-from annotator.segment.interface import Segmenter, region_ids
+from annotator.segment.interface import Segmenter, choose_regions
 from jobs.whole_files import write_atomically
 from pictures.regions import standard_regions
 
@@ -82,7 +82,7 @@ class SegFormerSegmenter(Segmenter):
         if names:
             return cls(network, processor, names, np.arange(len(names), dtype=np.uint8), device)
         names = standard_regions().names
-        return cls(network, processor, names, regions_of(labels, folder), device)
+        return cls(network, processor, names, map_labels(labels, folder), device)
 
     @classmethod
     def fresh(cls, names, size: int = 128, device="cpu"):
@@ -101,7 +101,7 @@ class SegFormerSegmenter(Segmenter):
     def _segment(self, images):
         x = self.processor(images=list(images), return_tensors="pt").pixel_values.to(self.device)
         logits = interpolate(self.network(x).logits, images.shape[1:3], mode="bilinear")
-        return self.regions[region_ids(logits).cpu().numpy()]
+        return self.regions[choose_regions(logits).cpu().numpy()]
 
     def save(self, path, metadata: dict[str, str]) -> None:
         """Write the folder that `load` reads; it appears whole or not at all."""
@@ -133,15 +133,15 @@ def check_folder(folder: Path) -> tuple[list[str], list[str]]:
 
 
 @cache
-def label_table() -> dict[str, str]:
+def read_label_table() -> dict[str, str]:
     """Region name by label, as labels.yaml lists them."""
     table = yaml.safe_load(LABELS_FILE.read_text(encoding="utf-8"))
     return {_plain(label): region for region, labels in table.items() for label in labels}
 
 
-def regions_of(labels: list[str], folder=""):
+def map_labels(labels: list[str], folder=""):
     """The standard region id of each label, uint8 (labels,); ValueError if no label is a region."""
-    names, table = standard_regions().names, label_table()
+    names, table = standard_regions().names, read_label_table()
     ids = [names.index(table.get(_plain(label), names[0])) for label in labels]
     if not any(ids):
         raise ValueError(

@@ -67,7 +67,7 @@ class ResidualUBlock(nn.Module):
                 x = max_pool2d(x, 2, ceil_mode=True)
         for level in range(self.depth - 1, 0, -1):
             skip = skips[level - 1]
-            x = getattr(self, f"rebnconv{level}d")(torch.cat([resized(x, skip), skip], dim=1))
+            x = getattr(self, f"rebnconv{level}d")(torch.cat([resize_like(x, skip), skip], dim=1))
         return x + entered
 
 
@@ -82,11 +82,11 @@ class U2Net(nn.Module):
         super().__init__()
         self.width = width
         for number, stage in enumerate(ENCODER, 1):
-            self.add_module(f"stage{number}", ResidualUBlock(*_scaled(stage, width)))
+            self.add_module(f"stage{number}", ResidualUBlock(*_scale_channels(stage, width)))
         for number, stage in enumerate(DECODER, 1):
-            self.add_module(f"stage{number}d", ResidualUBlock(*_scaled(stage, width)))
+            self.add_module(f"stage{number}d", ResidualUBlock(*_scale_channels(stage, width)))
         for number, stage in enumerate([*DECODER, ENCODER[-1]], 1):
-            channels = _scaled(stage, width)[3]
+            channels = _scale_channels(stage, width)[3]
             self.add_module(f"side{number}", nn.Conv2d(channels, num_regions, 3, padding=1))
         self.outconv = nn.Conv2d(6 * num_regions, num_regions, 1)
 
@@ -98,21 +98,21 @@ class U2Net(nn.Module):
         features = [x]
         for number in range(len(DECODER), 0, -1):
             skip = skips[number - 1]
-            x = getattr(self, f"stage{number}d")(torch.cat([resized(x, skip), skip], dim=1))
+            x = getattr(self, f"stage{number}d")(torch.cat([resize_like(x, skip), skip], dim=1))
             features.insert(0, x)
         sides = [getattr(self, f"side{number}")(x) for number, x in enumerate(features, 1)]
-        sides = [resized(side, images) for side in sides]
+        sides = [resize_like(side, images) for side in sides]
         return [self.outconv(torch.cat(sides, dim=1)), *sides]
 
 
-def _scaled(stage, width: int):
+def _scale_channels(stage, width: int):
     """A row of the tables for another width of the first stage; the picture's three channels stay."""
     depth, *channels, dilated = stage
     channels = [c if c == 3 else max(1, c * width // PUBLISHED_WIDTH) for c in channels]
     return depth, *channels, dilated
 
 
-def resized(x, like):
+def resize_like(x, like):
     """x at the height and width of another tensor."""
     size = like.shape[2:]
     return x if x.shape[2:] == size else interpolate(x, size, mode="bilinear")

@@ -186,4 +186,4 @@ def test_networks_far_too_large_or_of_another_kind_are_refused_by_name(tmp_path,
 def test_without_its_package_the_light_detector_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ValueError, match="pip install ai-edge-litert"):
-        wheel.network(b"", "a network")
+        wheel.load_network(b"", "a network")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from annotator.segment import PixelSegmenter, load_judge, load_segmenter, u2net
-from annotator.segment.segformer import SegFormerSegmenter, regions_of
+from annotator.segment.segformer import SegFormerSegmenter, map_labels
 from annotator.segment.segmenters import read_names
 from annotator.segment.u2net import LEGACY_REGIONS, U2Net, U2NetSegmenter
 from pictures.regions import REGIONS_FILE
@@ -85,7 +85,7 @@ def write_segformer(folder, labels):
 
 def test_labels_of_public_parsers_become_regions():
     def by_region(labels):
-        regions = regions_of(labels).tolist()
+        regions = map_labels(labels).tolist()
         return {
             i: [label for label, region in zip(labels, regions, strict=True) if region == i]
             for i in range(1, 5)
@@ -95,7 +95,7 @@ def test_labels_of_public_parsers_become_regions():
     assert by_region(ATR) == {1: ["Upper-clothes"], 3: ["Dress"]} | both
     both[2] = ["Pants", "Skirt"]
     assert by_region(LIP) == {1: ["Upper-clothes", "Coat"], 3: ["Dress", "Jumpsuits"]} | both
-    assert regions_of(["nothing", "Bottom", "HEAD"]).tolist() == [0, 2, 4]
+    assert map_labels(["nothing", "Bottom", "HEAD"]).tolist() == [0, 2, 4]
 
 
 def test_a_segformers_folder_finds_regions_by_its_labels(tmp_path):

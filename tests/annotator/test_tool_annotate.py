@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_to_the_files_of_one_that_nobody_stopped(
     run, photos, tmp_path, monkeypatch, number, code
 ):
     run(photos, tmp_path / "whole", *CANNY)
-    out, row, left = tmp_path / "out", running.Job.row, [3]
+    out, row, left = tmp_path / "out", running.AnnotatingJob.make_row, [3]
 
     def stopping(self, *arguments):
         left[0] -= 1
@@ -97,11 +97,11 @@ def test_a_stopped_run_goes_on_to_the_files_of_one_that_nobody_stopped(
             signal.raise_signal(number)
         return row(self, *arguments)
 
-    monkeypatch.setattr(running.Job, "row", stopping)
+    monkeypatch.setattr(running.AnnotatingJob, "make_row", stopping)
     with pytest.raises(SystemExit) as stopped:
         run(photos, out, *CANNY)
     assert stopped.value.code == code
-    monkeypatch.setattr(running.Job, "row", row)
+    monkeypatch.setattr(running.AnnotatingJob, "make_row", row)
     there = files(out)
     assert len(table(out / "maps.csv")) <= sum(name.startswith("masks") for name in there) < 5
     run(photos, out, *CANNY)

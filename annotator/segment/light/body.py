@@ -63,14 +63,14 @@ def find_body(shape, points) -> Body:
     aside = np.abs((places - eyes) @ np.array([-down[1], down[0]])) / face
     distances = np.full((len(PARTS), *shape), np.inf)
     for part, half, start, end in BONES:
-        bone = _from_line(places, points[start], points[end]) - half * width
+        bone = _distance_to_line(places, points[start], points[end]) - half * width
         distances[part] = np.minimum(distances[part], bone)
     for wrist, knuckles in HANDS:
         fingers = points[list(knuckles)].mean(0) - points[wrist]
         ends = points[wrist] + 0.3 * fingers, points[wrist] + 1.6 * fingers
-        distances[HAND] = np.minimum(distances[HAND], _from_line(places, *ends) - 0.12 * width)
-    distances[TORSO] = _from_torso(shape, points) - 0.12 * width
-    distances[NECK] = _from_line(places, mouth + 0.8 * face * down, shoulders) - 0.18 * width
+        distances[HAND] = np.minimum(distances[HAND], _distance_to_line(places, *ends) - 0.12 * width)
+    distances[TORSO] = _distance_to_torso(shape, points) - 0.12 * width
+    distances[NECK] = _distance_to_line(places, mouth + 0.8 * face * down, shoulders) - 0.18 * width
     skull = np.hypot(aside, np.maximum(0, np.maximum(below - 1.2, -1.5 - below))) - 1.9
     distances[HEAD] = np.where(below < 1.9, skull * face, np.inf)
     part = distances.argmin(axis=0)
@@ -86,12 +86,12 @@ def _along(places, start, end):
     return (places - start) @ way / max(way @ way, 1e-6)
 
 
-def _from_line(places, start, end):
+def _distance_to_line(places, start, end):
     share, (across, down) = np.clip(_along(places, start, end), 0, 1), end - start
     return np.hypot(places[..., 0] - start[0] - share * across, places[..., 1] - start[1] - share * down)
 
 
-def _from_torso(shape, points):
+def _distance_to_torso(shape, points):
     """Distance from the hull of shoulders and hips, as far as it is in the picture."""
     outside = np.ones(shape, np.uint8)
     corners = np.round(points[[*SHOULDERS, *HIPS]]).astype(np.int32)
@@ -104,7 +104,7 @@ def _heights(places, points, shoulders, hips, legs):
     for hip, knee, ankle in LEGS:
         for level, start, end in ((1, hip, knee), (2, knee, ankle)):
             ends = points[start], points[end]
-            distance = _from_line(places, *ends)
+            distance = _distance_to_line(places, *ends)
             height = np.where(distance < nearest, level + np.clip(_along(places, *ends), 0, 1), height)
             nearest = np.minimum(nearest, distance)
     return np.where(legs, np.maximum(height, np.minimum(torso, 1.1)), np.minimum(torso, 1.15))

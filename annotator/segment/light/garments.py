@@ -30,14 +30,14 @@ def find_garments(picture, silhouette, points):
     ids = np.zeros(picture.shape[:2], np.uint8)
     if not (silhouette > 0.5).any():
         return ids
-    rows, columns = _around(silhouette)
+    rows, columns = _surround(silhouette)
     part, corner = picture[rows, columns], (columns.start, rows.start)
-    view = _view(part, silhouette[rows, columns], points - corner)
+    view = _make_view(part, silhouette[rows, columns], points - corner)
     labels, costs, smooth = find_labels(view)
     worn = what_is_worn(view, labels)
     if worn == "jacket and trousers":
         _split_at_hips(view.body, costs)
-    large = _shrunk(part, LARGEST)
+    large = _shrink(part, LARGEST)
     guide = np.float32(cv2.cvtColor(large, cv2.COLOR_RGB2LAB)) / 255
     labels = np.stack([smooth(cost, guide) for cost in np.moveaxis(costs, -1, 0)]).argmin(axis=0)
     found = np.zeros(labels.shape, np.uint8)
@@ -112,7 +112,7 @@ def _split_at_hips(body, costs):
     costs[..., LOWER] = either + HIPS * ~legs
 
 
-def _around(silhouette):
+def _surround(silhouette):
     """Slices of rows and columns with some room around a person."""
     sides = []
     rows, columns = np.nonzero(silhouette > 0.5)
@@ -122,14 +122,14 @@ def _around(silhouette):
     return sides
 
 
-def _view(picture, silhouette, points):
-    small = _shrunk(picture, SIDE)
+def _make_view(picture, silhouette, points):
+    small = _shrink(picture, SIDE)
     size, scale = small.shape[1::-1], small.shape[0] / picture.shape[0]
     silhouette = cv2.resize(silhouette, size, interpolation=cv2.INTER_AREA)
     return View(small, silhouette, find_body(small.shape[:2], points * scale))
 
 
-def _shrunk(picture, longest: int):
+def _shrink(picture, longest: int):
     factor = min(1.0, longest / max(picture.shape[:2]))
     size = [max(1, round(factor * side)) for side in picture.shape[1::-1]]
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
