@@ -5,11 +5,12 @@ text}, the paths relative to the folder. fill50k comes like that, and so do the 
 tool_prepare_data.py writes. A .jsonl file of such lines, or a folder of images/ and masks/, will do as well.
 """
 
-import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from pictures.decoding import read_hint, read_photo
 from pictures.pairs import read_items
+from pictures.regions import find_background
 
 
 class MyDataset(Dataset):
@@ -23,6 +24,7 @@ class MyDataset(Dataset):
 
     def __init__(self, folder="training/dolls", split=None):
         self.folder, items = read_items(folder)
+        self.background = find_background(self.folder)
         self.data = [item for item in items if split is None or item.get("split", "train") == split]
         if not self.data:
             raise ValueError(f"{folder} has no items" + (f" of split {split!r}" if split else ""))
@@ -33,7 +35,7 @@ class MyDataset(Dataset):
 
     def __getitem__(self, idx):
         item = self.data[idx]
-        source = self.read(item["source"])
+        source = self.read_map(item["source"])
         target = self.read(item["target"])
         if source.shape != target.shape:
             raise ValueError(
@@ -48,8 +50,9 @@ class MyDataset(Dataset):
         return dict(jpg=jpg, txt=item["prompt"], hint=hint)
 
     def read(self, name):
-        """The picture uint8 (H, W, 3), RGB; a palette map comes in its palette's colours."""
-        image = cv2.imread(str(self.folder / name), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise FileNotFoundError(f"{self.folder / name} is missing or no picture that OpenCV reads")
-        return image
+        """A photo uint8 (H, W, 3), RGB, upright, white where it is transparent."""
+        return read_photo(self.folder / name)
+
+    def read_map(self, name):
+        """A map like it, in its palette's colours; background where it is transparent."""
+        return read_hint(self.folder / name, self.background)

@@ -4,9 +4,11 @@ import hashlib
 import io
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from pictures.decoding import decode, open_picture, put_on_white, read_bytes, turn_of
 from pictures.painted_maps import MAX_ASPECT, resized, working_size
+from pictures.unusable import Unusable
 
 MAX_PIXELS, KEPT_SIDE = 50_000_000, 2048
 SAME_SHAPE = 0.03  # share by which the aspects of a photo and its map may differ
@@ -20,20 +22,17 @@ def read_photo(path):
     Sides longer than 2048 pixels are scaled down.
     """
     try:
-        with Image.open(path) as image:
-            _check(image)
-            image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets a JPEG be decoded small
-            image = ImageOps.exif_transpose(image)
-            image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
-            if "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise ValueError(_too_large("far more")) from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(NO_PICTURE) from error
+        data = read_bytes(path)
+        image = open_picture(data)
+        _check(image)
+        turn = turn_of(image)
+        image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets a JPEG be decoded small
+        image = put_on_white(decode(image, data))
+        image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+        return turn.upright(np.asarray(image))
+    except Unusable as error:
+        too_large = isinstance(error.__cause__, Image.DecompressionBombError)
+        raise ValueError(_too_large("far more") if too_large else NO_PICTURE) from error
 
 
 def fitting(photo, shape, size):

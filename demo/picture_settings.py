@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from PIL import Image
 from demo.infotext import from_parameters, name_of, shortened
 from demo.request import NO, REPAINT, START
 from generation.picture_text import KEY, MAP_KEY, MAX_MAP_TEXT
-from pictures.painted_maps import MAX_BYTES, decoded_map
+from pictures.painted_maps import MAX_BYTES, decode_map
 
 MAX_TEXT = 2**20  # characters
 SAYS_NOTHING = "The picture does not say how it was made: programs that save it anew drop what it said."
@@ -59,7 +58,7 @@ def read_picture_settings(path) -> Found:
 def stored_map(found: Found, encoder):
     """Region ids uint8 (h, w) of a Found's map, in the colours of the page's own regions."""
     try:
-        return decoded_map(io.BytesIO(found.map_png), encoder)
+        return decode_map(found.map_png, encoder)
     except ValueError as error:
         if "off the palette" in str(error):
             raise

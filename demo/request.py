@@ -8,10 +8,9 @@ from demo.infotext import joined, name_of, names_of
 from demo.map_over_photo import painted_ids
 from demo.model import Demo
 from demo.photo import digest_of, fitting, painted_again, palette_png, read_photo
-from generation.control_files import read_picture
 from generation.generate import Settings
 from generation.inpainting import Photo, region_mask
-from pictures.painted_maps import read_map, resized, working_map
+from pictures.painted_maps import resized, working_map
 
 MAX_SEED = 2**32 - 1  # AUTOMATIC1111's
 OF_A_PHOTO = "denoise", "repaint", "grow", "feather"
@@ -143,7 +142,7 @@ def _further(inputs, demo, size):
             continue
         check_number("Strength of the further control", factor, 0, 2)
         try:
-            picture = read_map(path, steering.encoder) if steering.encoder else read_picture(path)
+            picture = steering.read(path)
         except ValueError as error:
             raise ValueError(f"The map of {name_of(steering.file.path)}: {_without(error, path)}") from error
         control = steering.control(resized(picture, size))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cldm.controls import Control
 from cldm.weights.load import Loaded, load_control, newest_checkpoint
 from generation.branches import load_branch
+from pictures.decoding import read_hint
 from pictures.hint import HintEncoder
 from pictures.painted_maps import MAX_SIDE, read_map
 
@@ -70,7 +70,7 @@ class Steering:
 
     def read(self, path):
         """Region ids uint8 (h, w) of a map, or uint8 (h, w, 3) where the colours mean nothing to us."""
-        return read_map(path, self.encoder) if self.encoder else read_picture(path)
+        return read_map(path, self.encoder) if self.encoder else read_hint(path, max_side=4 * MAX_SIDE)
 
     def facts(self) -> dict:
         file = self.file
@@ -119,17 +119,6 @@ def load_controls(files: list[ControlFile], config, device: str, base=None) -> t
             len(network.zero_convs) + 1
         )
     return loaded, steerings
-
-
-def read_picture(path):
-    """A picture file, the way up that its camera noted -> uint8 (h, w, 3); ValueError if it is none."""
-    try:
-        with Image.open(path) as image:
-            if max(image.size) > MAX_SIDE * 4:
-                raise ValueError(f"{path} is {image.width} x {image.height} pixels: too large")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no picture that can be read, or it is damaged") from error
 
 
 def digest(path) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from cldm.weights.load import Loaded
-from generation.control_files import Steering, digest, read_picture
+from generation.control_files import Steering, digest
 from generation.inpainting import Photo, named_regions, region_mask
 from generation.request import Request
 from generation.table import Rejected, Row, inside
+from pictures.decoding import read_photo
 from pictures.hint import HintEncoder
 from pictures.painted_maps import EMPTY, resized, working_size
 
@@ -62,7 +63,7 @@ class Planner:
         pictures = [control.read(path) for control, path in zip(self.controls, maps, strict=True)]
         photo = self._photo(row)
         shapes = [picture.shape[:2] for picture in pictures] + (
-            [read_picture(photo).shape[:2]] if photo else []
+            [read_photo(photo).shape[:2]] if photo else []
         )
         for shape, path in zip(shapes, [*maps, photo], strict=False):
             if abs(shape[0] * shapes[0][1] / (shape[1] * shapes[0][0]) - 1) > SAME_SHAPE:
@@ -158,7 +159,7 @@ class Planner:
         controls = [control.control(stack) for control, stack in zip(self.controls, stacks, strict=True)]
         if batch[0].photo is None:
             return controls, None
-        pixels = np.stack([smoothly_resized(read_picture(planned.photo), size) for planned in batch])
+        pixels = np.stack([smoothly_resized(read_photo(planned.photo), size) for planned in batch])
         masks = None
         if self.request.inpaint:
             masks = np.stack([self.mask(picture) for picture in stacks[self.region_control]])

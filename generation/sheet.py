@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from generation.control_files import read_picture
 from generation.planned import Planned, Planner
 from jobs.whole_files import write_atomically
 from reporting.strips import SHOWN, png
@@ -21,6 +20,8 @@ def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
     """
     from PIL import Image
 
+    from pictures.decoding import read_photo
+
     rows = defaultdict(list)
     for picture in planned:
         if picture.row.number in rows or len(rows) < ROWS:
@@ -29,7 +30,7 @@ def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
     for number, pictures in rows.items():
         hint = control.read(pictures[0].maps[0])
         images = [("map", Image.fromarray(control.encoder.to_rgb(hint) if control.encoder else hint))]
-        images += [("photo", Image.fromarray(read_picture(photo))) for photo in [pictures[0].photo] if photo]
+        images += [("photo", Image.fromarray(read_photo(photo))) for photo in [pictures[0].photo] if photo]
         images += [(f"seed {p.seed}", Image.open(out / p.name)) for p in pictures[:SHOWN]]
         side = min(TILE, max(pictures[0].size))
         kept, smooth = Image.Resampling.NEAREST, Image.Resampling.LANCZOS

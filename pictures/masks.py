@@ -5,48 +5,64 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from pictures.photo import DAMAGE, FORMATS
+from pictures.decoding import (
+    BLACK,
+    OPAQUE,
+    Turn,
+    blame,
+    check_depth,
+    decode,
+    open_picture,
+    put_on_background,
+    read_bytes,
+    turn_of,
+)
+from pictures.regions import match_colours
 from pictures.unusable import Box, Unusable
 
 SPECK = 0.001  # share of a mask's pixels
 
 
 def open_mask(path: Path) -> Image.Image:
-    """The decoded file; Unusable says why there is none."""
+    """The decoded file, upright; Unusable says why there is none."""
     if not os.path.isfile(path):
         raise Unusable(f"the mask {path.name} is missing")
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            image.load()
-            return image
-    except DAMAGE as error:
-        raise Unusable(f"the mask {path.name} can't be read: {error}") from error
+    with blame(f"the mask {path.name}"):
+        data = read_bytes(path)
+        image = open_picture(data)
+        turned = turn_of(image) != Turn()
+        image = decode(image, data)
+        # unlike Turn's, Pillow's keeps a palette
+        return ImageOps.exif_transpose(image) if turned else image
+
+
+def mask_colours(image: Image.Image) -> np.ndarray:
+    """A mask that is a picture, uint8 (h, w, 3), black where transparent; Unusable if it has 16 bits."""
+    with blame("the mask"):
+        check_depth(image)
+    return np.asarray(put_on_background(image, BLACK))
 
 
 def region_ids(image: Image.Image, colours) -> np.ndarray:
-    """Region ids uint8 (h, w) of a mask in exactly these colours, or of one channel that holds ids."""
-    if image.mode in ("1", "L", "I", "I;16"):
+    """Region ids uint8 (h, w) of a mask in exactly these colours, or of one channel that holds ids.
+
+    What is transparent is background.
+    """
+    if image.mode in ("1", "L", "LA", "I", "I;16"):
         ids = np.asarray(image)
+        if image.mode == "LA":
+            ids = np.where(ids[..., 1] >= OPAQUE, ids[..., 0], 0)
         if ids.min() < 0 or ids.max() >= len(colours):
             raise Unusable(f"the mask has values up to {ids.max()}, region ids go to {len(colours) - 1}")
         return ids.astype(np.uint8)
-    codes = _codes(np.asarray(image.convert("RGB")))
-    wanted = _codes(np.array(colours, np.uint8))
-    order = np.argsort(wanted)
-    places = order[np.searchsorted(wanted, codes, sorter=order).clip(max=len(wanted) - 1)]
-    wrong = codes[wanted[places] != codes]
-    if wrong.size:
-        found = ", ".join(str(int(wrong[0]) >> shift & 255) for shift in (16, 8, 0))
-        raise Unusable(f"the mask has {wrong.size} pixels off the regions' colours, such as ({found})")
-    return places.astype(np.uint8)
-
-
-def _codes(rgb) -> np.ndarray:
-    """0xrrggbb (...) of uint8 (..., 3)."""
-    red, green, blue = np.moveaxis(rgb.astype(np.int32), -1, 0)
-    return red << 16 | green << 8 | blue
+    rgb = np.asarray(put_on_background(image, colours[0]))
+    ids, wrong = match_colours(rgb, colours)
+    if wrong.any():
+        found = ", ".join(map(str, rgb[wrong][0]))
+        raise Unusable(f"the mask has {wrong.sum()} pixels off the regions' colours, such as ({found})")
+    return ids
 
 
 def region_boxes(ids) -> list[Box]:

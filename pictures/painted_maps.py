@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from pictures.decoding import OPAQUE, decode, open_picture, turn_of
+from pictures.unusable import Unusable
 
 MAX_SIDE, MAX_BYTES, MAX_ASPECT = 4096, 32 * 2**20, 4
 MAX_SMOOTHED = 0.05  # share of a painted layer: more than the rims of brush strokes is a wrong picture
@@ -19,23 +22,24 @@ def read_map(path, encoder):
         raise ValueError(
             f"The file has {size / 2**20:.0f} MB: maps of at most {MAX_BYTES // 2**20} MB are read."
         )
-    return decoded_map(path, encoder)
+    return decode_map(Path(path).read_bytes(), encoder)
 
 
-def decoded_map(file, encoder):
-    """As `read_map`, of a path or an open file whose size is known to be bounded."""
+def decode_map(data: bytes, encoder):
+    """As `read_map`, of a file's bytes, whose number is known to be bounded."""
     try:
-        with Image.open(file) as image:
-            _check_side(*image.size)
-            if image.mode in GREY_MODES:
-                raise ValueError(GREY)
-            rgba = np.asarray(image.convert("RGBA"))
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"The picture is far too large: sides of at most {MAX_SIDE} are read.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            "The file is no picture that can be read, or it is damaged: save it as PNG."
-        ) from error
+        image = open_picture(data)
+        _check_side(*image.size)
+        if image.mode in GREY_MODES:
+            raise ValueError(GREY)
+        turn = turn_of(image)
+        rgba = turn.upright(np.asarray(decode(image, data).convert("RGBA")))
+    except Unusable as error:
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            told = f"The picture is far too large: sides of at most {MAX_SIDE} are read."
+        else:
+            told = "The file is no picture that can be read, or it is damaged: save it as PNG."
+        raise ValueError(told) from error
     return _exact_ids(rgba, encoder)
 
 
@@ -58,7 +62,7 @@ def painted_map(value, encoder):
     if background is not None:
         ids = _exact_ids(background, encoder)
     for layer in layers:
-        painted = layer[..., 3] >= 128
+        painted = layer[..., 3] >= OPAQUE
         ids[painted] = _nearest_ids(layer, encoder)[painted]
     return ids
 
@@ -93,7 +97,7 @@ def _check_side(width, height):
 
 
 def _exact_ids(rgba, encoder):
-    rgb = np.where(rgba[..., 3:] >= 128, rgba[..., :3], np.uint8(encoder.colours[0]))
+    rgb = np.where(rgba[..., 3:] >= OPAQUE, rgba[..., :3], np.uint8(encoder.colours[0]))
     try:
         return encoder.to_ids(rgb)
     except ValueError as error:
@@ -107,7 +111,7 @@ def _nearest_ids(rgba, encoder):
     distances = np.stack(
         [np.abs(rgb - np.int16(colour)).sum(-1, dtype=np.int16) for colour in encoder.colours]
     )
-    painted = rgba[..., 3] >= 128
+    painted = rgba[..., 3] >= OPAQUE
     if (distances.min(0)[painted] > 0).sum() > MAX_SMOOTHED * painted.sum():
         return _exact_ids(rgba, encoder)  # says how many, and which
     return distances.argmin(0).astype(np.uint8)

@@ -2,71 +2,28 @@
 
 import io
 import os
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from einops import rearrange
 from PIL import Image
 
 from pictures.crops import Crop
+from pictures.decoding import (
+    Turn,
+    blame,
+    check_depth,
+    decode,
+    open_picture,
+    put_on_white,
+    read_bytes,
+    turn_of,
+)
 from pictures.unusable import Unusable
 
-DAMAGE = OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError  # what Pillow raises
-ORIENTATION = 0x0112  # of EXIF
-
-
-class Turn(NamedTuple):
-    """How the stored picture lies: x and y swapped after counting x from the right, y from the bottom."""
-
-    swapped: bool = False
-    from_right: bool = False
-    from_bottom: bool = False
-
-    def stored_box(self, box: list[float], height: int, width: int) -> tuple[float, ...]:
-        """Where a box (left, top, right, bottom) of the upright photo lies in the stored (height, width)."""
-        left, top, right, bottom = (box[1], box[0], box[3], box[2]) if self.swapped else box
-        if self.from_right:
-            left, right = width - right, width - left
-        if self.from_bottom:
-            top, bottom = height - bottom, height - top
-        return left, top, right, bottom
-
-    def upright(self, pixels) -> np.ndarray:
-        """Stored pixels (h, w, 3), turned."""
-        pixels = pixels[:: -1 if self.from_bottom else 1, :: -1 if self.from_right else 1]
-        return np.ascontiguousarray(rearrange(pixels, "h w c -> w h c") if self.swapped else pixels)
-
-
-TURNS = {
-    2: Turn(from_right=True),
-    3: Turn(from_right=True, from_bottom=True),
-    4: Turn(from_bottom=True),
-    5: Turn(swapped=True),
-    6: Turn(swapped=True, from_bottom=True),
-    7: Turn(swapped=True, from_right=True, from_bottom=True),
-    8: Turn(swapped=True, from_right=True),
-}
-
-
-def orientation_of(image: Image.Image) -> int:
-    """EXIF's number for how the stored picture lies, a key of TURNS; 1 is upright."""
-    if image.format == "TIFF":  # Pillow turns these itself
-        return 1
-    try:
-        return image.getexif().get(ORIENTATION, 1)
-    except DAMAGE:  # a note that can't be read says nothing; a damaged photo shows when it is decoded
-        return 1
-
-
-# not all that Pillow reads: an EPS, for one, would be handed to another program
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 OVERSAMPLING = 1.5  # less of it shows: more than what a JPEG of quality 95 loses
 REDUCTIONS = (8, 4, 2)
 SMALL = 128
-END_OF_JPEG = b"\xff\xd9"
 # of ITU-T T.81, annex K.1, which most encoders scale by their quality
 LUMA_TABLE = np.array(
     """
@@ -148,19 +105,17 @@ def open_photo(
     # unlike Path.is_file, no error where the name is too long to be a file's
     if not os.path.isfile(path):
         raise Unusable("the photo is missing")
-    data = path.read_bytes()
-    image = _open(data)
-    orientation = orientation_of(image)
-    stored = (image.height, image.width)
-    as_stored = stored == (height, width) and not upright
-    turn = Turn() if as_stored else TURNS.get(orientation, Turn())
-    upright = stored[::-1] if turn.swapped else stored
-    if height is not None and upright != (height, width):
-        raise Unusable(f"the photo is {stored[0]} x {stored[1]}, the table says {height} x {width}")
-    if image.mode[0] in "IF":
-        raise Unusable(f"the photo has mode {image.mode}: 8 bits a channel are wanted")
-    is_plain = (image.format, image.mode, orientation) == ("JPEG", "RGB", 1)
-    return Photo(data, *upright, turn, is_plain, jpeg_quality(getattr(image, "quantization", None)))
+    with blame("the photo"):
+        data = read_bytes(path)
+        image = open_picture(data)
+        noted, stored = turn_of(image), (image.height, image.width)
+        turn = Turn() if stored == (height, width) and not upright else noted
+        shown = stored[::-1] if turn.swapped else stored
+        if height is not None and shown != (height, width):
+            raise Unusable(f"is {stored[0]} x {stored[1]}, the table says {height} x {width}")
+        check_depth(image)
+    is_plain = (image.format, image.mode, noted) == ("JPEG", "RGB", Turn())
+    return Photo(data, *shown, turn, is_plain, jpeg_quality(getattr(image, "quantization", None)))
 
 
 def jpeg_quality(tables: dict[int, list[int]] | None) -> float | None:
@@ -173,31 +128,9 @@ def jpeg_quality(tables: dict[int, list[int]] | None) -> float | None:
     return float(qualities[np.abs(coarseness - sum(tables[min(tables)])).argmin()])
 
 
-def _open(data: bytes) -> Image.Image:
-    """The picture of which only the header is read."""
-    stream = io.BytesIO(data)
-    try:
-        image = Image.open(stream, formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
-        raise Unusable(f"the photo is no {', '.join(FORMATS)} file, or its header is damaged") from error
-    except DAMAGE as error:
-        raise Unusable(f"the photo can't be read: {error}") from error
-    # where a download left zeros, a decoder goes on with grey and says nothing
-    if image.format == "JPEG" and data.rfind(END_OF_JPEG, stream.tell()) < 0:
-        raise Unusable("the photo can't be read: it is truncated, the mark of its end is missing")
-    return image
-
-
 def _decode(data: bytes, reduction: int) -> tuple[Image.Image, int]:
     """The picture as stored, in RGB, and by how much it was reduced, as far as its format allows."""
-    image = _open(data)
-    try:
+    with blame("the photo"):
+        image = open_picture(data)
         reducible = image.draft(None, (image.width // reduction, image.height // reduction))
-        image.load()
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            white.alpha_composite(image.convert("RGBA"))
-            image = white
-        return image if image.mode == "RGB" else image.convert("RGB"), reduction if reducible else 1
-    except DAMAGE as error:
-        raise Unusable(f"the photo can't be read: {error}") from error
+        return put_on_white(decode(image, data)), reduction if reducible else 1

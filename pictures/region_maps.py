@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.whole_files import write_atomically
+from pictures.masks import open_mask, region_ids
 from pictures.regions import standard_regions
 
 
@@ -36,18 +37,25 @@ def save_map(path, ids, colours=None) -> None:
 
 
 def load_map(path, colours=None):
-    """The region ids, uint8 (h, w), of a PNG with the palette of `colours`; ValueError otherwise.
+    """The region ids, uint8 (h, w), of a PNG with the palette of `colours`, or in exactly these colours.
 
     `colours` are (r, g, b) by region id, by default those of the standard regions.
+    Raises:
+        FileNotFoundError, ValueError: it is missing or damaged, or its pixels are not in these colours, as
+            those of a greyscale picture of ids are not.
     """
-    colours = colours or standard_regions().colours
-    with Image.open(path) as image:
-        if image.format != "PNG" or image.mode != "P":
-            raise ValueError(
-                f"{path} is {image.format} in mode {image.mode}; a region map is a PNG in palette mode P"
-            )
-        ids = np.asarray(image)
-        palette = image.getpalette()
+    path, colours = Path(path), colours or standard_regions().colours
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    image = open_mask(path)
+    # paint programs keep the colours, which is what training sees, but not the palette
+    if image.mode in ("RGB", "RGBA") or (image.mode == "P" and image.has_transparency_data):
+        return region_ids(image, colours)
+    if image.mode != "P":
+        raise ValueError(
+            f"{path} has mode {image.mode}: a region map is a PNG in palette mode P, or in colours"
+        )
+    ids, palette = np.asarray(image), image.getpalette()
     wanted = [value for colour in colours for value in colour]
     wrong = int((ids >= len(colours)).sum())
     if wrong:

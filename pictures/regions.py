@@ -2,7 +2,7 @@
 
 import colorsys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -41,11 +41,7 @@ class Regions:
     @classmethod
     def read(cls, path=REGIONS_FILE, table: str = "official") -> "Regions":
         """A table of a yaml like regions.yaml; ValueError says what is wrong in it."""
-        content = read_yaml(path)
-        try:
-            return _regions(content, table)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        return _read(path, lambda content: _regions(content, table))
 
     def paints(self, category: int) -> bool:
         """Whether things of this category show in a map."""
@@ -66,6 +62,49 @@ class Regions:
             "paint_order": [list(group) for group in self.paint_order],
         }
         return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110).encode()
+
+
+def read_regions(path) -> Regions:
+    """What a yaml says that the ids of a folder's maps mean; ValueError says what is wrong in it.
+
+    Of a yaml with one table, as preparation writes it, that table; of any other, as people write it for maps
+    of their own, names and colours alone: regions of no garment.
+    """
+    return _read(path, _only_table)
+
+
+def find_regions(folder) -> Regions | None:
+    """The regions of a training folder's maps by its regions.yaml, None without: its maps are pictures."""
+    path = Path(folder) / "regions.yaml"
+    return _remember(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+def find_background(folder) -> tuple[int, int, int]:
+    """The colour of a training folder's maps where nothing is, black where it does not say."""
+    regions = find_regions(folder)
+    return regions.colours[0] if regions else (0, 0, 0)
+
+
+@lru_cache(maxsize=4)
+def _remember(path: Path, _) -> Regions:
+    return read_regions(path)
+
+
+def _read(path, make):
+    """What `make` makes of a yaml's content; its errors name the file."""
+    content = read_yaml(path)
+    try:
+        return make(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _only_table(content) -> Regions:
+    tables = content.get("tables") if isinstance(content, dict) else None
+    if isinstance(tables, dict) and len(tables) == 1:
+        return _regions(content, next(iter(tables)))
+    names, colours = names_and_colours(content)
+    return Regions(names=names, colours=colours, table="", region_of={}, paint_order=(), split=frozenset())
 
 
 @cache
@@ -110,31 +149,49 @@ def _names_and_colours(content: dict, regions: dict):
     used = [name for name in more if regions.get(name)]
     names = [*_get(content, "names", list), *used]
     colours = [*_get(content, "colours", list), *(more[name] for name in used)]
-    check_names_and_colours(names, colours)
+    names_and_colours(dict(names=names, colours=colours))
     unknown = [name for name in regions if name not in (*names, *more)]
     if unknown:
         known = ", ".join(dict.fromkeys([*names[1:], *more]))
         raise ValueError(f"there is no region {unknown[0]!r}; names and more list {known}")
     if regions.get(names[0]):
         raise ValueError(f"{names[0]} is what no garment covers: it takes no categories")
-    return tuple(names), tuple(tuple(colour) for colour in colours)
+    return tuple(names), tuple(map(tuple, colours))
 
 
-def check_names_and_colours(names, colours) -> None:
-    """Raise ValueError where lists of a yaml are no names and colours of regions by id."""
+def names_and_colours(content) -> tuple[tuple, tuple]:
+    """Names and colours (r, g, b) of regions by id, of a dict with lists of both; ValueError for others."""
+    names, colours = (content.get(key) if isinstance(content, dict) else None for key in ("names", "colours"))
     if not (isinstance(names, list) and isinstance(colours, list)):
-        raise ValueError(f"names and colours must be lists, got {names!r} and {colours!r}")
+        raise ValueError(
+            f"regions are described by the lists `names` and `colours`, got {names!r} and {colours!r}"
+        )
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise ValueError(f"names must be different words, the first of them the background's, got {names}")
     if len(names) > MAX_REGIONS:
         raise ValueError(f"a map has {MAX_REGIONS} regions at most, got {len(names)}")
     if len(colours) != len(names):
-        raise ValueError(f"each region needs one colour, got {len(names)} names and {len(colours)} colours")
+        raise ValueError(f"regions need one colour each, got {len(names)} names and {len(colours)} colours")
     for colour in colours:
         numbers = colour if isinstance(colour, list) else []
         whole = [v for v in numbers if type(v) is int and 0 <= v < 256]
         if len(numbers) != 3 or whole != numbers or colours.count(colour) > 1:
             raise ValueError(f"a colour is three numbers from 0 to 255 and one region's only, got {colour}")
+    return tuple(names), tuple(map(tuple, colours))
+
+
+def match_colours(rgb, colours):
+    """Colours (..., 3) -> region ids uint8 (...), and where they are none of `colours`: bool (...)."""
+    codes, wanted = _encode(rgb), _encode(colours)
+    order = np.argsort(wanted)
+    places = order[np.searchsorted(wanted, codes, sorter=order).clip(max=len(wanted) - 1)]
+    return places.astype(np.uint8), wanted[places] != codes
+
+
+def _encode(rgb):
+    """0xrrggbb int64 (...) of colours (..., 3)."""
+    red, green, blue = np.moveaxis(np.asarray(rgb).astype(np.int64), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def _check_categories(regions: dict, split, table: str) -> None:

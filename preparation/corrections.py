@@ -3,12 +3,9 @@
 import zlib
 from pathlib import Path
 
-from PIL import Image
-
-from pictures.masks import open_mask, region_ids
-from pictures.photo import DAMAGE
+from pictures.decoding import decode, open_picture, read_hint, read_size
 from pictures.region_maps import load_map
-from pictures.unusable import Rejection
+from pictures.unusable import Rejection, Unusable
 from preparation.one_photo import Job, describe
 
 START_OF_JPEG = b"\xff\xd8"
@@ -48,10 +45,10 @@ def _has_photo(out: Path, record: dict) -> bool:
 
 
 def _is_picture(path: Path) -> bool:
+    data = path.read_bytes()
     try:
-        with Image.open(path) as image:
-            image.load()
-    except DAMAGE:
+        decode(open_picture(data), data)
+    except Unusable:
         return False
     return True
 
@@ -65,7 +62,7 @@ def read_corrections(job: Job, records: list[dict]) -> tuple[list[dict], list[Re
     for record in records:
         try:
             current.append(_as_it_is(job, record))
-        except DAMAGE as error:
+        except (OSError, ValueError) as error:
             rejected.append(Rejection(record["photo"], 0, f"{record['source']}: {error}"))
     return current, rejected
 
@@ -76,8 +73,7 @@ def _as_it_is(job: Job, record: dict) -> dict:
         raise ValueError("it or its photo is missing and can't be made again, as the raw photo has changed")
     changes = {}
     if target.stat().st_size != record["target_bytes"]:
-        with Image.open(target) as photo:
-            _check_size(record, "the photo", photo.height, photo.width)
+        _check_size(record, "the photo", *read_size(target))
         changes |= {"target_bytes": target.stat().st_size, "target_crc": zlib.crc32(target.read_bytes())}
     crc = zlib.crc32(source.read_bytes())
     if crc != record["map_crc"]:
@@ -87,14 +83,9 @@ def _as_it_is(job: Job, record: dict) -> dict:
 
 def _read_map(job: Job, record: dict, source: Path) -> dict:
     if job.names is None:
-        with Image.open(source) as image:
-            image.load()
-            _check_size(record, "the map", image.height, image.width)
+        _check_size(record, "the map", *read_hint(source).shape[:2])
         return {}
-    image = open_mask(source)
-    # paint programs keep the colours, which is what training sees, but not the palette
-    in_colours = image.mode in ("RGB", "RGBA")
-    ids = region_ids(image, job.colours) if in_colours else load_map(source, job.colours)
+    ids = load_map(source, job.colours)
     _check_size(record, "the map", *ids.shape)
     return describe(ids, job.names)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pictures.masks import open_mask, region_boxes, region_ids
-from pictures.unusable import Box, Rejection, Unusable
+from pictures.masks import mask_colours, open_mask, region_boxes, region_ids
+from pictures.unusable import Box, Rejection
 from preparation.examples import Example
 
 
@@ -31,9 +31,7 @@ class MaskedExample(Example):
     def annotation(self) -> "Mask":
         image = open_mask(self.mask)
         if self.colours is None:
-            if image.mode[0] in "IF":
-                raise Unusable(f"the mask has mode {image.mode}: 8 bits a channel are wanted of a picture")
-            return Mask(np.asarray(image.convert("RGB")), [])
+            return Mask(mask_colours(image), [])
         ids = region_ids(image, self.colours)
         return Mask(ids, region_boxes(ids))
 

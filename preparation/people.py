@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
+from pictures.decoding import read_photo
 from preparation.grounded_people import GroundedPersonDetector, is_grounding_dino
 
 WANTED = (
@@ -153,7 +153,7 @@ def _search(out, records: list[dict], detector) -> list:
     for _, same_size in groupby(records, key=lambda record: record["size"]):
         targets = [Path(out) / record["target"] for record in same_size]
         for start in range(0, len(targets), BATCH):
-            images = [np.array(Image.open(path).convert("RGB")) for path in targets[start : start + BATCH]]
+            images = [read_photo(path) for path in targets[start : start + BATCH]]
             people += detector.detect(images)
     return people
 

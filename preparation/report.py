@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from jobs.whole_files import write_atomically
-from jobs.yaml_files import read_yaml
+from pictures.regions import find_regions
 from pictures.unusable import Rejection
 from preparation.report_parts import captions_part, checks_part, contents_part, name_of
 from reporting.bars import parts
@@ -97,11 +97,12 @@ def _sample(out: Path, lines: list[dict]) -> str:
 
 def _legend(out: Path) -> str:
     """Names and colours of the regions, nothing where maps are pictures."""
-    path = out / "regions.yaml"
-    regions = read_yaml(path) if path.exists() else dict(names=[], colours=[])
+    regions = find_regions(out)
+    if regions is None:
+        return ""
     chips = "".join(
         f"<i style='background:rgb({red},{green},{blue})'></i>{html.escape(name)}"
-        for name, (red, green, blue) in list(zip(regions["names"], regions["colours"], strict=True))[1:]
+        for name, (red, green, blue) in list(zip(regions.names, regions.colours, strict=True))[1:]
     )
     return f"<p class='n key'>{chips}</p>"
 

@@ -6,10 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.yaml_files import read_yaml
 from pictures.masks import open_mask, region_ids
 from pictures.pairs import find_table, match_pairs, parse_lines
-from pictures.regions import Regions, check_names_and_colours
+from pictures.regions import Regions, read_regions
 from pictures.unusable import Rejection, Unusable
 from preparation.examples import Example, Source
 from preparation.imaterialist import IMaterialist, read_captions
@@ -137,7 +136,8 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
     if own.is_file() and options.regions is None:
         if options.table != PrepareOptions.table:
             raise ValueError(f"{own} says what the maps show: --table {options.table} needs --regions, too")
-        pairs.names, pairs.colours = _read_names_and_colours(own)
+        regions = read_regions(own)
+        pairs.names, pairs.colours = regions.names, regions.colours
         pairs.regions_yaml = own.read_bytes()
     else:
         regions = _regions(options)
@@ -151,19 +151,6 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
         pairs.names = pairs.colours = pairs.regions_yaml = None
     pairs.examples = [replace(example, colours=pairs.colours) for example in pairs.examples]
     return pairs
-
-
-def _read_names_and_colours(path: Path):
-    """Names and (r, g, b) of the regions by id, of a training folder's regions.yaml."""
-    try:
-        content = read_yaml(path)
-        content = content if isinstance(content, dict) else {}
-        names, colours = content.get("names"), content.get("colours")
-        check_names_and_colours(names, colours)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} must list names and their colours (r, g, b): {reason}") from error
-    return tuple(names), tuple(map(tuple, colours))
 
 
 def _recognise(pairs: Pairs) -> tuple[str, str]:

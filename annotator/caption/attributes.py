@@ -1,7 +1,7 @@
 """Captions of the annotation's own words, with the boxes of their regions: the source that costs nothing."""
 
 from annotator.caption.agreement import region_boxes, region_of_phrase
-from annotator.caption.folder_lines import caption_in, phrases_in, read_map, read_regions
+from annotator.caption.folder_lines import caption_in, phrases_in, read_map, require_regions
 from annotator.caption.interface import Caption, Captioner
 
 
@@ -29,7 +29,7 @@ class AttributesCaptioner(Captioner):
         """The caption of each line's column; ValueError for a line without it, or if `folder` is not set."""
         if self.folder is None:
             raise ValueError("attributes needs the training folder of the lines: set its `folder`")
-        regions = read_regions(self.folder)
+        regions = require_regions(self.folder)
         return [self._caption(line, regions) for line in lines]
 
     def _caption(self, line, regions) -> Caption:

@@ -34,9 +34,9 @@ class InterrogatorOptions(Options):
 
     def check(self, folder):
         from annotator.caption.clip_labels import check_regions, read_word_lists
-        from annotator.caption.folder_lines import regions_of
+        from pictures.regions import find_regions
 
-        words, regions = read_word_lists(self.words), regions_of(folder)
+        words, regions = read_word_lists(self.words), find_regions(folder)
         if regions is None:
             return
         try:

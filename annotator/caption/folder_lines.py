@@ -1,11 +1,9 @@
 """What captioners read of a training folder besides pictures: a line's other captions, and its region map."""
 
-from functools import lru_cache
 from pathlib import Path
 
-from jobs.yaml_files import read_yaml
 from pictures.region_maps import load_map
-from pictures.regions import Regions, check_names_and_colours
+from pictures.regions import Regions, find_regions
 
 
 def caption_in(line: dict, column: str) -> str:
@@ -25,7 +23,7 @@ def phrases_in(text: str, separator: str = ",") -> list[str]:
     return list(dict.fromkeys(phrase for phrase in phrases if phrase))
 
 
-def read_regions(folder) -> Regions:
+def require_regions(folder) -> Regions:
     """The one table of a training folder's regions.yaml.
 
     A yaml of names and colours alone, as of a folder of own maps, gives regions of no garment.
@@ -33,30 +31,11 @@ def read_regions(folder) -> Regions:
         FileNotFoundError: the folder has no regions.yaml, so its hints are pictures.
         ValueError: the yaml is damaged.
     """
-    path = Path(folder) / "regions.yaml"
-    if not path.is_file():
+    regions = find_regions(folder)
+    if regions is None:
+        path = Path(folder) / "regions.yaml"
         raise FileNotFoundError(f"there is no {path}: only folders of region maps say which garment is where")
-    return _read_regions(path, path.stat().st_mtime_ns)
-
-
-def regions_of(folder: Path) -> Regions | None:
-    """The regions of a folder's maps, None where maps are pictures."""
-    return read_regions(folder) if (Path(folder) / "regions.yaml").is_file() else None
-
-
-@lru_cache(maxsize=4)
-def _read_regions(path: Path, _) -> Regions:
-    content = read_yaml(path)
-    content = content if isinstance(content, dict) else {}
-    tables = content.get("tables")
-    if isinstance(tables, dict) and len(tables) == 1:
-        return Regions.read(path, next(iter(tables)))
-    names, colours = content.get("names"), content.get("colours")
-    try:
-        check_names_and_colours(names, colours)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return Regions(tuple(names), tuple(map(tuple, colours)), "", {}, (), frozenset())
+    return regions
 
 
 def read_map(folder, line: dict, regions: Regions):

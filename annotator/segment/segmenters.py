@@ -15,8 +15,7 @@ from annotator.segment.pixel import PixelSegmenter
 from annotator.segment.segformer import FILES, ROUGH, WANTED, SegFormerSegmenter
 from annotator.segment.u2net import U2NetSegmenter
 from annotator.weights import fingerprint
-from jobs.yaml_files import read_yaml
-from pictures.regions import Regions, check_names_and_colours
+from pictures.regions import read_regions
 
 SEGMENTERS = {
     segmenter.kind: segmenter
@@ -92,16 +91,8 @@ def load_judge(path, regions_file, device="cpu") -> Segmenter:
 
 def read_names(regions_file) -> tuple[str, ...]:
     """The names of a regions.yaml by id, up to the last region that its table paints, if it has one table."""
-    try:
-        content = read_yaml(regions_file)
-        names = content["names"]
-        check_names_and_colours(names, content["colours"])
-    except (KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{regions_file} does not list names and colours of regions: {reason}") from error
-    tables = content.get("tables")
-    if not isinstance(tables, dict) or len(tables) != 1:
-        return tuple(names)
-    regions = Regions.read(regions_file, next(iter(tables)))
-    painted = {*regions.region_of.values(), *(names.index(n) for n in ("top", "bottom") if regions.split)}
-    return regions.names[: max(painted) + 1]
+    regions = read_regions(regions_file)
+    painted = {*regions.region_of.values()}
+    if regions.split:
+        painted |= {regions.names.index(name) for name in ("top", "bottom")}
+    return regions.names[: max(painted) + 1] if painted else regions.names

@@ -21,7 +21,7 @@ class CachedItems(Dataset):
     `sizes` are (height, width) of the pictures. Files are opened where they are read, in each process.
 
     Args:
-        dataset: of a training folder, with its `folder`, its lines `data`, and `read` for the maps.
+        dataset: of a training folder, with its `folder`, its lines `data`, and `read_map`.
         checkpoint, config: the model that will be trained; the cache must be of its encoders.
         mirrored: whether the mirror images' moments are wanted as well.
         prompts: whether prompts are those of the lines, whose contexts it holds; else items have none.
@@ -60,7 +60,7 @@ class CachedItems(Dataset):
 
     def __getitem__(self, index):
         line = self.dataset.data[index]
-        hint = self.dataset.read(line["source"]).astype(np.float32) / 255.0
+        hint = self.dataset.read_map(line["source"]).astype(np.float32) / 255.0
         if hint.shape[:2] != self.sizes[index]:
             raise ValueError(f"{line['source']} is {hint.shape[:2]}, {line['target']} is {self.sizes[index]}")
         item = dict(moments=self.moments(index), txt=line["prompt"], hint=hint)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 
 from jobs.progress import Progress
 from ldm.checkpoint import write_state_dict
+from pictures.decoding import read_size
 
 PER_SHARD = 512
-ORIENTATION = 0x0112  # EXIF's tag; values from 5 on swap height and width
 FORMAT = 2  # raise it when the same name would come to mean other content
 
 
@@ -79,17 +78,6 @@ def picture_sizes(folder: Path, lines: list[dict]) -> dict[str, tuple[int, int]]
     if odd:
         raise ValueError(f"sides must be multiples of 64, {len(odd)} pictures have others, {first(odd)}")
     return sizes
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture as it is shown, from its header."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION, 1) >= 5
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} is no picture that can be read ({error})") from error
-    return (width, height) if turned else (height, width)
 
 
 def first(names, most=3) -> str:

@@ -10,11 +10,11 @@ from torch import from_numpy
 from torch.utils.data import Dataset, TensorDataset
 
 from annotator.segment.segmenters import read_names
-from jobs.yaml_files import read_yaml
 from learning.segmenter.distorted_dolls import DistortedDolls, cached_dolls, degrade, draw_dolls, warp
+from pictures.decoding import read_photo
 from pictures.pairs import read_items
 from pictures.region_maps import load_map
-from pictures.regions import standard_regions
+from pictures.regions import read_regions, standard_regions
 
 WEIGHED = 2000  # maps that class weights are taken from
 
@@ -37,8 +37,7 @@ class FolderPhotos:
                 "folder with tool_prepare_data.py, or write one like annotator/imaterialist/regions.yaml"
             )
         self.names = read_names(regions)
-        colours = read_yaml(regions)["colours"]
-        self.colours = tuple(map(tuple, colours[: len(self.names)]))
+        self.colours = read_regions(regions).colours[: len(self.names)]
         self.items = [item for item in items if item.get("split", "train") == split]
         if not self.items:
             raise ValueError(
@@ -51,9 +50,7 @@ class FolderPhotos:
     def __getitem__(self, index):
         """Photo uint8 (h, w, 3), RGB, and region ids uint8 (h, w); ValueError where their sizes differ."""
         path = self.folder / self.items[index]["target"]
-        photo, ids = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), self.map(index)
-        if photo is None:
-            raise FileNotFoundError(f"{path} is missing or no picture that OpenCV reads")
+        photo, ids = read_photo(path), self.map(index)
         if photo.shape[:2] != ids.shape:
             raise ValueError(f"{path} is {photo.shape[:2]}, its map is {ids.shape}: they must be of one size")
         return photo, ids

@@ -18,9 +18,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotator.caption.folder_lines import regions_of
 from annotator.caption.interface import Caption
 from jobs.whole_files import write_atomically
+from pictures.regions import find_regions
 
 FOLDER, SETTINGS = "captions", "settings.json"
 RESERVED = "prompt", "others"  # sources of a prompt policy that are no columns
@@ -219,7 +219,7 @@ def add_agreement(folder: Path, line: dict, record: dict) -> dict:
     Raises:
         ValueError: the map cannot be read; the message names it.
     """
-    path, regions = folder / line["source"], regions_of(folder)
+    path, regions = folder / line["source"], find_regions(folder)
     if regions is None or not any(boxes for _, boxes in record["phrases"]):
         return record
     stamp = stamp_file(path) if path.is_file() else None

@@ -3,7 +3,6 @@
 Each process reads and captions a share of the pictures, and appends to a file of its own.
 """
 
-import io
 import logging
 import os
 import signal
@@ -14,10 +13,8 @@ import zlib
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -26,6 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from annotator.caption.captioners import load_captioner
 from jobs.progress import Progress
 from jobs.whole_files import alone_in
+from pictures.decoding import decode_photo
+from pictures.unusable import Unusable
 from preparation.captions.column_files import add_agreement, make_record
 
 ALONE = timedelta(days=30)  # how long a process that is done waits for the others
@@ -48,16 +47,11 @@ class Pictures(Dataset):
         path = self.folder / line["target"]
         try:
             status, data = os.stat(path), path.read_bytes()
-            with warnings.catch_warnings():
-                # Pillow's do not say which picture they are about
-                warnings.simplefilter("ignore")
-                with Image.open(io.BytesIO(data)) as image:
-                    picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            picture = decode_photo(data)
+        except Unusable as error:
+            return line, f"it {error}", None
         except Exception as error:
             # damaged files raise nearly anything in Pillow's readers
-            if isinstance(error, UnidentifiedImageError):
-                # Pillow's own words name an object in memory
-                return line, "no picture that Pillow reads", None
             return line, f"{type(error).__name__}: {error}".replace(str(self.folder), "."), None
         return line, picture, [status.st_size, status.st_mtime_ns, zlib.crc32(data)]
 

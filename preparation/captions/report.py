@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from annotator.caption.folder_lines import regions_of
 from jobs.whole_files import write_atomically
-from pictures.photo import DAMAGE
+from pictures.decoding import DAMAGE
+from pictures.regions import find_regions
 from preparation.captions.caption_statistics import (
     REASONS,
     TOKENS,
@@ -74,7 +74,7 @@ def write_report(table: Table) -> Path:
     Without any captioner's column it is a report on the captions that the folder came with.
     """
     folder, lines = table.folder, table.items
-    columns, regions = read_columns(folder, lines), regions_of(folder)
+    columns, regions = read_columns(folder, lines), find_regions(folder)
     if regions and not all(isinstance(line.get("regions"), list) for line in lines):
         # only a prepared folder says which regions a picture shows
         regions = None

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from annotator.caption.folder_lines import regions_of
 from jobs.whole_files import alone_in
+from pictures.regions import find_regions
 from preparation.captions.column_files import FORMAT, Column, check_name, find_current, identify_weights
 from preparation.captions.report import write_report
 from preparation.captions.table_columns import Table, check_owner, collect_content, write_column
@@ -72,7 +72,7 @@ class CaptionJob:
             if is_wrong:
                 given = getattr(self, name.replace("-", "_"))
                 raise ValueError(f"--{name} must be {wanted}, got {given!r}")
-        if self.min_agreement is not None and regions_of(self.folder) is None:
+        if self.min_agreement is not None and find_regions(self.folder) is None:
             raise ValueError(f"--min-agreement compares with maps, but {self.folder} has no regions.yaml")
         self.options.check(self.folder)
         check_name(self.column, asdict(self.options))

@@ -53,7 +53,7 @@ def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(run, 
     reasons = {row["photo"]: row["reason"] for row in table(tmp_path / "out" / "rejected.csv")}
     for name, reason in {
         "cut.jpg": "truncated",
-        "empty.png": "its header is damaged",
+        "empty.png": "damaged at its start",
         "text.jpg": "is no JPEG, PNG",
         "deep.png": "8 bits a channel",
         "flat.png": "64 x 4 pixels: at least 16 a side",

@@ -162,7 +162,7 @@ def test_what_cannot_be_encoded_is_named(folder, base, tmp_path):
     with pytest.raises(FileNotFoundError, match="has no prompt.json"):
         build(tmp_path / "nowhere", base)
     (folder / "2.png").write_bytes(b"no picture")
-    with pytest.raises(FileNotFoundError, match="2.png is missing or no picture"):
+    with pytest.raises(ValueError, match="2.png can't be read: it is no JPEG"):
         build(folder, base)
     (folder / "2.png").unlink()
     with pytest.raises(FileNotFoundError, match="1 pictures of .* 2.png"):

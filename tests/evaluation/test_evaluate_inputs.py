@@ -61,7 +61,7 @@ def evaluate(folder, monkeypatch):
         (dict(controls=["a.safetensors", "faces.safetensors"]), "trained on the regions background, face"),
         (dict(data="nowhere"), "nowhere does not exist: `make demo` makes training/dolls"),
         (dict(data="unsplit"), "no items of split val, only of train: prepare it with held-out items"),
-        (dict(data="missing_map"), r"1_map\.png is missing or no picture"),
+        (dict(data="missing_map"), r"1_map\.png is missing"),
         (dict(data="odd"), "7_map.png is 64 x 72: sides must be multiples of 64"),
         (
             dict(data="dresses"),

@@ -7,7 +7,7 @@ import pytest
 
 from annotator.caption.agreement import agreement, check_phrases
 from annotator.caption.captioners import load_captioner
-from annotator.caption.folder_lines import caption_in, phrases_in, read_map, read_regions
+from annotator.caption.folder_lines import caption_in, phrases_in, read_map, require_regions
 from pictures.region_maps import save_map
 from pictures.regions import REGIONS_FILE, Regions, standard_regions
 
@@ -47,7 +47,7 @@ def test_each_garment_has_the_boxes_of_its_region(folder, lines):
 
 
 def test_its_boxes_agree_with_the_map(folder, lines):
-    captioner, regions = load_captioner("attributes"), read_regions(folder)
+    captioner, regions = load_captioner("attributes"), require_regions(folder)
     captioner.folder = folder
     (caption,) = captioner.caption_lines(lines)
     checks = check_phrases(caption.phrases, read_map(folder, lines[0], regions), regions)
@@ -81,12 +81,12 @@ def test_phrases_are_parted_and_said_once():
 
 def test_a_folder_s_own_table_counts(folder):
     (folder / "regions.yaml").write_bytes(Regions.read(REGIONS_FILE, "detailed").to_yaml())
-    assert read_regions(folder).table == "detailed"
+    assert require_regions(folder).table == "detailed"
 
 
 def test_regions_of_names_and_colours_alone_are_of_no_garment(folder):
     (folder / "regions.yaml").write_text("names: [nothing, sky]\ncolours: [[0, 0, 0], [0, 0, 255]]\n")
-    regions = read_regions(folder)
+    regions = require_regions(folder)
     assert regions.names == ("nothing", "sky") and not regions.region_of
 
 
@@ -96,10 +96,10 @@ def test_regions_of_names_and_colours_alone_are_of_no_garment(folder):
 def test_a_damaged_table_is_named(folder, content):
     (folder / "regions.yaml").write_text(content)
     with pytest.raises(ValueError, match="regions.yaml"):
-        read_regions(folder)
+        require_regions(folder)
 
 
 def test_a_folder_of_other_hints_is_named(folder):
     (folder / "regions.yaml").unlink()
     with pytest.raises(FileNotFoundError, match="there is no .*regions.yaml: only folders of region maps"):
-        read_regions(folder)
+        require_regions(folder)
