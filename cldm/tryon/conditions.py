@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from cldm.tryon.inputs import UNetInputs
+from cldm.tryon.unet import choose_sites
 from ldm.modules.attention import ProjectedContext
 from ldm.util import instantiate_from_config
 
@@ -131,12 +132,15 @@ class GarmentReference(Condition):
     """A garment's own U-Net, whose tokens enter the person's self-attention.
 
     Args:
-        network: config of a GarmentUNet; its `sites` and `norm` must be the person's.
+        network: config of a GarmentUNet; its `sites` and `norm` must be the person's. None reads the garment
+            with the person's own U-Net, but for a first convolution of `channels` inputs (FastFit).
+        sites: of a shared network, see cldm.tryon.unet.choose_sites.
         key: the batch's garments (b, H, W, 3) in [-1, 1].
         time: "zero" runs it once at t = 0, "sync" at every call's t, "none" once with a class embedding in
             the place of the timestep, by `category_key` of the batch (one-way, FastFit).
         null: dropped is a garment of a "zero_latent", tokens that are "zero_features", or "no_tokens" at all.
-        context: "person" reads the person's prompt, anything else is the prompt that every garment has.
+        context: "person" reads the person's prompt, "none" no text (networks that skip it), all else is the
+            prompt that every garment has.
         scaled, draw: see LatentChannels.
         num_classes: of the class embedding.
         train: "all" or "none" of the network.
@@ -145,7 +149,7 @@ class GarmentReference(Condition):
     def __init__(
         self,
         name,
-        network,
+        network=None,
         key="garment",
         time="zero",
         null="zero_latent",
@@ -156,27 +160,32 @@ class GarmentReference(Condition):
         category_key="category_id",
         num_classes=5,
         train="all",
+        sites=None,
+        channels=4,
+        width=None,
     ):
         super().__init__(name, dropout)
         check_choice(f"{name}.time", time, TIMES)
         check_choice(f"{name}.null", null, NULLS)
         check_choice(f"{name}.train", train, ("all", "none"))
-        self.network = instantiate_from_config(network)
+        self.network = None if network is None else instantiate_from_config(network)
+        self.first = None if self.network else nn.Conv2d(channels, width, 3, padding=1)
+        self.sites, width = sites, self.network.model_channels if self.network else width
         self.keys = (key, category_key) if time == "none" else (key,)
         self.key, self.category_key, self.time, self.null = key, category_key, time, null
         self.context, self.scaled, self.draw, self.train = context, scaled, draw, train
-        self.classes = nn.Embedding(num_classes, self.network.emb_channels) if time == "none" else None
+        self.classes = nn.Embedding(num_classes, 4 * width) if time == "none" else None
 
     def parts(self):
-        classes = {} if self.classes is None else {f"{self.name}_classes": self.classes}
-        return {f"{self.name}_model": self.network, **classes}
+        named = dict(model=self.network, first=self.first, classes=self.classes)
+        return {f"{self.name}_{part}": module for part, module in named.items() if module is not None}
 
     def trainable(self):
         return [] if self.train == "none" else list(self.parts().values())
 
     def encode(self, model, batch, num=None):
         encoded = dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
-        if self.context != "person":
+        if self.context not in ("person", "none"):
             encoded["text"] = model.get_learned_conditioning([self.context])
         if self.classes is not None:
             encoded["category"] = torch.as_tensor(batch[self.category_key][:num], device=model.device)
@@ -186,7 +195,7 @@ class GarmentReference(Condition):
         latents = encoded["latents"]
         if self.null == "zero_latent":
             latents = empty_rows(latents, dropped)
-        given = dict(latents=latents, text=text, dropped=dropped)
+        given = dict(latents=latents, text=text if self.context == "person" else None, dropped=dropped)
         if "text" in encoded:
             given["text"] = encoded["text"].expand(len(latents), -1, -1)
         if self.time == "sync":
@@ -194,21 +203,29 @@ class GarmentReference(Condition):
         if self.classes is not None:
             emb = self.classes(encoded["category"])
         else:
-            emb = self.network.embed_time(torch.zeros(len(latents), dtype=torch.long, device=latents.device))
-        return dict(tokens=self._record(given, emb), dropped=dropped)
+            emb = self._network(model).embed_time(latents.new_zeros(len(latents), dtype=torch.long))
+        return dict(tokens=self._record(model, given, emb), dropped=dropped)
 
     def write(self, model, inputs, prepared):
         tokens = prepared.get("tokens")
         if tokens is None:
-            tokens = self._record(prepared, self.network.embed_time(inputs.t))
+            tokens = self._record(model, prepared, self._network(model).embed_time(inputs.t))
         inputs.add_references(tokens)
         if self.null == "no_tokens" and prepared["dropped"].any():
             inputs.kept = ~prepared["dropped"]
 
-    def _record(self, given, emb):
-        dtype = next(self.network.parameters()).dtype
+    def _network(self, model):
+        return self.network or model.model.diffusion_model
+
+    def _record(self, model, given, emb):
+        network = self._network(model)
+        dtype = next(network.parameters()).dtype
         text = given["text"] if given["text"] is None else given["text"].to(dtype)
-        tokens = self.network(given["latents"].to(dtype), emb, text)
+        if self.network is None:
+            sites = choose_sites([site for site, _ in network.named_sites()], self.sites)
+            tokens = network.record(given["latents"].to(dtype), emb, text, sites, self.first)
+        else:
+            tokens = network(given["latents"].to(dtype), emb, text)
         if self.null == "zero_features":
             tokens = {site: empty_rows(recorded, given["dropped"]) for site, recorded in tokens.items()}
         return tokens

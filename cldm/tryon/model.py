@@ -76,12 +76,14 @@ class TryonLDM(ControlLDM):
         x = self.get_first_stage_encoding(posterior_of(self, batch, k, bs), generator)
         return x, {name: condition.encode(self, batch, bs) for name, condition in self.conditions.items()}
 
+    def drop_conditions(self, batch, generator=None):
+        """The batch, and which of its rows train without which condition; `generator` is the CPU's."""
+        num = len(batch[self.first_stage_key])
+        return {**batch, "dropped": self.draw_dropped(num, generator)}
+
     def draw_dropped(self, num: int, generator=None) -> dict[str, torch.Tensor]:
-        """Which rows train without which condition, bool (b,) by name; those without dropout drop none."""
-        kept = {
-            name: draw_kept(num, c.dropout, generator, self.device) for name, c in self.conditions.items()
-        }
-        return {name: ~rows for name, rows in kept.items()}
+        """bool (num,) by the names of conditions; those without dropout drop nothing."""
+        return {name: ~draw_kept(num, c.dropout, generator) for name, c in self.conditions.items()}
 
     def prepare(self, encoded, dropped: Mapping[str, torch.Tensor]) -> dict:
         """What all timesteps share, by condition. The text comes first, since garments may read it."""
@@ -116,10 +118,8 @@ class TryonLDM(ControlLDM):
         if stacked is not None and stacked.anchored:
             rows = torch.randn(noise.shape, generator=generator, device=x.device, dtype=x.dtype)
             encoded[stacked.name] |= dict(noise=rows)
-        dropped = self.draw_dropped(len(x), generator if self.training else None)
-        dropped = (
-            dropped if self.training else {name: torch.zeros_like(rows) for name, rows in dropped.items()}
-        )
+        none = dict.fromkeys(self.conditions, torch.zeros(len(x), dtype=torch.bool))
+        dropped = {name: rows.to(x.device) for name, rows in batch.get("dropped", none).items()}
         pictures = self.flow_pictures(batch) if self.flow_weight else None
         return self.p_losses(x, self.prepare(encoded, dropped), t, noise=noise, pictures=pictures)
 

@@ -28,6 +28,30 @@ class ReferenceUNet(UNetModel):
         """(name, transformer) of every place that tokens can enter, in the order in which they run."""
         return [(name, m) for name, m in self.named_modules() if isinstance(m, ReferenceTransformer)]
 
+    def record(self, x, emb, text, sites, first=None):
+        """What the blocks of some sites record of latents (b, c, h, w), by site; stops at the last of them.
+
+        emb: (b, 4 model_channels). first: a convolution in the place of this U-Net's own first one.
+        """
+        recorded, skips, context = {}, [], Tokens(text)
+        num_skips = len(self.input_blocks)
+        for i, block in enumerate(self._blocks()):
+            if i > num_skips:  # behind the middle block
+                x = torch.cat([x, skips.pop()], dim=1)
+            for layer in [first] if first is not None and i == 0 else block:
+                if getattr(layer, "site", None) == sites[-1]:
+                    return {**recorded, layer.site: layer.record(x)}
+                if getattr(layer, "site", None) in sites:
+                    x, recorded[layer.site] = layer.forward_recording(x, context)
+                else:
+                    x = run_layer(layer, x, emb, context)
+            if i < num_skips:
+                skips.append(x)
+        raise AssertionError("the last site is one of the blocks'")
+
+    def _blocks(self):
+        return [*self.input_blocks, self.middle_block, *self.output_blocks]
+
 
 class PersonUNet(ReferenceUNet, ControlledUnetModel):
     """Latents, timesteps and Tokens -> prediction; residuals of a control branch are added as ever."""
@@ -53,24 +77,7 @@ class GarmentUNet(ReferenceUNet):
 
     def forward(self, x, emb, text):
         """Garment latents (b, c, h, w), embedding (b, 4 model_channels), text -> {site: tokens (b, m, c)}."""
-        recorded, skips, context = {}, [], Tokens(text)
-        num_skips = len(self.input_blocks)
-        for i, block in enumerate(self._blocks()):
-            if i > num_skips:  # behind the middle block
-                x = torch.cat([x, skips.pop()], dim=1)
-            for layer in block:
-                if getattr(layer, "site", None) == self.sites[-1]:
-                    return {**recorded, layer.site: layer.record(x)}
-                if getattr(layer, "site", None) in self.sites:
-                    x, recorded[layer.site] = layer.forward_recording(x, context)
-                else:
-                    x = run_layer(layer, x, emb, context)
-            if i < num_skips:
-                skips.append(x)
-        raise AssertionError("the last site is one of the blocks'")
-
-    def _blocks(self):
-        return [*self.input_blocks, self.middle_block, *self.output_blocks]
+        return self.record(x, emb, text, self.sites)
 
     def tail(self) -> list[nn.Module]:
         """What lies behind the last site: no gradient reaches it, so it does not train."""

@@ -197,6 +197,16 @@ class TestSampling:
         assert all(torch.equal(tokens[0][site], tokens[1][site]) for site in tokens[0])
         assert "garment_classes.weight" in model.state_dict()
 
+    def test_one_network_may_read_both(self):
+        """FastFit: the garment by the person's own U-Net, but for its first convolution, and no timestep."""
+        shared = entry("GarmentReference", time="none", context="none", width=32)
+        model = build(STACK | dict(garment=shared), person_unet=dict(context="skip"))
+        assert predict(model, encode(model)).shape == noisy()[0].shape
+        names = {name.split(".")[0] for name in model.state_dict()}
+        assert {"garment_first", "garment_classes"} < names and "garment_model" not in names
+        other = encode(model, batch() | dict(garment=batch(seed=5)["garment"]))
+        assert not torch.allclose(predict(model, encode(model)), predict(model, other), atol=1e-4)
+
 
 class TestDeCo:
     """DeCo-VTON (arXiv 2511.18775): garment-free guidance, decoupled loss, clean-latent anchoring."""
