@@ -12,9 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
 from annotator.caption.interface import Box
+from jobs.yaml_files import read_yaml
+from pictures.regions import NUM_CATEGORIES
 
 NAMES_FILE = Path(__file__).with_name("garment_names.yaml")
 # words that end what a phrase is about
@@ -45,8 +46,16 @@ class Check:
 
 @cache
 def read_names() -> dict[str, int]:
-    """The category by each name of garment_names.yaml, hyphens as spaces."""
-    content = yaml.safe_load(NAMES_FILE.read_text(encoding="utf-8"))
+    """The category by each name of garment_names.yaml, hyphens as spaces; ValueError names a wrong entry."""
+    content = read_yaml(NAMES_FILE)
+    if not isinstance(content, dict):
+        raise ValueError(f"{NAMES_FILE} must give categories their names, got {content!r}")
+    for category, names in content.items():
+        if type(category) is not int or not 0 <= category < NUM_CATEGORIES:
+            raise ValueError(f"{NAMES_FILE}: there is no category {category!r}")
+        texts = names if isinstance(names, list) else [names]
+        if wrong := [name for name in texts if not isinstance(name, str) or texts is not names]:
+            raise ValueError(f"{NAMES_FILE}: {category} wants a list of names, got {wrong[0]!r}")
     return {name.replace("-", " "): category for category, names in content.items() for name in names}
 
 

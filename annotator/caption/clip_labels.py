@@ -121,7 +121,7 @@ def _word_lists(content) -> WordLists:
         raise ValueError(f"classic wants a list of parts, got {content['classic']!r}")
     classic = [_part(part, lists) for part in content.get("classic", [])]
     negative = content.get("negative", [])
-    if negative:
+    if negative != []:
         _check_labels(negative, "negative")
     return WordLists(_once(labels), regions, classic, list(negative), tuple(lists))
 

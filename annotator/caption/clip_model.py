@@ -48,7 +48,6 @@ class Clip:
             ValueError: the files are damaged, or of another kind of model.
         """
         import open_clip
-        from safetensors import SafetensorError
 
         if resize not in RESIZE:
             raise ValueError(f"resize must be one of {', '.join(RESIZE)}, got {resize!r}")
@@ -56,8 +55,9 @@ class Clip:
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(name, image_resize_mode=resize)
             tokenizer = open_clip.get_tokenizer(name)
-        except (ValueError, RuntimeError, KeyError, TypeError, OSError, SafetensorError) as error:
-            first_line = str(error).strip().splitlines()[0]
+        except Exception as error:
+            # damaged files raise nearly anything in open_clip's readers
+            [first_line, *_] = str(error).strip().splitlines() or [type(error).__name__]
             raise ValueError(
                 f"{folder} holds no CLIP that open_clip loads ({first_line}): {WANTED}"
             ) from error

@@ -1,11 +1,11 @@
 """What the captioners with a model of transformers share: loading it from a folder, and generating tokens."""
 
-import json
 from pathlib import Path
 
 from PIL import Image
 
 from annotator.caption.interface import Captioner, check_images, need_files
+from jobs.json_files import read_json
 
 FILES = {
     "what the model is": ("config.json",),
@@ -154,12 +154,7 @@ def pictures_of(images) -> list[Image.Image]:
 
 def model_type(folder) -> str | None:
     """What a folder's config.json says the model is; None where it says nothing."""
-    path = Path(folder) / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): copy it anew") from error
-    return config.get("model_type") if isinstance(config, dict) else None
+    return read_json(Path(folder) / "config.json").get("model_type")
 
 
 def need_shards(folder: Path, where: str) -> None:
@@ -167,7 +162,9 @@ def need_shards(folder: Path, where: str) -> None:
     index = folder / "model.safetensors.index.json"
     if (folder / "model.safetensors").is_file() or not index.is_file():
         return
-    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    for name in names:
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise ValueError(f"{index}: weight_map must give each tensor its file")
+    for name in sorted(set(files.values())):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name} ({index.name} lists it): {where}")

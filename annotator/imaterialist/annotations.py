@@ -1,14 +1,13 @@
 """What iMaterialist (Fashion) 2019's files hold: labels, annotated things, and what is wrong with some."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-import yaml
-
 from annotator.imaterialist.rle import rle_runs
+from jobs.json_files import read_json
+from jobs.yaml_files import read_yaml
 from pictures.regions import NUM_ATTRIBUTES, NUM_CATEGORIES
 from pictures.unusable import Rejection
 
@@ -57,19 +56,17 @@ class Index:
 
 def read_labels(path) -> tuple[list[str], list[str]]:
     """The 46 category names and 92 attribute names of a label_descriptions.json, each at its id."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    names = []
+    content, names = read_json(path), []
     for key, count in (("categories", NUM_CATEGORIES), ("attributes", NUM_ATTRIBUTES)):
-        entries = content.get(key) if isinstance(content, dict) else None
+        entries = content.get(key)
         entries = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
         if [entry.get("id") for entry in entries if "name" in entry] != list(range(count)):
             raise ValueError(
                 f"{path} must list {count} {key} with ids 0 to {count - 1}, it lists {len(entries)}: "
                 "take the complete file of iMaterialist (Fashion) 2019"
             )
+        if wrong := [entry["name"] for entry in entries if not isinstance(entry["name"], str)]:
+            raise ValueError(f"{path}: names of {key} must be texts, got {wrong[0]!r}")
         names.append([entry["name"] for entry in entries])
     return names[0], names[1]
 
@@ -81,8 +78,45 @@ PRINTED = 49
 
 @cache
 def read_words() -> dict:
-    """The content of words.yaml: categories and attributes."""
-    return yaml.safe_load(WORDS_FILE.read_text(encoding="utf-8"))
+    """The content of words.yaml: categories and attributes; ValueError names an entry that is wrong."""
+    content = read_yaml(WORDS_FILE)
+    try:
+        _check_words(content)
+    except ValueError as error:
+        raise ValueError(f"{WORDS_FILE}: {error}") from error
+    return content
+
+
+def _check_words(content) -> None:
+    for key in ("categories", "attributes"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), dict):
+            raise ValueError(f"{key} are missing, or no lists by name")
+        unsaid = content[key].get("unsaid")
+        if not isinstance(unsaid, list) or not all(type(number) is int for number in unsaid):
+            raise ValueError(f"{key}: unsaid must list ids, got {unsaid!r}")
+        for name, words in content[key].items():
+            if name != "unsaid":
+                _check_entries(words, f"{key}, {name}", forms=2 if name == "counted" else 1)
+    nouns = content["categories"]
+    if lacking := [name for name in ("counted", "pairs", "halves") if name not in nouns]:
+        raise ValueError(f"categories: {lacking[0]} is missing")
+    said = {*nouns["unsaid"], *nouns["counted"], *nouns["pairs"], *nouns["halves"]}
+    if lacking := sorted(set(range(NUM_CATEGORIES)) - said):
+        raise ValueError(f"categories: there is no word for category {lacking[0]}")
+
+
+def _check_entries(words, where: str, forms: int) -> None:
+    """Raise ValueError unless words are a text by each id, or a list of several forms."""
+    if not isinstance(words, dict):
+        raise ValueError(f"{where} must give ids their words, got {words!r}")
+    for number, entry in words.items():
+        texts = entry if forms > 1 and isinstance(entry, list) else [entry]
+        if type(number) is not int or len(texts) != forms or not all(_is_word(text) for text in texts):
+            raise ValueError(f"{where}, {number}: wanted {'a word' if forms == 1 else 'two'}, got {entry!r}")
+
+
+def _is_word(text) -> bool:
+    return isinstance(text, str) and bool(text.strip())
 
 
 def garment_words(rows: list[Row]) -> str:

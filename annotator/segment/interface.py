@@ -106,6 +106,34 @@ def read_metadata(path) -> dict[str, str]:
         return {}
 
 
+def read_names_and_numbers(path, **defaults) -> tuple[list[str] | None, dict[str, int]]:
+    """The names of a file's regions, None where it says none, and whole numbers of its metadata.
+
+    `defaults` are the numbers' by name. ValueError names an entry that is something else.
+    """
+    said = read_metadata(path)
+    try:
+        names = json.loads(said["names"]) if "names" in said else None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: the names of its regions are no JSON") from error
+    if names is not None:
+        check_names(names, path)
+    numbers = {}
+    for name, default in defaults.items():
+        text = said.get(name, str(default))
+        if not text.isdecimal() or not 0 < int(text) <= 2**14:
+            raise ValueError(f"{path}: its {name} must be a whole number, got {text[:40]!r}")
+        numbers[name] = int(text)
+    return names, numbers
+
+
+def check_names(names, path) -> None:
+    """Raise ValueError where a file's regions are no list of different names."""
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or len(set(names)) < len(names) or not 2 <= len(names) <= 256:
+        raise ValueError(f"{path}: its regions must be different names, got {str(names)[:60]}")
+
+
 def choose_regions(logits):
     """Logits (b, regions, h, w) -> ids uint8 (b, h, w)."""
     # argmax(dim=1) gives the same ids, twenty times slower on a CPU

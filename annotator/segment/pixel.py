@@ -1,6 +1,5 @@
 """The small segmenter of paper dolls, the judge of what a control achieves."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate
 
-from annotator.segment.interface import TRAINING, Segmenter, choose_regions, read_metadata
+from annotator.segment.interface import TRAINING, Segmenter, choose_regions, read_names_and_numbers
 from annotator.weights import read_weights
 from pictures.regions import standard_regions
 
@@ -81,9 +80,8 @@ class PixelSegmenter(Segmenter):
         if not path.is_file():
             raise FileNotFoundError(f"no segmenter weights at {path}: train them with {TRAINING}")
         # the shipped file is older than these entries
-        said = read_metadata(path)
-        names = json.loads(said["names"]) if "names" in said else None
-        segmenter = cls.fresh(names, int(said.get("size", 128)), device=device)
+        names, numbers = read_names_and_numbers(path, size=128)
+        segmenter = cls.fresh(names, **numbers, device=device)
         read_weights(path, segmenter.network, f"this segmenter: train them with {TRAINING}")
         return segmenter
 

@@ -1,19 +1,19 @@
 """Regions by a SegFormer in a local folder: a public parser of people, or one that was trained here."""
 
-import json
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from einops import rearrange
 from safetensors import SafetensorError
 from torch.nn.functional import interpolate
 
 from annotator.openpose.wheel import WHERE
 from annotator.segment.interface import Segmenter, choose_regions
+from jobs.json_files import read_json
 from jobs.whole_files import write_atomically
+from jobs.yaml_files import read_yaml
 from pictures.regions import standard_regions
 
 LABELS_FILE = Path(__file__).with_name("labels.yaml")
@@ -68,12 +68,13 @@ class SegFormerSegmenter(Segmenter):
         labels, names = check_folder(folder)
         from transformers import SegformerForSemanticSegmentation, SegformerImageProcessor
 
-        processor = SegformerImageProcessor.from_pretrained(folder, local_files_only=True)
         try:
+            processor = SegformerImageProcessor.from_pretrained(folder, local_files_only=True)
             network, found = SegformerForSemanticSegmentation.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        except (SafetensorError, ValueError, RuntimeError, OSError, TypeError, AttributeError) as error:
+            # damaged files raise nearly anything in transformers' readers
             raise ValueError(f"{folder} holds no weights of its SegFormer: {WANTED}") from error
         if found["missing_keys"]:
             # transformers would go on with random numbers in their place
@@ -124,18 +125,32 @@ def check_folder(folder: Path) -> tuple[list[str], list[str]]:
     for name in FILES:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}: {WANTED}; {ROUGH}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     if config.get("model_type") != "segformer":
         raise ValueError(f"{folder} holds the model {config.get('model_type')!r}, no SegFormer: {WANTED}")
-    numbered = config.get("id2label") or {}
-    labels = [numbered[number] for number in sorted(numbered, key=int)]
-    return labels, config.get("regions")
+    numbered, regions = config.get("id2label") or {}, config.get("regions") or []
+    try:
+        labels = [numbered[number] for number in sorted(numbered, key=int)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{folder / 'config.json'}: id2label must give each number its label") from error
+    for key, texts in (("id2label", labels), ("regions", regions)):
+        wrong = [text for text in texts if not isinstance(text, str)] if isinstance(texts, list) else [texts]
+        if wrong:
+            raise ValueError(f"{folder / 'config.json'}: {key} must list texts, got {wrong[0]!r}")
+    return labels, regions
 
 
 @cache
 def read_label_table() -> dict[str, str]:
     """Region name by label, as labels.yaml lists them."""
-    table = yaml.safe_load(LABELS_FILE.read_text(encoding="utf-8"))
+    table, names = read_yaml(LABELS_FILE), standard_regions().names
+    if not isinstance(table, dict) or (unknown := [name for name in table if name not in names]):
+        found = unknown[0] if isinstance(table, dict) else table
+        raise ValueError(f"{LABELS_FILE} lists labels for {', '.join(names)}, got {found!r}")
+    for region, labels in table.items():
+        texts = labels if isinstance(labels, list) else [labels]
+        if wrong := [label for label in texts if not isinstance(label, str) or texts is not labels]:
+            raise ValueError(f"{LABELS_FILE}: {region} wants a list of labels, got {wrong[0]!r}")
     return {_plain(label): region for region, labels in table.items() for label in labels}
 
 

@@ -1,13 +1,12 @@
 """Garment regions of photos by a U2-Net: the public cloth-segmentation network, or one trained here."""
 
-import json
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from annotator.segment.interface import TRAINING, Segmenter, read_metadata
+from annotator.segment.interface import TRAINING, Segmenter, read_names_and_numbers
 from annotator.weights import read_weights
 
 PUBLISHED_WIDTH = 64  # of the first stage; all channels below are for it
@@ -149,12 +148,11 @@ class U2NetSegmenter(Segmenter):
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no U2-Net weights at {path}: wanted {WANTED}, or a file of {TRAINING}")
-        said = read_metadata(path) if path.suffix == ".safetensors" else {}
-        names = json.loads(said["names"]) if "names" in said else LEGACY_REGIONS
-        size, width = int(said.get("size", PUBLISHED_SIZE)), int(said.get("width", PUBLISHED_WIDTH))
-        segmenter = cls.fresh(names, size, width, device)
+        said, numbers = read_names_and_numbers(path, size=PUBLISHED_SIZE, width=PUBLISHED_WIDTH)
+        names = said or LEGACY_REGIONS
+        segmenter = cls.fresh(names, **numbers, device=device)
         read_weights(path, segmenter.network, f"a U2-Net of {len(names)} classes: wanted {WANTED}")
-        if "names" not in said:
+        if not said:
             print(f"{path}: {LEGACY}", flush=True)
         return segmenter
 

@@ -17,8 +17,10 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from annotator.caption.interface import Caption
+from jobs.json_files import read_json
 from jobs.whole_files import write_atomically
 from pictures.regions import find_regions
 
@@ -30,6 +32,14 @@ AGREEMENT = "agreement"
 DIGITS = 4  # of a box's side: a tenth of a pixel of 1,000
 RECORD = dict(target=str, file=list, text=str, phrases=list, scores=dict)
 FAILURE = dict(target=str, failed=str)
+
+
+class Records(NamedTuple):
+    """Records of each target, the newest last; why others failed the last time; lines that are no records."""
+
+    records: dict[str, list[dict]]
+    failures: dict[str, str]
+    damaged: list[str]
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Column:
         if not path.is_file():
             return None
         try:
-            found = json.loads(path.read_bytes())
+            found = read_json(path)
         except ValueError:
             found = None
         options = found.get("options", {}) if isinstance(found, dict) else None
@@ -82,21 +92,23 @@ class Column:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
 
-    def read(self) -> tuple[dict[str, list[dict]], dict[str, str]]:
-        """Records of each target, the newest last, and why others failed the last time that they were tried.
+    def read(self) -> "Records":
+        """All that was ever noted.
 
         Half a line, which a killed process leaves, says nothing: that picture is captioned again.
         """
-        records: dict[str, list[dict]] = {}
-        failures: dict[str, str] = {}
+        found = Records({}, {}, [])
         for path in sorted(self.path.glob("part-*.jsonl")):
-            for line in path.read_bytes().splitlines():
+            *lines, half = path.read_bytes().split(b"\n")
+            for number, line in enumerate([*lines, half], 1):
                 record = _parse_record(line)
                 if "failed" in record:
-                    failures[record["target"]] = record["failed"]
+                    found.failures[record["target"]] = record["failed"]
                 elif record:
-                    records.setdefault(record["target"], []).append(record)
-        return records, failures
+                    found.records.setdefault(record["target"], []).append(record)
+                elif line.strip() and number <= len(lines):
+                    found.damaged.append(f"{path.name}, line {number}")
+        return found
 
     def new_part(self) -> "Part":
         """A file of this process's own; its name sorts behind those of earlier runs."""
@@ -176,7 +188,7 @@ def _parse_record(line: bytes) -> dict:
         json.dumps(record, ensure_ascii=False).encode()
         whole = all(isinstance(record[key], kind) for key, kind in kinds.items())
         return record if whole and ("failed" in record or _is_whole(record)) else {}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 

@@ -219,7 +219,7 @@ def count_rows(path: Path) -> int:
     """Rows of a csv below its header, 0 without the file."""
     if not path.is_file():
         return 0
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
         return max(0, sum(1 for _ in csv.reader(file)) - 1)
 
 
@@ -299,8 +299,14 @@ def suspects_part(folder: Path, column) -> str:
 
 def list_agreements(column) -> list[tuple[float, dict]]:
     """(how well its caption agrees with its map, line) of those of which that is known."""
-    found = [(line.get("scores", {}).get(column.name, {}).get(AGREEMENT), line) for line in column.lines]
-    return [(score, line) for score, line in found if score is not None]
+    found = []
+    for line in column.lines:
+        scores = line.get("scores", {}).get(column.name)
+        score = scores.get(AGREEMENT) if isinstance(scores, dict) else None
+        # a table of others may call something else so
+        if isinstance(score, (int, float)):
+            found.append((score, line))
+    return found
 
 
 def worst_part(folder: Path, column) -> str:
@@ -312,10 +318,10 @@ def worst_part(folder: Path, column) -> str:
     texts = dict(zip(column.targets, column.texts, strict=True))
     figures = []
     for score, line in scored[:WORST]:
-        boxes = [box for _, found in line["phrases"][column.name] for box in found]
         try:
+            boxes = [box for _, found in line["phrases"][column.name] for box in found]
             picture = overlay(folder / line["target"], folder / line["source"], boxes)
-        except DAMAGE:
+        except (*DAMAGE, LookupError, TypeError):
             continue
         figures.append((picture, f"{score:.2f}: {texts[line['target']]}", Path(line["target"]).stem))
     return (

@@ -84,14 +84,20 @@ class CaptionJob:
         self.records.open(self.settings())
         self.table.refresh()
         check_owner(self.records, self.table.items)
-        records, lines = self.records.read()[0], {}
+        found, lines = self.records.read(), {}
         for line in self.table.items:
             lines.setdefault(line["target"], line)
         missing = [
             line
             for target, line in lines.items()
-            if find_current(records.get(target, []), self.folder / target) is None
+            if find_current(found.records.get(target, []), self.folder / target) is None
         ]
+        if found.damaged:
+            print(
+                f"{self.records.path}: {len(found.damaged)} lines are no records, the first of them in "
+                f"{found.damaged[0]}: their pictures are captioned again",
+                flush=True,
+            )
         return missing[: self.limit], len(lines) - len(missing)
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.json_files import read_json
 from jobs.whole_files import write_atomically
 from pictures.pairs import TABLES, find_table, parse_content
 from preparation.captions.column_files import (
@@ -113,10 +114,11 @@ class Content:
 
 def collect_content(column: Column, lines: list[dict], min_agreement: float | None) -> Content:
     """What a column says of pictures as they are now; a caption without boxes has no agreement to lack."""
-    records, failures = column.read()
+    found = column.read()
+    failures = dict(found.failures)
     content = Content({}, {}, {})
     for target, line in {line["target"]: line for line in reversed(lines)}.items():
-        record = find_current(records.get(target, []), column.training / target)
+        record = find_current(found.records.get(target, []), column.training / target)
         try:
             record = record and add_agreement(column.training, line, record)
         except ValueError as error:
@@ -169,7 +171,7 @@ def check_owner(column: Column, lines: list[dict]) -> None:
     if not having:
         return
     # columns.json may have been deleted
-    ours = {(target, record["text"]) for target, found in column.read()[0].items() for record in found}
+    ours = {(target, record["text"]) for target, found in column.read().records.items() for record in found}
     if any((line["target"], line.get("captions", {}).get(column.name)) not in ours for line in having):
         raise ValueError(
             f"{column.training} has captions {column.name} that were not written from {column.path}: "
@@ -210,13 +212,16 @@ def read_merged(training: Path) -> dict[str, dict]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_bytes())
-        return {
+        found = {
             name: dict(captioner=c["captioner"], min_agreement=c["min_agreement"])
-            for name, c in found.items()
+            for name, c in read_json(path).items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        wanted = dict(captioner=str, min_agreement=(int, float, type(None)))
+        if not all(isinstance(entry[key], kind) for entry in found.values() for key, kind in wanted.items()):
+            raise TypeError("an entry has another type")
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged: delete it; the next run of each captioner mends it") from error
+    return found
 
 
 def _write_merged(training: Path, merged: dict) -> None:

@@ -119,6 +119,15 @@ def test_a_missing_part_of_the_weights_is_named(tmp_path):
         load_small("qwen", folder)
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"weight_map": {"a": 5}}', "["])
+def test_a_damaged_list_of_the_weights_parts_is_named(tmp_path, content):
+    folder = shutil.copytree(captioner_folder("qwen"), tmp_path / "qwen")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match="qwen/model.safetensors.index.json"):
+        load_small("qwen", folder)
+
+
 @pytest.mark.parametrize("kind", GENERATING)
 @pytest.mark.parametrize("option", ["max_new_tokens", "num_beams"])
 def test_options_that_mean_nothing_are_refused(kind, option):

@@ -10,7 +10,9 @@ from annotator.caption.captioners import CAPTIONERS, AttributesOptions, describe
 from annotator.caption.clip_labels import read_word_lists
 from caption_folder import job, make_folder, read_lines, register
 from preparation.captions.column_files import check_name
+from preparation.captions.report import write_report
 from preparation.captions.run import caption_folder
+from preparation.captions.table_columns import Table
 from preparation.prompt_json import choose_prompt
 from small_captioners import captioner_folder, load_small, some_pictures
 
@@ -64,12 +66,48 @@ def test_a_damaged_record_says_nothing_and_its_picture_is_captioned_again(folder
     assert read_lines(folder) == before
 
 
-def test_damaged_settings_are_named(folder):
+def test_lines_of_the_records_that_are_none_are_counted_and_the_first_is_named(folder, capsys):
+    caption_folder(job(folder))
+    [part] = (folder / "captions" / "stub").glob("part-*.jsonl")
+    lines = part.read_bytes().splitlines(keepends=True)
+    other_encoding = lines[1].replace(b"picture", "caf\xe9".encode("latin-1"))
+    half = lines[2][:20]
+    part.write_bytes(lines[0] + other_encoding + b"[" * 100_000 + b"\n" + half)
+    capsys.readouterr()
+    assert caption_folder(job(folder))["new"] == 2
+    said = f"2 lines are no records, the first of them in {part.name}, line 2: their pictures are captioned"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b'{"captioner": "stub", "options": 5}', b"[" * 100_000, b"\xff\xfe{"])
+def test_damaged_settings_are_named(folder, content):
     caption_folder(job(folder))
     path = folder / "captions" / "stub" / "settings.json"
-    path.write_text('{"captioner": "stub", "options": 5}')
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path} is damaged"):
         job(folder).check()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b'{"stub": {"captioner": "stub", "min_agreement": "0.5"}}', b"[" * 100_000, b"\xe9"]
+)
+def test_a_damaged_list_of_columns_is_named(folder, content):
+    caption_folder(job(folder))
+    path = folder / "captions" / "columns.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{path} is damaged: delete it"):
+        job(folder).check()
+
+
+def test_what_others_call_scores_and_phrases_keeps_no_report_from_being_written(folder):
+    others = dict(captions={"web": "x"}, scores={"web": 5}, phrases={"web": "x"})
+    lines = [line | others for line in read_lines(folder)]
+    lines[0] |= dict(scores={"web": {"agreement": "high"}})
+    lines[1] |= dict(scores={"web": {"agreement": 0.5}})
+    (folder / "prompt.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "captions" / "web").mkdir(parents=True)
+    (folder / "captions" / "web" / "failed.csv").write_bytes(b"target,reason\n\xe9,\xe9\n")
+    assert "0.50 on average" in write_report(Table(folder)).read_text()
 
 
 def test_a_lost_columns_json_is_mended_by_the_same_command(folder):
@@ -122,6 +160,8 @@ def test_a_missing_map_is_the_fault_of_its_line_alone(folder):
         ("lists: {a: {labels: [x]}}\nclassic: 5", "classic wants a list of parts"),
         ("lists: {a: {labels: [x]}}\nclassic: [[a]]", "classic wants {list: number"),
         ("lists: {a: {labels: [x]}}\nnegativ: [y]", "got 'negativ'"),
+        ("lists: {a: {labels: [x]}}\nnegative: no", "negative wants a list of labels"),
+        ("lists: {a: {labels: [x]}}\nnegative:", "negative wants a list of labels"),
     ],
 )
 def test_wrong_word_lists_are_refused_with_what_is_wrong(tmp_path, content, told):
