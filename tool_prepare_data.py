@@ -64,6 +64,8 @@ def main():
         summary = prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
         if not summary["pictures"]["kept"]:
             raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
+        if arguments.cache and "fittings" in summary:
+            raise ValueError("--cache is of controls: a try-on's training reads its pictures")
         if arguments.cache:
             from batches.cache.build import build_cache
             from tutorial_dataset import MyDataset

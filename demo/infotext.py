@@ -3,7 +3,7 @@
 import json
 import re
 
-from ldm.models.diffusion.samplers import SAMPLERS
+from generation.picture_text import SAMPLER_NAMES
 
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
 
@@ -53,13 +53,14 @@ def from_parameters(text: str) -> dict:
     missing = ["the map: AUTOMATIC1111 keeps none in its pictures"]
     if size := re.fullmatch(r"(\d{1,6})x(\d{1,6})", settings.get("Size", "")):
         values["image_resolution"] = min(map(int, size.groups()))
-    ours = {known.title.lower(): name for name, known in SAMPLERS.items()}
+    ours = {theirs.lower(): name for name, theirs in SAMPLER_NAMES.items()}
     if sampler := settings.get("Sampler"):
         if sampler.lower() in ours:
             values["sampler"] = ours[sampler.lower()]
         else:
-            titles = ", ".join(known.title for known in SAMPLERS.values())
-            missing.append(f"the sampler {shortened(sampler)}: the page has {titles}")
+            missing.append(
+                f"the sampler {shortened(sampler)}: the page has {', '.join(SAMPLER_NAMES.values())}"
+            )
     if "Denoising strength" in settings:
         strength = shortened(settings["Denoising strength"])
         missing.append(f"what it started from, a photo or a smaller picture (denoising strength {strength})")

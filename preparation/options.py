@@ -45,6 +45,10 @@ class PrepareOptions:
     test: float = option(0.05, "share of the photos held out for tests")
     seed: int = option(0, "draws val and test")
     workers: int = option(num_cores, "processes; the output does not depend on it")
+    mask_style: str = option(
+        "ootd_hd", "of try-on data: which rule says what may be repainted", metavar="STYLE"
+    )
+    published_masks: bool = option(False, "of try-on data: masks with the published code's faults")
     imagefolder: bool = option(False, "write OUT/imagefolder for diffusers' scripts, too")
     shards: int = option(0, "write webdataset shards of so many pictures, too", metavar="N")
 

@@ -14,6 +14,7 @@ from preparation.checks import judge, thresholds
 from preparation.corrections import find_lost, read_corrections
 from preparation.duplicates import groups
 from preparation.examples import Example, Source
+from preparation.fittings import FittingOptions, is_fittings, prepare_fittings
 from preparation.imagefolder import write_imagefolder
 from preparation.journal import CHUNK, FORMAT, Journal, open_folder
 from preparation.one_photo import Job, check_crop_names
@@ -34,6 +35,11 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
     options.check()
     if raw.resolve() == out.resolve():
         raise ValueError(f"{out} is the raw data itself: give another folder to write to")
+    if is_fittings(raw):
+        fitting = dict(
+            mask_style=options.mask_style, mended=not options.published_masks, workers=options.workers
+        )
+        return prepare_fittings(raw, out, FittingOptions((options.size, options.size * 3 // 4), **fitting))
     chosen = thresholds(options.thresholds)
     print(f"{raw}: reading", flush=True)
     source = open_source(raw, options)

@@ -11,15 +11,20 @@ from pictures.pairs import find_table, match_pairs, parse_lines
 from pictures.regions import Regions, read_regions
 from pictures.unusable import Rejection, Unusable
 from preparation.examples import Example, Source
+from preparation.fittings.sources import KINDS as FITTINGS
 from preparation.imaterialist import IMaterialist, read_captions
 from preparation.masked_examples import MaskedExample
 from preparation.options import PrepareOptions
 
-KINDS = """\
+KINDS = (
+    """\
 - iMaterialist (Fashion) 2019: train.csv, label_descriptions.json, train/
 - a folder with prompt.json, as fill50k or a training folder has it, or with metadata.jsonl
 - a .jsonl file of lines such as {"source": map, "target": picture, "prompt": text}
 - a folder of photos and one of masks: images/ and masks/, with a file of the same name in each"""
+    + "\n"
+    + FITTINGS
+)
 
 
 @dataclass

@@ -93,7 +93,7 @@ def draw_dolls(num_dolls: int, seed: int, size: int = 128):
     return photos, maps
 
 
-def keep_dolls(path, num_dolls: int, seed: int):
+def cached_dolls(path, num_dolls: int, seed: int):
     """draw_dolls, read from the file if it is there and written to it if not."""
     path = Path(path)
     if not path.exists():
@@ -107,7 +107,7 @@ def keep_dolls(path, num_dolls: int, seed: int):
         return arrays["photos"], arrays["maps"]
 
 
-def degrade_all(photos, seed: int):
+def degraded(photos, seed: int):
     """The photos uint8 (n, h, w, 3), each degraded in its own way."""
     return np.stack([degrade(np.random.default_rng([seed, i]), photo) for i, photo in enumerate(photos)])
 

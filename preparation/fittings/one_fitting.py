@@ -1,0 +1,167 @@
+"""One fitting becomes files of one size: person, garment, their masks, labels, pose, region map."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from annotator.agnostic import Person, Pose, agnostic_mask
+from jobs.whole_files import write_atomically
+from pictures.crops import Crop
+from pictures.masks import open_mask
+from pictures.photo import open_photo
+from pictures.region_maps import encode_map
+from pictures.unusable import Rejection, Unusable
+from preparation.fittings.sources import Fitting
+from preparation.one_photo import encode_picture
+
+# which labels of a parse map are which region of a garment map: 1 top, 2 bottom, 3 whole body, 4 head
+REGIONS = {
+    "cihp": {1: (5, 7), 2: (9, 12), 3: (6,), 4: (1, 4)},
+    "atr": {1: (4,), 2: (5, 6), 3: (7,), 4: (1, 3)},
+}
+HIGHEST = {"cihp": 19, "atr": 18}
+FOLDERS = "target", "garment", "garment_mask", "mask", "parse", "pose", "source"
+
+
+@dataclass(frozen=True)
+class FittingJob:
+    """What all fittings of a folder have in common. size: (H, W); mask_style: of annotator.agnostic."""
+
+    out: Path
+    size: tuple[int, int]
+    mask_style: str
+    mended: bool
+
+    def prepare_all(self, fittings: list[Fitting]) -> list[tuple[list[dict], list[Rejection]]]:
+        """Records and rejections of each fitting, its files written."""
+        return [self.prepare(fitting) for fitting in fittings]
+
+    def prepare(self, fitting: Fitting) -> tuple[list[dict], list[Rejection]]:
+        try:
+            return [self._prepare(fitting)], []
+        except Unusable as error:
+            return [], [Rejection(fitting.title, 0, str(error))]
+
+    def _prepare(self, fitting: Fitting) -> dict:
+        photo = open_photo(fitting.person)
+        crop = crop_to(photo.height, photo.width, self.size)
+        cloth = open_photo(fitting.garment)
+        cloth_crop = crop_to(cloth.height, cloth.width, self.size)
+        labels = {}
+        if fitting.parse is not None:
+            ids = read_labels(fitting.parse, fitting.parse_labels, (photo.height, photo.width))
+            labels[fitting.parse_labels] = ids[np.ix_(*crop.sample_points())]
+        pose = None
+        if fitting.pose is not None:
+            pose = crop_pose(read_pose(fitting.pose, fitting.pose_form), photo.height, crop)
+        try:
+            mask = agnostic_mask(
+                self.mask_style, fitting.category, Person(labels, pose), self.size, self.mended
+            )
+        except ValueError as error:
+            raise Unusable(f"no mask of style {self.mask_style}: {error}") from error
+        if not mask.any() or mask.all():
+            raise Unusable(f"the mask of style {self.mask_style} covers {'all' if mask.any() else 'nothing'}")
+        files = {
+            f"target/{fitting.name}.jpg": photo.encode(crop, photo.cut(crop)),
+            f"garment/{fitting.name}.jpg": cloth.encode(cloth_crop, cloth.cut(cloth_crop)),
+            f"mask/{fitting.name}.png": encode_picture(mask.astype(np.uint8) * 255),
+        }
+        if fitting.garment_mask is not None:
+            covered = read_mask(fitting.garment_mask, (cloth.height, cloth.width))
+            covered = covered[np.ix_(*cloth_crop.sample_points())]
+            files[f"garment_mask/{fitting.name}.png"] = encode_picture(covered.astype(np.uint8) * 255)
+        for ids in labels.values():
+            files[f"parse/{fitting.name}.png"] = encode_picture(ids)
+            files[f"source/{fitting.name}.png"] = encode_map(to_regions(ids, fitting.parse_labels))
+        if pose is not None:
+            points = {name: [round(x, 2), round(y, 2)] for name, (x, y) in pose.points.items()}
+            files[f"pose/{fitting.name}.json"] = (
+                json.dumps(dict(height=pose.height, points=points)) + "\n"
+            ).encode()
+        for name, content in files.items():
+            if not (self.out / name).exists():  # the same, or somebody has corrected it
+                write_atomically(self.out / name, content)
+        made = {name.split("/")[0]: name for name in files}
+        return {
+            "example": fitting.name,
+            "name": fitting.name,
+            "split": fitting.split,
+            "category": fitting.category,
+            "garment_prompt": fitting.garment_prompt,
+            "size": list(self.size),
+            "mask_share": round(float(mask.mean()), 4),
+            "parse_labels": fitting.parse_labels if labels else "",
+            **made,
+        }
+
+
+def crop_to(height: int, width: int, size: tuple[int, int]) -> Crop:
+    """The largest part of a picture of a size's shape, from its middle: nothing is stretched or padded."""
+    scale = min(height / size[0], width / size[1])
+    tall, wide = (min(round(side * scale), most) for side, most in zip(size, (height, width), strict=True))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return Crop(float(left), float(top), float(left + wide), float(top + tall), *size)
+
+
+def read_labels(path: Path, labels: str, size: tuple[int, int]) -> np.ndarray:
+    """Palette indices uint8 (h, w) of a label map.
+
+    Raises:
+        Unusable: it is an RGB picture, whose labels are lost, of another size, or has other labels.
+    """
+    image = open_mask(path)
+    if image.mode not in ("P", "L", "1"):
+        raise Unusable(f"{path.name} has mode {image.mode}: label maps are palette or grey pictures of ids")
+    ids = np.asarray(image)
+    if ids.shape != size:
+        raise Unusable(f"{path.name} is {ids.shape[0]} x {ids.shape[1]}, the person {size[0]} x {size[1]}")
+    if ids.max() > HIGHEST[labels]:
+        raise Unusable(f"{path.name} has labels up to {ids.max()}, {labels} goes to {HIGHEST[labels]}")
+    return ids.astype(np.uint8)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """bool (h, w); JPEGs are blurred by their compression, so 128 of 255 decides."""
+    mask = np.asarray(open_mask(path).convert("L"))
+    if mask.shape != size:
+        raise Unusable(f"{path.name} is {mask.shape[0]} x {mask.shape[1]}, the garment {size[0]} x {size[1]}")
+    return mask >= 128
+
+
+def read_pose(path: Path, form: str) -> Pose:
+    """The first person of an OpenPose file, or DressCode's list of 18 keypoints.
+
+    Raises:
+        Unusable: no person, or another number of joints than the format has.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if "keypoints" in content:
+            return Pose.read(np.array(content["keypoints"], float), form)
+        numbers = content["people"][0]["pose_keypoints_2d"]
+        return Pose.read(np.reshape(np.array(numbers, float), (-1, 3)), form)
+    except IndexError as error:
+        raise Unusable(f"{path.name} has no person") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unusable(f"{path.name} holds no {form} keypoints: {error}") from error
+
+
+def crop_pose(pose: Pose, height: int, crop: Crop) -> Pose:
+    """A pose in a picture `height` rows high, in a crop's pixels; missing joints stay missing."""
+    scaled, factor = pose.scale(height), crop.height / (crop.bottom - crop.top)
+    points = {
+        name: ((x - crop.left) * factor, (y - crop.top) * factor) if pose.finds(name) else (0.0, 0.0)
+        for name, (x, y) in scaled.points.items()
+    }
+    return Pose(points, crop.height)
+
+
+def to_regions(ids, labels: str) -> np.ndarray:
+    """A parse map uint8 (h, w) as a map of the standard regions."""
+    regions = np.zeros(ids.shape, np.uint8)
+    for region, chosen in REGIONS[labels].items():
+        regions[np.isin(ids, chosen)] = region
+    return regions
