@@ -31,6 +31,7 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=4000, help="optimizer steps")
     parser.add_argument("--batch-size", type=int, default=16, help="pictures a step")
     parser.add_argument("--dolls", type=int, default=4000, help="dolls to draw for training")
+    parser.add_argument("--people", action="store_true", help="dolls with faces and patterned garments")
     parser.add_argument("--held-out", type=int, default=256, help="other pictures, to judge it with")
     parser.add_argument("--learning-rate", type=float, help=f"its peak (default: {LEARNING_RATES})")
     parser.add_argument("--precision", default="bf16-mixed", help="Lightning's precision, such as 32-true")
@@ -58,8 +59,9 @@ def recipe_of(args) -> str:
     settings = ["steps", "batch_size", "dolls", "learning_rate", "precision", "seed"]
     if args.data:
         settings = ["data", "size"] + [name for name in settings if name != "dolls"]
+    people = " --people" * (args.people and not args.data)
     settings += ["network"] * (args.network != "pixel") + ["width"] * (args.network == "u2net")
-    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings)
+    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings) + people
 
 
 def main():
@@ -78,7 +80,7 @@ def main():
             examples = of_folder(args.data, args.size, args.held_out, args.seed, num_items)
         else:
             seeds = args.seed, JUDGING_SEED
-            examples = drawn_dolls(args.run, args.dolls, args.held_out, *seeds, num_items)
+            examples = drawn_dolls(args.run, args.dolls, args.held_out, *seeds, num_items, args.people)
         width = dict(width=args.width) if args.network == "u2net" else {}
         segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
         training = SegmenterTraining(segmenter, args.learning_rate, args.steps, examples.weights)

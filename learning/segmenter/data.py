@@ -161,12 +161,19 @@ class Examples:
 
 
 def drawn_dolls(
-    run: Path, num_dolls: int, num_held_out: int, seed: int, judging_seed: int, num_items: int
+    run: Path,
+    num_dolls: int,
+    num_held_out: int,
+    seed: int,
+    judging_seed: int,
+    num_items: int,
+    people: bool = False,
 ) -> Examples:
     """Dolls, which `run` keeps, and other dolls to judge by; unweighted, as for the shipped weights."""
-    photos, maps = cached_dolls(run / f"dolls_{num_dolls}_seed_{seed}.npz", num_dolls, seed)
+    name = f"{'people' if people else 'dolls'}_{num_dolls}_seed_{seed}.npz"
+    photos, maps = cached_dolls(run / name, num_dolls, seed, people)
     train = DistortedDolls(photos, maps, seed, num_items)
-    photos, maps = draw_dolls(num_held_out, judging_seed)
+    photos, maps = draw_dolls(num_held_out, judging_seed, people=people)
     held_out = TensorDataset(from_numpy(photos), from_numpy(maps))
     pairs = list(zip(photos, maps, strict=True))
     return Examples(standard_regions().names, train, held_out, pairs, num_held_out)

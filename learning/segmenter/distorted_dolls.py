@@ -11,6 +11,7 @@ from annotator.imaterialist import Row, region_map, rle_encode
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from preparation.paperdoll import draw
+from preparation.paperdoll.people import draw_person
 
 
 def warp(rng, photo, ids):
@@ -81,23 +82,23 @@ def doll_regions(doll):
     return region_map(rows, *size)
 
 
-def draw_dolls(num_dolls: int, seed: int, size: int = 128):
+def draw_dolls(num_dolls: int, seed: int, size: int = 128, people: bool = False):
     """The first dolls of a seed: photos uint8 (n, size, size, 3) and region maps uint8 (n, size, size)."""
     photos = np.empty((num_dolls, size, size, 3), np.uint8)
     maps = np.empty((num_dolls, size, size), np.uint8)
     progress = Progress(f"seed {seed}", num_dolls, "dolls")
     for index in range(num_dolls):
-        doll = draw(seed, index, size)
+        doll = draw_person(seed, index, size) if people else draw(seed, index, size)
         photos[index], maps[index] = doll.photo, doll_regions(doll)
         progress.add(1)
     return photos, maps
 
 
-def cached_dolls(path, num_dolls: int, seed: int):
+def cached_dolls(path, num_dolls: int, seed: int, people: bool = False):
     """draw_dolls, read from the file if it is there and written to it if not."""
     path = Path(path)
     if not path.exists():
-        photos, maps = draw_dolls(num_dolls, seed)
+        photos, maps = draw_dolls(num_dolls, seed, people=people)
         data = io.BytesIO()
         np.savez_compressed(data, photos=photos, maps=maps)
         path.parent.mkdir(parents=True, exist_ok=True)
