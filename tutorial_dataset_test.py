@@ -68,6 +68,8 @@ def draw(items, path):
 
 def main():
     arguments = parse_arguments()
+    from batches.map_checks import check_maps
+    from pictures.hint import find_encoder
     from tutorial_dataset import MyDataset
 
     try:
@@ -80,18 +82,16 @@ def main():
 
             sys.exit(print(preview(dataset.data, arguments.prompts, arguments.model, arguments.items)))
         step = max(1, len(dataset) // arguments.items)
-        shown = range(0, len(dataset), step)[: arguments.items]
-        items = [dataset[i] for i in shown]
-        for index, item in zip(shown, items, strict=True):
+        items = {i: dataset[i] for i in range(0, len(dataset), step)[: arguments.items]}
+        for index, item in items.items():
             check(item, index)
-        draw(items, arguments.out)
+        draw(items.values(), arguments.out)
+        check_maps(dataset, find_encoder(dataset.folder))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     counts = Counter(filter(None, dataset.sizes)).most_common()
     sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in counts)
     print(f"sizes (height x width): {sizes or 'the lines do not say'}")
-    if max(item["hint"].max() for item in items) < 0.1:
-        print("the maps are nearly black: do they hold region ids? tool_prepare_data.py gives them colours")
     print(f"{len(dataset)} items; drew {len(items)} to {arguments.out}")
     print(f"the first: jpg {items[0]['jpg'].shape}, hint {items[0]['hint'].shape}, txt {items[0]['txt']!r}")
 

@@ -69,7 +69,7 @@ def main():
     import pytorch_lightning as pl
 
     from annotator.segment.segmenters import SEGMENTERS
-    from learning.segmenter.data import drawn_dolls, of_folder
+    from learning.segmenter.data import draw_examples, read_examples
     from learning.segmenter.judging import judge
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
 
@@ -77,10 +77,10 @@ def main():
     pl.seed_everything(args.seed)
     try:
         if args.data:
-            examples = of_folder(args.data, args.size, args.held_out, args.seed, num_items)
+            examples = read_examples(args.data, args.size, args.held_out, args.seed, num_items)
         else:
             seeds = args.seed, JUDGING_SEED
-            examples = drawn_dolls(args.run, args.dolls, args.held_out, *seeds, num_items, args.people)
+            examples = draw_examples(args.run, args.dolls, args.held_out, *seeds, num_items, args.people)
         width = dict(width=args.width) if args.network == "u2net" else {}
         segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
         training = SegmenterTraining(segmenter, args.learning_rate, args.steps, examples.weights)

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from batches.augment import FlippedItems, RoughItems
+from batches.map_checks import check_maps
 from batches.mixed_prompts import MixedItems
 from jobs.progress import say
 from jobs.resumable import outlive_signals
@@ -132,13 +133,24 @@ class TrainingData(pl.LightningDataModule):
 
     Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
     `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps, `prompts` (MixedPrompts) gives
-    them prompts.
+    them prompts. Before the first batch a sample of the maps is checked (`check_maps`), with `encoder`, the
+    HintEncoder of the regions that they show, if there is one.
     """
 
     def __init__(
-        self, dataset, batch_size, seed=0, accumulate=1, num_workers=0, flip=False, rough=None, prompts=None
+        self,
+        dataset,
+        batch_size,
+        seed=0,
+        accumulate=1,
+        num_workers=0,
+        flip=False,
+        encoder=None,
+        rough=None,
+        prompts=None,
     ):
         super().__init__()
+        self.encoder = encoder
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
         self.rough, self.prompts = rough, prompts
@@ -148,7 +160,8 @@ class TrainingData(pl.LightningDataModule):
         return self.loader(self.trainer.global_rank, self.trainer.world_size, pin_memory=on_gpu)
 
     def loader(self, rank=0, world=1, pin_memory=False):
-        """The batches of one of `world` processes."""
+        """The batches of one of `world` processes; ValueError for maps that nothing can be learnt from."""
+        check_maps(self.dataset, self.encoder)
         sizes = sizes_of(self.dataset)
         drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
         batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)

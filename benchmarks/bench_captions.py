@@ -68,9 +68,9 @@ def make_words(limit):
     """The published lists, or the first labels of each in proportion."""
     import dataclasses
 
-    from annotator.caption.clip_labels import published_lists
+    from annotator.caption.clip_labels import read_published_lists
 
-    words = published_lists()
+    words = read_published_lists()
     total = sum(map(len, words.labels.values()))
     share = limit / total if limit else 1
     kept = {name: labels[: max(40, round(len(labels) * share))] for name, labels in words.labels.items()}

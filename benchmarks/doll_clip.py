@@ -87,7 +87,7 @@ def train(steps: int):
     from open_clip import get_tokenizer
     from open_clip.model import CLIP
 
-    from annotator.caption.clip_text_tower import TextTower
+    from annotator.caption.clip_model import TextTower
 
     torch.manual_seed(0)
     rng, (pictures, garments) = np.random.default_rng(0), read_dolls()

@@ -60,32 +60,15 @@ def print_memory(model, size):
         print("| " + " | ".join(row + [f"{n / GIB:.2f}" for n in sizes]) + " |", flush=True)
 
 
-def flops_per_picture(model, size):
-    """Of a training step from a cache, by torch's counter on tensors without content."""
-    import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.utils.flop_counter import FlopCounterMode
-    from train_child import CPU_ATTENTION
-
-    for module in model.modules():
-        if hasattr(module, "use_checkpoint"):
-            module.use_checkpoint = False
-    width = model.control_model.transformer_options["context_dim"]
-    mixed = torch.autocast("cpu", torch.bfloat16)
-    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
-    with FakeTensorMode(allow_non_fake_inputs=True), counter, mixed:
-        x, t = torch.zeros(1, 4, size // 8, size // 8), torch.zeros(1, dtype=torch.long)
-        cond = dict(c_crossattn=[torch.zeros(1, 77, width)], c_concat=[torch.zeros(1, 3, size, size)])
-        model.apply_model(x, t, cond).float().square().mean().backward()
-    return counter.get_total_flops()
-
-
 def main():
+    from learning.dry_run import step_flops
+    from learning.options import parse_options
+
     arguments = parse_arguments()
     model = empty_model(arguments.yaml)
     print(f"GiB, {arguments.yaml}, {arguments.size} x {arguments.size} pixels, from a cache:\n")
     print_memory(model, arguments.size)
-    flops = flops_per_picture(model, arguments.size)
+    flops = step_flops(model, parse_options([], ["precision=bf16-mixed"]), (arguments.size, arguments.size))
     print(f"\n{flops / 1e9:,.0f} GFLOP a picture and step. At {arguments.share:.0%} of the matrix rate:\n")
     print("| card | TFLOP/s | pictures/s | an epoch of 45,195, minutes | 10,000 steps of 32, hours |")
     print("|---|---|---|---|---|")

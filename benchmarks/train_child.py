@@ -8,21 +8,17 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode
 from train_ways import TrainingStep
 
 from batches.cache.encoders import load_encoders
 from cldm.model import create_model
 from golden.weights import uniform, weight
 from ldm.checkpoint import write_state_dict
+from learning.dry_run import CPU_ATTENTION
 from learning.options import TrainOptions
 
 GIB = 2**30
-# the counter knows attention on GPUs only; these are its own formulas for it
-CPU_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop.__wrapped__,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop.__wrapped__,
-}
 
 
 def prepare(yaml, folder, size, num, device="cpu"):

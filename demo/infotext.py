@@ -3,7 +3,7 @@
 import json
 import re
 
-from generation.picture_text import SAMPLER_NAMES
+from ldm.models.diffusion.samplers import SAMPLERS
 
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
 
@@ -53,14 +53,13 @@ def from_parameters(text: str) -> dict:
     missing = ["the map: AUTOMATIC1111 keeps none in its pictures"]
     if size := re.fullmatch(r"(\d{1,6})x(\d{1,6})", settings.get("Size", "")):
         values["image_resolution"] = min(map(int, size.groups()))
-    ours = {theirs.lower(): name for name, theirs in SAMPLER_NAMES.items()}
+    ours = {known.title.lower(): name for name, known in SAMPLERS.items()}
     if sampler := settings.get("Sampler"):
         if sampler.lower() in ours:
             values["sampler"] = ours[sampler.lower()]
         else:
-            missing.append(
-                f"the sampler {shortened(sampler)}: the page has {', '.join(SAMPLER_NAMES.values())}"
-            )
+            titles = ", ".join(known.title for known in SAMPLERS.values())
+            missing.append(f"the sampler {shortened(sampler)}: the page has {titles}")
     if "Denoising strength" in settings:
         strength = shortened(settings["Denoising strength"])
         missing.append(f"what it started from, a photo or a smaller picture (denoising strength {strength})")

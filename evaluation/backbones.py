@@ -52,5 +52,11 @@ class Choice:
         if clip is None:
             self.missing["FID, KID (CLIP) and CLIP score"] = CLIP
         else:
-            self.gauges.append(ClipFeatures(clip.encode_images, clip.encode_texts, name))
+            encoders = on_cpu(clip.encode_images), on_cpu(clip.encode_texts)
+            self.gauges.append(ClipFeatures(*encoders, name))
             self.facts["clip"] = facts
+
+
+def on_cpu(encode):
+    """A function that gives as arrays what `encode` gives as tensors of any device."""
+    return lambda given: encode(given).cpu().numpy()

@@ -121,7 +121,7 @@ def sample(
     parts.sampling()
     active = prepare_controls(controls or [], model, len(prompts), start.timesteps, size)
     guidance = settings.scale, settings.guidance_rescale
-    latents = SAMPLERS[settings.sampler](
+    latents = SAMPLERS[settings.sampler].run(
         start.denoiser(controlled_denoiser(model, text, negative, active, *guidance)),
         start.latents,
         model.alphas_cumprod,

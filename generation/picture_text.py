@@ -8,9 +8,10 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from ldm.models.diffusion.samplers import SAMPLERS
+
 KEY, MAP_KEY = "garment_controlnet", "garment_map"
 MAX_MAP_TEXT = 2**20  # characters, of which readers of PNG take no more
-SAMPLER_NAMES = {"ddim": "DDIM", "dpmpp_2m": "DPM++ 2M"}
 
 
 def png_with(pixels, facts: dict, region_map: bytes = b"") -> bytes:
@@ -45,7 +46,7 @@ def parameters(facts: dict) -> str:
     height, width = facts["size"]
     settings = {
         "Steps": facts["steps"],
-        "Sampler": SAMPLER_NAMES[facts["sampler"]],
+        "Sampler": SAMPLERS[facts["sampler"]].title,
         "CFG scale": f"{facts['scale']:g}",
         "Seed": facts["seed"],
         "Size": f"{width}x{height}",

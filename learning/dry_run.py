@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
 from batches.loader import sizes_of
 from jobs.progress import duration
@@ -16,6 +17,11 @@ from learning.options import TrainOptions
 GIB = 2**30
 # what the first backward layers need beside the saved tensors, libraries, and the driver's context on a GPU
 WORKSPACE = int(0.75 * GIB)
+# the counter knows attention on GPUs only; these are its own formulas for it
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop.__wrapped__,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop.__wrapped__,
+}
 OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2}  # two numbers per trained one
 
 
@@ -40,13 +46,18 @@ def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77)
     """What training `model`, built with these options, on pictures of `size` (height, width) needs.
 
     Activations are what autograd saves for the backward pass, added up while the forward pass runs on tensors
-    without content. Their attention is counted in fp32, which a GPU does not need.
+    without content. Their attention is counted in fp32, which a GPU does not need. With recomputation that is
+    what enters each block, and all that the largest block saves when its turn comes in the backward pass.
     """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     locked = sum(p.nbytes for p in model.parameters() if not p.requires_grad)
     mixed = resolve_precision(options.precision).endswith("-mixed")
     # the difference, as weights that appear transposed would be counted along
     one, two = (saved_bytes(model, options, size, num, num_tokens) for num in (1, 2))
+    per_picture = two - one
+    if options.recompute:
+        one, two = (block_bytes(model, options, size, num, num_tokens) for num in (1, 2))
+        per_picture += max(after - before for before, after in zip(one, two, strict=True))
     return Memory(
         {
             "locked weights": locked,
@@ -57,7 +68,7 @@ def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77)
             **({"copies of them in 16 bit": 2 * trained} if mixed else {}),
             "workspace": WORKSPACE,
         },
-        two - one,
+        per_picture,
     )
 
 
@@ -75,10 +86,75 @@ def shortage_told(options: TrainOptions):
 
 def saved_bytes(model, options, size, num_pictures, num_tokens) -> int:
     """Bytes of the distinct tensors that autograd keeps of one forward pass."""
+    kept = {}
+    with _without_content(options), _watching(kept):
+        _forward(model, size, num_pictures, num_tokens)
+    return sum(storage.nbytes() for storage in kept.values())
+
+
+def block_bytes(model, options, size, num_pictures, num_tokens) -> list[int]:
+    """As saved_bytes, of each block that is recomputed in the backward pass: what it keeps meanwhile."""
+    blocks, hooks = [], []
+    for module in filter(is_recomputed, model.modules()):
+        watching = []  # of the call that is under way
+
+        def enter(module, given, watching=watching):
+            blocks.append({})
+            watching.append(_watching(blocks[-1]))
+            watching[-1].__enter__()
+
+        def leave(module, given, made, watching=watching):
+            watching.pop().__exit__(None, None, None)
+
+        hooks += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+    try:
+        with without_recompute(model), _without_content(options):
+            _forward(model, size, num_pictures, num_tokens)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [sum(storage.nbytes() for storage in block.values()) for block in blocks]
+
+
+def step_flops(model, options, size, num_tokens=77) -> int:
+    """Floating-point operations of a step, forward and backward, for each picture; without recomputation."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+    with without_recompute(model), _without_content(options), counter:
+        output = _forward(model, size, 1, num_tokens)
+        torch.autograd.grad(output.float().square().mean(), trained, allow_unused=True)
+    return counter.get_total_flops()
+
+
+def is_recomputed(module) -> bool:
+    """Whether a module has a body that it can recompute, rather than a setting that it hands on."""
+    return hasattr(module, "use_checkpoint") and hasattr(module, "_forward")
+
+
+@contextmanager
+def without_recompute(model):
+    former = {module: module.use_checkpoint for module in filter(is_recomputed, model.modules())}
+    try:
+        for module in former:
+            module.use_checkpoint = False
+        yield
+    finally:
+        for module, use_checkpoint in former.items():
+            module.use_checkpoint = use_checkpoint
+
+
+@contextmanager
+def _without_content(options):
+    """New tensors take no memory, and networks compute in the run's precision."""
     precision = resolve_precision(options.precision)
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
-    height, width = size
-    kept = {}
+    mixed = torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None)
+    with FakeTensorMode(allow_non_fake_inputs=True), mixed:
+        yield
+
+
+def _watching(kept: dict):
+    """Collects into `kept` the storages of what autograd saves."""
 
     def pack(tensor):
         if isinstance(tensor, FakeTensor):
@@ -86,18 +162,17 @@ def saved_bytes(model, options, size, num_pictures, num_tokens) -> int:
             kept[storage._cdata] = storage  # held, so that no other storage gets its address
         return tensor
 
-    with (
-        FakeTensorMode(allow_non_fake_inputs=True),
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None),
-    ):
-        width_of_context = model.control_model.transformer_options["context_dim"]
-        x = torch.zeros(num_pictures, model.channels, height // 8, width // 8)
-        hint = torch.zeros(num_pictures, model.control_model.hint_channels, height, width)
-        context = torch.zeros(num_pictures, num_tokens, width_of_context)
-        t = torch.zeros(num_pictures, dtype=torch.long)
-        model.apply_model(x, t, dict(c_crossattn=[context], c_concat=[hint]))
-    return sum(storage.nbytes() for storage in kept.values())
+    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+
+
+def _forward(model, size, num_pictures, num_tokens):
+    """The output of a model for so many pictures of `size` (height, width), in a mode without content."""
+    height, width = size
+    x = torch.zeros(num_pictures, model.channels, height // 8, width // 8)
+    hint = torch.zeros(num_pictures, model.control_model.hint_channels, height, width)
+    context = torch.zeros(num_pictures, num_tokens, model.control_model.transformer_options["context_dim"])
+    t = torch.zeros(num_pictures, dtype=torch.long)
+    return model.apply_model(x, t, dict(c_crossattn=[context], c_concat=[hint]))
 
 
 SECONDS = 5.0  # how long the loader is watched
@@ -120,7 +195,33 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
         f"data path: {rate:.0f} pictures/s with {options.num_workers} workers; "
         f"all of them take {duration(options.max_steps * per_step / num_devices / rate)} at that rate"
     )
+    if not torch.accelerator.is_available():
+        seconds = options.max_steps * per_step * step_flops(model, options, size) / matrix_rate()
+        print(time_on_cpu(seconds))
     print("dry_run=true: stopped before training")
+
+
+LONG = 2 * 24 * 3600  # seconds
+
+
+def time_on_cpu(seconds: float) -> str:
+    """What a run takes without a GPU, and a warning where nobody would wait for it."""
+    weeks = seconds / (7 * 24 * 3600)
+    long = f"{weeks:.0f} weeks" if weeks >= 2 else f"{seconds / (24 * 3600):.0f} days"
+    if seconds < LONG:
+        return f"computing: {duration(seconds)} at least on this processor; no GPU was found"
+    return f"warning: no GPU was found, and on this processor the run would take {long} at least"
+
+
+def matrix_rate(side: int = 1024, seconds: float = 0.3) -> float:
+    """FLOP/s of this processor's products of matrices, which no training step exceeds."""
+    a, b, num = torch.randn(side, side), torch.randn(side, side), 0
+    a @ b  # the first takes time of its own
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        a @ b
+        num += 1
+    return num * 2 * side**3 / (time.monotonic() - start)
 
 
 def largest(sizes):

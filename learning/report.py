@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
-from learning.takeover import advice, verdict
+from learning.takeover import advice, describe_newest, verdict
 from reporting import curves
 from reporting.html import box, charts, folded, page, picture, table
 from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
@@ -91,17 +91,8 @@ def state(metrics, options) -> str:
 def told(found, metrics, validation, miou, options) -> list[str]:
     """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
     texts = []
-    if found:
-        text, then = verdict(found), ""
-        if found["accumulate"]:
-            then = (
-                f" Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
-            )
-        elif not options["after_convergence"]:
-            then = " " + advice(options["accumulate"]) + "."
-        texts.append(box(f"{text[0].upper()}{text[1:]}.{then}", "yes"))
-    elif miou or validation:
-        texts.append(box("The mask has not taken over yet. It comes suddenly: nothing announces it."))
+    if found or miou or validation:
+        texts.append(takeover_box(found, metrics, miou, validation, options))
     if miou:
         value, floor, ceiling = (column(miou[-1:], name)[0] for name in ("miou", "floor", "ceiling"))
         times = f", {value / floor:.1f} times the floor" if floor else ""
@@ -118,10 +109,26 @@ def told(found, metrics, validation, miou, options) -> list[str]:
         )
     if skipped := [row["step"] for row in metrics if row.get("skipped") == "1"]:
         listed = ", ".join(skipped[:20]) + (", ..." if len(skipped) > 20 else "")
-        texts.append(
-            box(f"{len(skipped)} steps were skipped, their loss or gradient was no number: {listed}.", "bad")
-        )
+        counted = f"{len(skipped)} steps were" if len(skipped) > 1 else "1 step was"
+        texts.append(box(f"{counted} skipped, because loss or gradient was no number: {listed}.", "bad"))
     return texts
+
+
+def takeover_box(found, metrics, miou, validation, options) -> str:
+    """Has the mask taken over, and what then?"""
+    finished = bool(metrics) and int(metrics[-1]["step"]) >= options["max_steps"]
+    rest = describe_newest(found, miou, validation, finished)
+    if not found:
+        return box(rest)
+    text = verdict(found)
+    sentences = [f"{text[0].upper()}{text[1:]}."] + [rest] * bool(rest)
+    if found["accumulate"]:
+        sentences.append(
+            f"Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
+        )
+    elif not options["after_convergence"] and not rest and not finished:
+        sentences.append(f"{advice(options['accumulate'])}.")
+    return box(" ".join(sentences), "" if rest else "yes")
 
 
 def held_out_strips(folder, held_out) -> list[str]:

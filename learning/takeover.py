@@ -14,6 +14,7 @@ LEAST_T = 5.0  # rise over its standard error; test_convergence.py states how se
 LEAST_AFTER = 2  # measurements: one alone may be an outlier
 
 
+MIOU, GAP = "control mIoU", "the gap in validation loss"  # what tells
 LEAST_GAP = 0.05  # of the loss without control: a gap in the loss that counts as the whole way
 
 
@@ -60,9 +61,9 @@ def takeover_of(run) -> Takeover | None:
     if rows:
         floor, ceiling = (column(rows[-1:], name)[0] for name in ("floor", "ceiling"))
         steps, values = [0, *column(rows, "step")], [floor, *column(rows, "miou")]
-        found, measure = took_over(steps, values, ceiling - floor), "control mIoU"
+        found, measure = took_over(steps, values, ceiling - floor), MIOU
     else:
-        rows, measure = read_rows(Path(run, "validation.csv")), "the gap in validation loss"
+        rows, measure = read_rows(Path(run, "validation.csv")), GAP
         gaps, losses = column(rows, "gap"), column(rows, "loss")
         scale = LEAST_GAP * (gaps[0] + losses[0]) if rows else 0
         found = took_over(column(rows, "step"), gaps, scale)
@@ -73,8 +74,43 @@ def verdict(found: dict) -> str:
     """A Takeover, as convergence.json has it, in words."""
     return (
         f"the mask took over between steps {found['before']:,} and {found['after']:,} "
-        f"({found['measure']} from {found['low']:.3g} to {found['high']:.3g})"
+        f"(on average, {found['measure']} was {found['low']:.3g} before and {found['high']:.3g} after)"
     )
+
+
+def describe_newest(found: dict | None, miou, validation, finished: bool) -> str:
+    """What the newest measurement adds to the verdict, in a sentence that agrees with it; "" for nothing.
+
+    `miou` and `validation` are the rows of a run's tables, of which the measure of `found` counts, else as in
+    takeover_of.
+    """
+    by_miou = found["measure"] == MIOU if found else bool(miou)
+    low, value, scale = _newest(miou if by_miou else validation, by_miou)
+    if found:
+        low, scale = found["low"], found["high"] - found["low"]
+        if scale > 0 and value - low < LEAST_RISE * scale:
+            return f"It has been lost since: the newest measurement is {value:.3g}, as before the takeover."
+        return ""
+    share = (value - low) / scale if scale > 0 else 0.0
+    if share >= LEAST_RISE:
+        what = "from floor to ceiling" if by_miou else "of a gap that counts as control"
+        return (
+            f"The mask may be taking over: the newest measurement has gone {100 * min(share, 1):.0f} % of "
+            f"the way {what}. It has taken over once {LEAST_AFTER} measurements show it and stand out of "
+            "the noise."
+        )
+    if finished:
+        return "The mask has not taken over in this run."
+    return "The mask has not taken over yet. It comes suddenly: nothing announces it."
+
+
+def _newest(rows, by_miou: bool) -> tuple[float, float, float]:
+    """(what stands for no control, the newest value, the whole way) in the last of a table's rows."""
+    if by_miou:
+        floor, value, ceiling = (column(rows[-1:], name)[0] for name in ("floor", "miou", "ceiling"))
+        return floor, value, ceiling - floor
+    (first, *_, gap), loss = column([rows[0], *rows], "gap"), column(rows[-1:], "loss")[0]
+    return first, gap, LEAST_GAP * (gap + loss)
 
 
 def advice(accumulate: int) -> str:

@@ -91,7 +91,8 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     # epochs of whole windows, whichever of both lengths these have
     window = max(options.accumulate, accumulate_after_convergence(options))
     loading = options.batch_size, options.seed, window, options.num_workers, options.flip
-    data = TrainingData(dataset, *loading, rough=_rough_maps(options, encoder), prompts=prompts)
+    given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
+    data = TrainingData(dataset, *loading, **given)
     say(trainable_table(model))
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)

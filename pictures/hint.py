@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures.regions import match_colours, names_and_colours, read_regions
+from pictures.regions import find_regions, match_colours, names_and_colours, read_regions
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,9 @@ class HintEncoder:
     def to_hint(self, ids):
         """Region ids uint8 (h, w) -> hint float32 (h, w, 3) in [0, 1]."""
         return self.to_rgb(ids).astype(np.float32) / 255.0
+
+
+def find_encoder(folder) -> HintEncoder | None:
+    """The encoder of a training folder's maps by its regions.yaml, None without: its maps are pictures."""
+    regions = find_regions(folder)
+    return HintEncoder(regions.names, regions.colours) if regions else None

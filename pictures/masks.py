@@ -46,7 +46,7 @@ def mask_colours(image: Image.Image) -> np.ndarray:
 
 
 def region_ids(image: Image.Image, colours) -> np.ndarray:
-    """Region ids uint8 (h, w) of a mask in exactly these colours, or of one channel that holds ids.
+    """Region ids uint8 (h, w) of a mask in exactly these colours, or of greys that are the ids themselves.
 
     What is transparent is background.
     """
@@ -59,6 +59,8 @@ def region_ids(image: Image.Image, colours) -> np.ndarray:
         return ids.astype(np.uint8)
     rgb = np.asarray(put_on_background(image, colours[0]))
     ids, wrong = match_colours(rgb, colours)
+    if wrong.any() and (rgb == rgb[..., :1]).all() and rgb.max() < len(colours):
+        return rgb[..., 0]  # of one channel, before something saved it with three or a palette of greys
     if wrong.any():
         found = ", ".join(map(str, rgb[wrong][0]))
         raise Unusable(f"the mask has {wrong.sum()} pixels off the regions' colours, such as ({found})")

@@ -14,3 +14,12 @@ def demo_server(tmp_path_factory):
 
     with serving(tmp_path_factory.mktemp("server")) as served:
         yield served
+
+
+@pytest.fixture
+def gpu():
+    """A pretended GPU, as the docstring of pretended_gpu says; its device."""
+    from pretended_gpu import pretended_gpu
+
+    with pretended_gpu() as device:
+        yield device

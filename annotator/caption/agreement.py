@@ -68,13 +68,13 @@ def category_of_phrase(text: str) -> int | None:
     names = read_names()
     for start in range(len(words)):
         ending = " ".join(words[start:-1] + [""])
-        for noun in singulars(words[-1]):
+        for noun in list_singulars(words[-1]):
             if ending + noun in names:
                 return names[ending + noun]
     return None
 
 
-def singulars(noun: str) -> list[str]:
+def list_singulars(noun: str) -> list[str]:
     """A noun, and what it may be the plural of."""
     found = [noun]
     for plural, singular in (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f")):
@@ -94,7 +94,7 @@ def region_of_phrase(text: str, regions) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def region_boxes(ids, place: int) -> list[Box]:
+def find_part_boxes(ids, place: int) -> list[Box]:
     """Boxes, in [0, 1], of the connected parts of a region of a map, uint8 (h, w), specks left out."""
     height, width = ids.shape
     # the first part is what the region does not cover
@@ -117,15 +117,15 @@ def check_phrases(phrases, ids, regions) -> list[Check]:
         if region is None:
             continue
         place = regions.names.index(region)
-        said, painted = inside(boxes, ids.shape), ids == place
-        real = inside(region_boxes(ids, place), ids.shape)
+        said, painted = mark_boxes(boxes, ids.shape), ids == place
+        real = mark_boxes(find_part_boxes(ids, place), ids.shape)
         covered = (said & painted).sum() / max(painted.sum(), 1)
         iou = (said & real).sum() / max((said | real).sum(), 1)
         checks.append(Check(text, region, float(covered), float(iou)))
     return checks
 
 
-def agreement(checks: list[Check]) -> float | None:
+def measure_agreement(checks: list[Check]) -> float | None:
     """How well phrases fit a map, in [0, 1], the mean of all `covered` and `iou`; None without any check.
 
     1 is for boxes that are the regions'; a box of the whole picture gets about a half, a garment that the map
@@ -136,7 +136,7 @@ def agreement(checks: list[Check]) -> float | None:
     return sum(check.covered + check.iou for check in checks) / (2 * len(checks))
 
 
-def inside(boxes: list[Box], shape):
+def mark_boxes(boxes: list[Box], shape):
     """What boxes in [0, 1] cover of a map of a shape (h, w), bool."""
     height, width = shape
     covered = np.zeros(shape, bool)

@@ -1,8 +1,8 @@
 """Captions of the annotation's own words, with the boxes of their regions: the source that costs nothing."""
 
-from annotator.caption.agreement import region_boxes, region_of_phrase
-from annotator.caption.folder_lines import caption_in, phrases_in, read_map, require_regions
+from annotator.caption.agreement import find_part_boxes, region_of_phrase
 from annotator.caption.interface import Caption, Captioner
+from annotator.caption.training_folder import caption_in, phrases_in, read_map, require_regions
 
 
 class AttributesCaptioner(Captioner):
@@ -38,6 +38,6 @@ class AttributesCaptioner(Captioner):
         phrases = []
         for phrase in phrases_in(text):
             region = region_of_phrase(phrase, regions)
-            boxes = region_boxes(ids, regions.names.index(region)) if region else []
+            boxes = find_part_boxes(ids, regions.names.index(region)) if region else []
             phrases.append((phrase, boxes))
         return Caption(text, phrases)

@@ -1,7 +1,7 @@
 """BLIP: short captions by a small model."""
 
 from annotator.caption.interface import Caption
-from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.pretrained import PretrainedCaptioner, to_pictures
 
 WHERE = (
     "BLIP is a folder of config.json, model.safetensors (or pytorch_model.bin), preprocessor_config.json, "
@@ -26,7 +26,7 @@ class BlipCaptioner(PretrainedCaptioner):
             return []
         text = self.options.prompt if prompt is None else prompt
         texts = dict(text=[text] * len(images)) if text else {}
-        inputs = self.prepare(images=pictures_of(images), **texts)
+        inputs = self.prepare(images=to_pictures(images), **texts)
         tokens, scores = self.generate(inputs)
         # the model takes the prompt without the end mark that its tokenizer adds
         start = inputs["input_ids"].shape[1] - 1 if text else 1

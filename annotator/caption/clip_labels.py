@@ -51,7 +51,7 @@ def read_word_lists(words: str) -> WordLists:
         ValueError: the file's content is no word lists; says what is wrong.
     """
     if words == "published":
-        return published_lists()
+        return read_published_lists()
     path = GARMENTS_FILE if words == "garments" else Path(words)
     if not path.is_file():
         raise FileNotFoundError(f"words must be garments, published or a yaml file; there is no {path}")
@@ -77,7 +77,7 @@ def check_regions(words: WordLists, names, where) -> None:
         raise ValueError(f"no list is about a region of {where}, which has {', '.join(names)}")
 
 
-def published_lists() -> WordLists:
+def read_published_lists() -> WordLists:
     """The lists of the package clip-interrogator, read from where it is installed; nothing of it runs."""
     package = importlib.util.find_spec("clip_interrogator")
     if package is None:
@@ -91,10 +91,12 @@ def published_lists() -> WordLists:
     lists = dict(artists=artists, flavors=raw["flavors"], mediums=raw["mediums"], movements=raw["movements"])
     lists["trendings"] = [form.format(site) for form in TRENDING for site in SITES]
     classic = [[("mediums", 1), ("artists", 1)], [("trendings", 1)], [("movements", 1)], [("flavors", 3)]]
-    return WordLists(_once(lists), {}, classic, _once({"": raw["negative"]})[""], ("flavors",))
+    return WordLists(
+        _drop_repeats(lists), {}, classic, _drop_repeats({"": raw["negative"]})[""], ("flavors",)
+    )
 
 
-def _once(lists: dict[str, list[str]]) -> dict[str, list[str]]:
+def _drop_repeats(lists: dict[str, list[str]]) -> dict[str, list[str]]:
     """The lists, each without empty labels and without those that it has already."""
     stripped = {name: dict.fromkeys(label.strip() for label in labels) for name, labels in lists.items()}
     return {name: [label for label in labels if label] for name, labels in stripped.items()}
@@ -112,18 +114,18 @@ def _word_lists(content) -> WordLists:
             raise ValueError(f"region of list {name} must be a region's name, got {entry['region']!r}")
         if (behind := entry.get("behind")) not in (None, *lists):
             raise ValueError(f"list {name} stands behind {behind!r}, and there is no such list")
-    labels = {name: _combined(lists, entry) for name, entry in lists.items()}
+    labels = {name: _combine(lists, entry) for name, entry in lists.items()}
     regions = {name: entry["region"] for name, entry in lists.items() if "region" in entry}
     wrong = sorted(map(str, content.keys() - {"lists", "classic", "negative"}))
     if wrong:
         raise ValueError(f"there are keys lists, classic and negative, got {wrong[0]!r}")
     if not isinstance(content.get("classic", []), list):
         raise ValueError(f"classic wants a list of parts, got {content['classic']!r}")
-    classic = [_part(part, lists) for part in content.get("classic", [])]
+    classic = [_read_part(part, lists) for part in content.get("classic", [])]
     negative = content.get("negative", [])
     if negative != []:
         _check_labels(negative, "negative")
-    return WordLists(_once(labels), regions, classic, list(negative), tuple(lists))
+    return WordLists(_drop_repeats(labels), regions, classic, list(negative), tuple(lists))
 
 
 def _check_labels(labels, where: str) -> None:
@@ -134,14 +136,14 @@ def _check_labels(labels, where: str) -> None:
         raise ValueError(f"{where} wants a list of labels, each a text without ', ' in it, got {got!r}")
 
 
-def _combined(lists: dict, entry: dict) -> list[str]:
+def _combine(lists: dict, entry: dict) -> list[str]:
     before = entry.get("behind")
     if before is None:
         return entry["labels"]
     return [f"{first} {label}" for label in entry["labels"] for first in lists[before]["labels"]]
 
 
-def _part(part, lists) -> list[tuple[str, int]]:
+def _read_part(part, lists) -> list[tuple[str, int]]:
     counts = list(part.items()) if isinstance(part, dict) else [(part, None)]
     for name, count in counts:
         if type(count) is not int or count < 1 or name not in lists:
@@ -152,7 +154,7 @@ def _part(part, lists) -> list[tuple[str, int]]:
 CHUNK = 2048
 
 
-def label_vectors(clip, labels: list[str], folder, weights: str):
+def embed_labels(clip, labels: list[str], folder, weights: str):
     """Unit vectors float32 (n, d) of labels, rounded to float16 as they are kept in `folder`/.labels.
 
     Hidden, so that they are none of the weights' files, by which one CLIP is told from another.

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from annotator.caption.folder_lines import caption_in, phrases_in
 from annotator.caption.interface import Box, Caption, check_images
-from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.pretrained import PretrainedCaptioner, to_pictures
+from annotator.caption.training_folder import caption_in, phrases_in
 
 WHERE = (
     "Grounding DINO is a folder of config.json, model.safetensors, preprocessor_config.json, tokenizer.json "
@@ -98,7 +98,7 @@ class GroundingDino(PretrainedCaptioner):
         import torch
 
         texts = [as_question(phrases) for phrases in questions]
-        inputs = self.prepare(images=pictures_of(images), text=texts, padding=True)
+        inputs = self.prepare(images=to_pictures(images), text=texts, padding=True)
         with torch.inference_mode():
             outputs = self.model(**inputs)
         tokens = inputs["input_ids"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from annotator.caption.interface import Box, Caption, check_images
-from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.pretrained import PretrainedCaptioner, to_pictures
 
 WHERE = (
     "Kosmos-2 is a folder of config.json, generation_config.json, model.safetensors, tokenizer.json, "
@@ -35,7 +35,7 @@ class Kosmos2Captioner(PretrainedCaptioner):
         if not images:
             return []
         colour = [round(255 * mean) for mean in self.processor.image_processor.image_mean]
-        squares = pictures_of([pad_to_square(image, colour) for image in images])
+        squares = to_pictures([pad_to_square(image, colour) for image in images])
         text = self.options.prompt if prompt is None else prompt
         inputs = self.prepare(images=squares, text=[text] * len(squares))
         tokens, scores = self.generate(inputs)

@@ -62,7 +62,7 @@ class PretrainedCaptioner(Captioner):
         """Raise FileNotFoundError for a folder that lacks a file, ValueError for one with another model."""
         folder = need_files(folder, FILES, cls.where)
         need_shards(folder, cls.where)
-        kind = model_type(folder)
+        kind = read_model_type(folder)
         if kind not in cls.model_types():
             raise ValueError(f"{folder} holds the model {kind!r}, which {cls.name} cannot use: {cls.where}")
 
@@ -147,12 +147,12 @@ class Recorder:
         return [{"log_probability": mean} for mean in means.tolist()]
 
 
-def pictures_of(images) -> list[Image.Image]:
+def to_pictures(images) -> list[Image.Image]:
     """Pictures that no processor mistakes for (3, h, w), of arrays uint8 (h, w, 3)."""
     return [Image.fromarray(image) for image in check_images(images)]
 
 
-def model_type(folder) -> str | None:
+def read_model_type(folder) -> str | None:
     """What a folder's config.json says the model is; None where it says nothing."""
     return read_json(Path(folder) / "config.json").get("model_type")
 

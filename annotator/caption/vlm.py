@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from annotator.caption.folder_lines import caption_in
 from annotator.caption.interface import Box, Caption
-from annotator.caption.pretrained import PretrainedCaptioner, pictures_of
+from annotator.caption.pretrained import PretrainedCaptioner, to_pictures
+from annotator.caption.training_folder import caption_in
 
 # of transformers' kinds of answers those that are a caption
 TEXT, GROUNDED = "pure_text", "phrase_grounding"
@@ -13,7 +13,7 @@ WITH_BOXES = GROUNDED, "description_with_bboxes", "description_with_bboxes_or_po
 SIDE = 10_000
 
 
-def task_of(processor, question: str) -> str | None:
+def find_task(processor, question: str) -> str | None:
     """The task that a question for Florence-2 begins with; None for the processor of another model.
 
     ValueError for Florence-2 if the question has no task, or one whose answer is no caption.
@@ -90,14 +90,14 @@ class VlmCaptioner(PretrainedCaptioner):
         """What the model says to each picture's own question."""
         if not len(images):
             return []
-        tasks = [task_of(self.processor, question) for question in questions]
-        pictures = pictures_of(images)
+        tasks = [find_task(self.processor, question) for question in questions]
+        pictures = to_pictures(images)
         if getattr(self.processor, "chat_template", None):
             inputs = self._chat(pictures, questions)
         else:
             inputs = self._plain(pictures, questions)
         tokens, scores = self.generate(inputs)
-        said = without_prompt(tokens, inputs["input_ids"])
+        said = cut_prompt(tokens, inputs["input_ids"])
         texts = self.processor.tokenizer.batch_decode(said, skip_special_tokens=True)
         captions = []
         for task, question, text, row, of_one in zip(tasks, questions, texts, said, scores, strict=True):
@@ -134,7 +134,7 @@ class VlmCaptioner(PretrainedCaptioner):
             ) from error
 
 
-def without_prompt(tokens, prompt):
+def cut_prompt(tokens, prompt):
     """Generated tokens (b, n) without the prompt's (b, m), which some models repeat and others do not."""
     length = prompt.shape[1]
     repeated = tokens.shape[1] >= length and bool((tokens[:, :length] == prompt).all())

@@ -10,7 +10,7 @@ from torch import from_numpy
 from torch.utils.data import Dataset, TensorDataset
 
 from annotator.segment.segmenters import read_names
-from learning.segmenter.distorted_dolls import DistortedDolls, cached_dolls, degrade, draw_dolls, warp
+from learning.segmenter.distorted_dolls import DistortedDolls, degrade, draw_dolls, keep_dolls, warp
 from pictures.decoding import read_photo
 from pictures.pairs import read_items
 from pictures.region_maps import load_map
@@ -64,7 +64,7 @@ class FolderPhotos:
         return np.array(load_map(path, self.colours))
 
 
-class Squeezed(Dataset):
+class SqueezedPhotos(Dataset):
     """Photos and maps as squares of one size, as segmenters see them."""
 
     def __init__(self, photos: FolderPhotos, size: int, num_items: int):
@@ -75,10 +75,10 @@ class Squeezed(Dataset):
 
     def __getitem__(self, index):
         """Photo uint8 (size, size, 3) and region ids uint8 (size, size)."""
-        return squeezed(*self.photos[index], self.size)
+        return squeeze(*self.photos[index], self.size)
 
 
-class Distorted(Squeezed):
+class DistortedPhotos(SqueezedPhotos):
     """Item i is photo i of a shuffled folder, again and again, distorted by what (seed, i) alone decides."""
 
     def __init__(self, photos: FolderPhotos, size: int, seed: int, num_items: int):
@@ -89,12 +89,12 @@ class Distorted(Squeezed):
         epoch, place = divmod(index, len(self.photos))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.photos))
         rng = np.random.default_rng([self.seed, index, 1])
-        photo, ids = squeezed(*cropped(rng, *self.photos[order[place]]), self.size)
+        photo, ids = squeeze(*crop_at_random(rng, *self.photos[order[place]]), self.size)
         photo, ids = warp(rng, photo, ids)
         return (degrade(rng, photo) if rng.random() < 0.75 else photo), ids
 
 
-def squeezed(photo, ids, size: int):
+def squeeze(photo, ids, size: int):
     """Photo (h, w, 3) and ids (h, w) at size x size."""
     if ids.shape == (size, size):
         return photo, ids
@@ -105,7 +105,7 @@ def squeezed(photo, ids, size: int):
     )
 
 
-def cropped(rng, photo, ids):
+def crop_at_random(rng, photo, ids):
     """Every second time a part of photo and ids, with sides of 60 to 100 % of theirs."""
     if rng.random() < 0.5:
         return photo, ids
@@ -115,7 +115,7 @@ def cropped(rng, photo, ids):
     return np.ascontiguousarray(photo[part]), np.ascontiguousarray(ids[part])
 
 
-def class_weights(photos: FolderPhotos):
+def weigh_regions(photos: FolderPhotos):
     """Median-frequency weights of the regions, float32, from the maps (2,000 evenly spaced ones at most).
 
     A region's frequency is its share of the pixels of the maps that have it (arXiv 1411.4734); its weight is
@@ -127,10 +127,10 @@ def class_weights(photos: FolderPhotos):
         found = np.bincount(ids.ravel(), minlength=len(photos.names))
         pixels += found
         present += ids.size * (found > 0)
-    return _weights(pixels, present, photos.names)
+    return _balance(pixels, present, photos.names)
 
 
-def _weights(pixels, present, names):
+def _balance(pixels, present, names):
     seen = present > 0
     frequency = pixels[seen] / present[seen]
     weights = np.ones(len(names), np.float32)
@@ -160,7 +160,7 @@ class Examples:
     weights: Any = None
 
 
-def drawn_dolls(
+def draw_examples(
     run: Path,
     num_dolls: int,
     num_held_out: int,
@@ -171,20 +171,29 @@ def drawn_dolls(
 ) -> Examples:
     """Dolls, which `run` keeps, and other dolls to judge by; unweighted, as for the shipped weights."""
     name = f"{'people' if people else 'dolls'}_{num_dolls}_seed_{seed}.npz"
-    photos, maps = cached_dolls(run / name, num_dolls, seed, people)
+    photos, maps = keep_dolls(run / name, num_dolls, seed, people)
     train = DistortedDolls(photos, maps, seed, num_items)
     photos, maps = draw_dolls(num_held_out, judging_seed, people=people)
     held_out = TensorDataset(from_numpy(photos), from_numpy(maps))
     pairs = list(zip(photos, maps, strict=True))
-    return Examples(standard_regions().names, train, held_out, pairs, num_held_out)
+    return Examples(
+        names=standard_regions().names, train=train, held_out=held_out, pairs=pairs, num_pairs=num_held_out
+    )
 
 
-def of_folder(folder, size: int, num_held_out: int, seed: int, num_items: int) -> Examples:
+def read_examples(folder, size: int, num_held_out: int, seed: int, num_items: int) -> Examples:
     """A training folder's split train, and the first `num_held_out` of its split val."""
     train, val = FolderPhotos(folder, "train"), FolderPhotos(folder, "val")
-    num_pairs, weights = min(num_held_out, len(val)), class_weights(train)
+    num_pairs, weights = min(num_held_out, len(val)), weigh_regions(train)
     print(f"{folder}: {len(train)} photos, judged by {num_pairs} of {len(val)} held out", flush=True)
     said = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(train.names, weights, strict=True))
     print(f"weights in the loss: {said}", flush=True)
-    distorted = Distorted(train, size, seed, num_items)
-    return Examples(train.names, distorted, Squeezed(val, size, num_pairs), val, num_pairs, weights)
+    distorted = DistortedPhotos(train, size, seed, num_items)
+    return Examples(
+        names=train.names,
+        train=distorted,
+        held_out=SqueezedPhotos(val, size, num_pairs),
+        pairs=val,
+        num_pairs=num_pairs,
+        weights=weights,
+    )

@@ -94,7 +94,7 @@ def draw_dolls(num_dolls: int, seed: int, size: int = 128, people: bool = False)
     return photos, maps
 
 
-def cached_dolls(path, num_dolls: int, seed: int, people: bool = False):
+def keep_dolls(path, num_dolls: int, seed: int, people: bool = False):
     """draw_dolls, read from the file if it is there and written to it if not."""
     path = Path(path)
     if not path.exists():
@@ -108,7 +108,7 @@ def cached_dolls(path, num_dolls: int, seed: int, people: bool = False):
         return arrays["photos"], arrays["maps"]
 
 
-def degraded(photos, seed: int):
+def degrade_all(photos, seed: int):
     """The photos uint8 (n, h, w, 3), each degraded in its own way."""
     return np.stack([degrade(np.random.default_rng([seed, i]), photo) for i, photo in enumerate(photos)])
 

@@ -17,12 +17,12 @@ def judge(segmenter, pairs, num_pairs: int, seed: int) -> dict[str, str]:
     """
     said = {}
     for kind in ("clean", "degraded"):
-        counts = count(segmenter, (_pair(pairs, i, kind, seed) for i in range(num_pairs)))
-        said[f"held_out_{kind}"] = f"mIoU {mean_iou(counts):.4f}: {by_region(segmenter.names, counts)}"
+        counts = count_pixels(segmenter, (_take_pair(pairs, i, kind, seed) for i in range(num_pairs)))
+        said[f"held_out_{kind}"] = f"mIoU {mean_iou(counts):.4f}: {list_ious(segmenter.names, counts)}"
     return said
 
 
-def count(segmenter, pairs):
+def count_pixels(segmenter, pairs):
     """The confusion of all pairs, int64 (regions, regions); neighbours of one size are segmented together."""
     counts = 0
     for _, same_size in groupby(pairs, key=lambda pair: pair[1].shape):
@@ -32,11 +32,11 @@ def count(segmenter, pairs):
     return counts
 
 
-def by_region(names, counts) -> str:
+def list_ious(names, counts) -> str:
     """Each region's IoU in words."""
     return ", ".join(f"{name} {iou:.3f}" for name, iou in zip(names, iou_per_region(counts), strict=True))
 
 
-def _pair(pairs, index: int, kind: str, seed: int):
+def _take_pair(pairs, index: int, kind: str, seed: int):
     photo, ids = pairs[index]
     return (degrade(np.random.default_rng([seed, index]), photo) if kind == "degraded" else photo), ids

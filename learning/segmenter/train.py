@@ -9,7 +9,7 @@ from einops import rearrange
 from torch.nn.functional import nll_loss, one_hot
 from torch.utils.data import DataLoader, Subset
 
-from learning.segmenter.judging import by_region
+from learning.segmenter.judging import list_ious
 from pictures.region_overlap import confusion, mean_iou
 
 
@@ -91,7 +91,7 @@ class SegmenterTraining(pl.LightningModule):
     def on_validation_epoch_end(self):
         loss = self.trainer.callback_metrics["loss"]
         done = f"step {self.global_step} of {self.num_steps}"
-        regions = by_region(self.segmenter.names, self.counts)
+        regions = list_ious(self.segmenter.names, self.counts)
         found = f"held-out mIoU {mean_iou(self.counts):.3f} ({regions})"
         self.print(f"{done}: loss {loss:.3f}, {found}", flush=True)
 

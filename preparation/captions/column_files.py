@@ -238,14 +238,14 @@ def add_agreement(folder: Path, line: dict, record: dict) -> dict:
     if stamp and record.get("map") == stamp:
         return record
     # OpenCV takes its time
-    from annotator.caption.agreement import agreement, check_phrases
+    from annotator.caption.agreement import check_phrases, measure_agreement
     from pictures.masks import open_mask, region_ids
 
     try:
         ids = region_ids(open_mask(path), regions.colours)
     except ValueError as error:
         raise ValueError(f"{line['source']}: {error}") from error
-    found = agreement(check_phrases(record["phrases"], ids, regions))
+    found = measure_agreement(check_phrases(record["phrases"], ids, regions))
     scores = {name: value for name, value in record["scores"].items() if name != AGREEMENT}
     if found is not None:
         scores[AGREEMENT] = round(float(found), DIGITS)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import tutorial_train_segmenter
 from annotator.segment import PixelSegmenter
-from learning.segmenter.distorted_dolls import DistortedDolls, degraded, draw_dolls
+from learning.segmenter.distorted_dolls import DistortedDolls, degrade_all, draw_dolls
 from learning.segmenter.train import SegmenterTraining, overlap_loss
 from pictures.region_overlap import confusion, mean_iou
 
@@ -37,7 +37,7 @@ def test_clean_dolls_are_known_to_nine_tenths(segmenter, dolls):
 
 def test_degraded_dolls_are_known_almost_as_well(segmenter, dolls):
     photos, maps = dolls
-    assert mean_iou(confusion(segmenter.segment(degraded(photos, seed=1)), maps, 5)) >= 0.85
+    assert mean_iou(confusion(segmenter.segment(degrade_all(photos, seed=1)), maps, 5)) >= 0.85
 
 
 def test_a_picture_does_not_depend_on_its_batch(segmenter, dolls):

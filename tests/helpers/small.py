@@ -34,7 +34,9 @@ class PromptStub(nn.Module):
 
     def forward(self, text):
         numbers = [[sum(map(ord, prompt)) % (7 + i) / (7 + i) for i in range(CONTEXT_DIM)] for prompt in text]
-        return self.scale * torch.tensor(numbers)[:, None].expand(-1, NUM_TOKENS, -1)
+        return self.scale * torch.tensor(numbers, device=self.scale.device)[:, None].expand(
+            -1, NUM_TOKENS, -1
+        )
 
 
 def small_config(unet=None, autoencoder=None, hint_channels=3, **options):

@@ -100,7 +100,7 @@ def test_samplers_start_from_pure_noise_without_nan(model, sampler, eta, num_ste
     def denoise(x, t):
         return (x - alphas[t].sqrt() * x0) / (1 - alphas[t]).sqrt(), x0
 
-    drawn = SAMPLERS[sampler](denoise, torch.randn(1, 4, 2, 2), alphas, timesteps, eta=eta)
+    drawn = SAMPLERS[sampler].run(denoise, torch.randn(1, 4, 2, 2), alphas, timesteps, eta=eta)
     assert torch.isfinite(drawn).all() and (drawn - x0).abs().max() < 0.2
 
 

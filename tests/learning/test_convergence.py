@@ -89,7 +89,8 @@ def test_tables_of_a_run_tell_by_control_miou_or_else_by_the_gap(tmp_path):
     write_rows(tmp_path / "control_miou.csv", rows, list(rows[0]))
     miou = takeover_of(tmp_path)
     assert (miou.before, miou.after, miou.measure) == (0, 400, "control mIoU")
-    assert "between steps 0 and 400 (control mIoU from 0.137 to 0.589)" in verdict(vars(miou))
+    told = "(on average, control mIoU was 0.137 before and 0.589 after)"
+    assert f"between steps 0 and 400 {told}" in verdict(vars(miou))
     assert takeover_of(tmp_path / "none") is None
 
 

@@ -4,9 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from learning.build import build_model
-from learning.dry_run import estimate, saved_bytes
+from learning.dry_run import (
+    CPU_ATTENTION,
+    block_bytes,
+    estimate,
+    is_recomputed,
+    saved_bytes,
+    step_flops,
+    time_on_cpu,
+)
 from learning.options import PRESETS, TrainOptions, parse_options, with_accumulation
 from learning.train import train
 from small import condition, noisy
@@ -73,6 +82,58 @@ def test_activations_are_counted_as_autograd_keeps_them(options, recompute):
         real.append(sum(storage.nbytes() for storage in kept.values()))
     counted = [saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
     assert counted[1] - counted[0] == pytest.approx(real[1] - real[0], rel=0.01)
+
+
+def test_recomputation_holds_one_block_at_a_time_beside_what_enters_each(options):
+    kept = {}
+    for recompute in (False, True):
+        given = replace(options, recompute=recompute)
+        model = build_model(given)
+        kept[recompute] = estimate(model, given, WIDE, num_tokens=5).per_picture
+    entering = [saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+    blocks = [block_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+    blocks = [after - before for before, after in zip(*blocks, strict=True)]
+    assert kept[True] == entering[1] - entering[0] + max(blocks)
+    assert entering[1] - entering[0] < kept[True] < kept[False]
+    assert sum(blocks) < kept[False]  # what is outside of all blocks is kept as well
+    assert all(module.use_checkpoint for module in model.modules() if is_recomputed(module))
+
+
+def test_the_arithmetic_of_a_step_is_counted_as_it_is_done(options):
+    model = build_model(replace(options, recompute=False))
+    x, t = noisy(1)
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        model.apply_model(x, t, condition(1)).square().mean().backward()
+    assert step_flops(model, options, WIDE, num_tokens=5) == counter.get_total_flops() > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (90, "computing: 90 s at least on this processor; no GPU was found"),
+        (
+            3 * 24 * 3600,
+            "warning: no GPU was found, and on this processor the run would take 3 days at least",
+        ),
+        (
+            35 * 24 * 3600,
+            "warning: no GPU was found, and on this processor the run would take 5 weeks at least",
+        ),
+    ],
+)
+def test_a_run_that_nobody_would_wait_for_is_warned_of(seconds, said):
+    assert time_on_cpu(seconds).startswith(said)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_dry_run_warns_of_a_processor_only_where_there_is_no_gpu(
+    options, tmp_path, capsys, monkeypatch, gpu
+):
+    write_items(tmp_path, [WIDE] * 2)
+    monkeypatch.setattr("learning.dry_run.matrix_rate", lambda: 1e6)
+    monkeypatch.setattr("learning.dry_run.torch.accelerator.is_available", lambda: gpu)
+    train(replace(options, dry_run=True, batch_size=2, num_workers=0), MyDataset(tmp_path))
+    assert ("warning: no GPU was found" in capsys.readouterr().out) != gpu
 
 
 def test_an_estimate_counts_every_weight_once_and_what_options_add(options):

@@ -54,7 +54,7 @@ def test_a_run_without_a_judge_has_its_losses_its_image_log_and_what_was_skipped
         Image.new("RGB", (64, 64)).save(log / f"{name}_gs-000500_e-000001_b-000003.png")
     page = write_report(run).read_text()
     assert "Step <b>500</b> of 1,000, 2,000 pictures; 31.2 pictures per second" in page
-    assert "1 steps were skipped" in page and "number: 7." in page
+    assert "1 step was skipped" in page and "number: 7." in page
     assert "0.2000</b> with the map, 0.2100 without it" in page and "has not taken over yet" in page
     assert page.count("<svg") == 3 + 5 and page.count("<img") == 2
     assert "Control mIoU" not in page and "learning_rate" in page
@@ -65,9 +65,54 @@ def test_a_judged_run_shows_the_verdict_the_curve_and_its_masks(run):
     told = dict(before=250, after=500, low=0.15, high=0.6, measure="control mIoU", accumulate=0)
     (run / "convergence.json").write_text(json.dumps(told))
     page = write_report(run).read_text()
-    assert "The mask took over between steps 250 and 500 (control mIoU from 0.15 to 0.6)." in page
+    told = "(on average, control mIoU was 0.15 before and 0.6 after)"
+    assert f"The mask took over between steps 250 and 500 {told}." in page
     assert "after_convergence=accumulate:4" in page and "4.0 times the floor" in page
     assert "a &lt;red&gt; top" in page and page.count("<svg") == 1 + 3 + 5 and page.count("<img") == 2
+
+
+def verdict_of(run, mious, found=None, last_step=500, max_steps=1000):
+    """The box of a report, for measurements of which floor and ceiling are 0.15 and 0.9."""
+    (run / "control_miou.csv").unlink(missing_ok=True)
+    (run / "convergence.json").unlink(missing_ok=True)
+    if found:
+        (run / "convergence.json").write_text(json.dumps(found | dict(measure="control mIoU", accumulate=0)))
+    for step, miou in enumerate(mious, last_step - len(mious) + 1):
+        record(run / "control_miou.csv", dict(step=step, pictures=step, miou=miou, floor=0.15, ceiling=0.9))
+    OmegaConf.save(OmegaConf.structured(TrainOptions(max_steps=max_steps)), run / "options.yaml")
+    return re.search(r"<p class='box.*?</p>", write_report(run).read_text())[0]
+
+
+TAKEN = dict(before=100, after=200, low=0.15, high=0.6)
+
+
+@pytest.mark.parametrize(
+    ("mious", "found", "max_steps", "said", "not_said"),
+    [
+        ([0.15, 0.16], None, 1000, "has not taken over yet. It comes suddenly", "may be"),
+        ([0.15, 0.16], None, 500, "has not taken over in this run", "yet"),
+        (
+            [0.15, 0.54],
+            None,
+            1000,
+            "may be taking over: the newest measurement has gone 52 %",
+            "yet",
+        ),
+        ([0.15, 0.54], None, 500, "may be taking over", "not taken"),
+        ([0.15, 0.6, 0.6], TAKEN, 1000, "From here on larger steps", "lost"),
+        ([0.15, 0.6, 0.6], TAKEN, 500, "took over", "From here on"),
+        (
+            [0.6, 0.6, 0.16],
+            TAKEN,
+            1000,
+            "been lost since: the newest measurement is 0.16",
+            "From here on",
+        ),
+    ],
+)
+def test_the_verdict_never_contradicts_the_newest_measurement(run, mious, found, max_steps, said, not_said):
+    text = verdict_of(run, mious, found, max_steps=max_steps)
+    assert said in text and not_said not in text
 
 
 def test_a_report_needs_no_other_file_and_no_network(run):

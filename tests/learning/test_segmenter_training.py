@@ -14,7 +14,7 @@ import tutorial_train_segmenter
 from annotator.segment import load_segmenter
 from annotator.segment.segformer import SegFormerSegmenter
 from annotator.segment.u2net import U2NetSegmenter
-from learning.segmenter.data import Distorted, FolderPhotos, Squeezed, class_weights
+from learning.segmenter.data import DistortedPhotos, FolderPhotos, SqueezedPhotos, weigh_regions
 from learning.segmenter.judging import judge
 from learning.segmenter.train import SegmenterTraining
 from pictures.region_maps import save_map
@@ -53,7 +53,7 @@ def test_photos_and_maps_come_from_their_split(folder):
     )
     photo, ids = train[0]
     assert photo.shape == (64, 48, 3) and photo[20, 10].tolist() == [200, 40, 40] and ids[20, 10] == 1
-    photo, ids = Squeezed(val, 32, 2)[1]
+    photo, ids = SqueezedPhotos(val, 32, 2)[1]
     assert photo.shape == (32, 32, 3) and ids.shape == (32, 32) and set(np.unique(ids)) == {0, 1}
 
 
@@ -61,7 +61,7 @@ def test_each_photo_is_seen_once_an_epoch_and_distorted_by_its_number_alone(fold
     train = FolderPhotos(folder, "train")
     seen = []
     train_items = train.items
-    one, other = (Distorted(train, 32, seed=1, num_items=8) for _ in range(2))
+    one, other = (DistortedPhotos(train, 32, seed=1, num_items=8) for _ in range(2))
     assert all((a == b).all() for a, b in zip(one[5], other[5], strict=True))
     assert one[5][0].shape == (32, 32, 3) and one[5][0].dtype == one[5][1].dtype == np.uint8
 
@@ -73,14 +73,14 @@ def test_each_photo_is_seen_once_an_epoch_and_distorted_by_its_number_alone(fold
             seen.append(int(index))
             return train[index]
 
-    noted = Distorted(Noted(), 32, seed=1, num_items=8)
+    noted = DistortedPhotos(Noted(), 32, seed=1, num_items=8)
     for index in range(8):
         noted[index]
     assert sorted(seen[:4]) == sorted(seen[4:]) == [0, 1, 2, 3] and len(train_items) == NUM_TRAIN
 
 
 def test_regions_weigh_by_median_frequency(folder, capsys):
-    weights = class_weights(FolderPhotos(folder, "train"))
+    weights = weigh_regions(FolderPhotos(folder, "train"))
     size = 64 * 48
     top = sum(32 * (16 + i) for i in range(4)) / (4 * size)
     head, background = 64 / size, 1 - top - 64 / (4 * size)

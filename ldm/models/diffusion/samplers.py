@@ -5,6 +5,9 @@ noise at the last of `timesteps` (ascending) to latents, calling `callback(dict(
 each step.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 
 
@@ -64,7 +67,15 @@ def dpmpp_2m(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_l
     return x
 
 
-SAMPLERS = {"ddim": ddim, "dpmpp_2m": dpmpp_2m}
+class Sampler(NamedTuple):
+    """`run` has the arguments of `ddim`; `title` is what the texts in AUTOMATIC1111's pictures call it."""
+
+    run: Callable
+    title: str
+
+
+# by the name that settings and options have; another one is a row here, and everything else follows
+SAMPLERS = {"ddim": Sampler(ddim, "DDIM"), "dpmpp_2m": Sampler(dpmpp_2m, "DPM++ 2M")}
 
 
 def noise_levels(alphas_cumprod, timesteps):

@@ -7,11 +7,11 @@ import yaml
 from annotator.caption.agreement import (
     NAMES_FILE,
     Check,
-    agreement,
     category_of_phrase,
     check_phrases,
+    find_part_boxes,
+    measure_agreement,
     read_names,
-    region_boxes,
     region_of_phrase,
 )
 from annotator.imaterialist.annotations import Row, garment_words, read_words
@@ -121,9 +121,9 @@ def ids():
 
 
 def test_a_region_has_a_box_for_each_part_but_specks(ids):
-    assert region_boxes(ids, TOP) == [(0.2, 0.1, 0.8, 0.4)]
-    assert sorted(region_boxes(ids, BOTTOM)) == [(0.2, 0.4, 0.4, 0.9), (0.6, 0.4, 0.8, 0.9)]
-    assert region_boxes(ids, HEAD) == []
+    assert find_part_boxes(ids, TOP) == [(0.2, 0.1, 0.8, 0.4)]
+    assert sorted(find_part_boxes(ids, BOTTOM)) == [(0.2, 0.4, 0.4, 0.9), (0.6, 0.4, 0.8, 0.9)]
+    assert find_part_boxes(ids, HEAD) == []
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_a_garment_that_the_map_lacks_agrees_with_nothing(ids):
 
 def test_what_cannot_be_checked_is_not(ids):
     phrases = [("a woman in a shirt", [(0, 0, 1, 1)]), ("a shirt", []), ("shoes", [(0, 0, 1, 1)])]
-    assert check_phrases(phrases, ids, standard_regions()) == [] and agreement([]) is None
+    assert check_phrases(phrases, ids, standard_regions()) == [] and measure_agreement([]) is None
 
 
 def test_agreement_is_the_mean_of_all_checks(ids):
     checks = [Check("a", "top", 1, 0.5), Check("b", "top", 0, 0)]
-    assert agreement(checks) == 0.375
-    phrases = [("a shirt", region_boxes(ids, TOP)), ("jeans", region_boxes(ids, BOTTOM))]
-    assert agreement(check_phrases(phrases, ids, standard_regions())) == pytest.approx(1, abs=1e-3)
+    assert measure_agreement(checks) == 0.375
+    phrases = [("a shirt", find_part_boxes(ids, TOP)), ("jeans", find_part_boxes(ids, BOTTOM))]
+    assert measure_agreement(check_phrases(phrases, ids, standard_regions())) == pytest.approx(1, abs=1e-3)

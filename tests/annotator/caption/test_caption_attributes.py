@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from annotator.caption.agreement import agreement, check_phrases
+from annotator.caption.agreement import check_phrases, measure_agreement
 from annotator.caption.captioners import load_captioner
-from annotator.caption.folder_lines import caption_in, phrases_in, read_map, require_regions
+from annotator.caption.training_folder import caption_in, phrases_in, read_map, require_regions
 from pictures.region_maps import save_map
 from pictures.regions import REGIONS_FILE, Regions, standard_regions
 
@@ -51,7 +51,7 @@ def test_its_boxes_agree_with_the_map(folder, lines):
     captioner.folder = folder
     (caption,) = captioner.caption_lines(lines)
     checks = check_phrases(caption.phrases, read_map(folder, lines[0], regions), regions)
-    assert [check.region for check in checks] == ["top", "bottom"] and agreement(checks) == 1
+    assert [check.region for check in checks] == ["top", "bottom"] and measure_agreement(checks) == 1
 
 
 def test_a_picture_without_garments_has_an_empty_caption(folder, lines):

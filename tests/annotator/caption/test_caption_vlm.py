@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotator.caption.vlm import read_answer, task_of, without_prompt
+from annotator.caption.vlm import cut_prompt, find_task, read_answer
 from small_captioners import captioner_folder, load_small, some_pictures
 
 GROUNDING = "<CAPTION_TO_PHRASE_GROUNDING>"
@@ -65,16 +65,16 @@ def test_a_folder_without_its_chat_template_is_refused(tmp_path):
 def test_a_prompt_is_cut_off_where_a_model_repeats_it(repeated):
     prompt, said = torch.tensor([[5, 6], [1, 6]]), torch.tensor([[7, 8, 2], [9, 2, 1]])
     tokens = torch.cat([prompt, said], 1) if repeated else said
-    assert without_prompt(tokens, prompt).equal(said)
+    assert cut_prompt(tokens, prompt).equal(said)
 
 
 def test_florence_answers_tasks_only(florence, qwen):
-    assert task_of(florence.processor, "<OD>") == "<OD>"
-    assert task_of(florence.processor, f"{GROUNDING} a dress") == GROUNDING
-    assert task_of(qwen.processor, "what is it?") is None
+    assert find_task(florence.processor, "<OD>") == "<OD>"
+    assert find_task(florence.processor, f"{GROUNDING} a dress") == GROUNDING
+    assert find_task(qwen.processor, "what is it?") is None
     for question in ("what is it?", "", "<OCR_WITH_REGION>", "<REGION_TO_SEGMENTATION>", "<NONE>"):
         with pytest.raises(ValueError, match="Florence-2 answers one of .*<MORE_DETAILED_CAPTION>"):
-            task_of(florence.processor, question)
+            find_task(florence.processor, question)
 
 
 def test_boxes_of_florence_are_places_of_a_thousand(florence):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from annotator.caption.captioners import InterrogatorOptions
-from annotator.caption.clip_labels import published_lists, read_word_lists
+from annotator.caption.clip_labels import read_published_lists, read_word_lists
 from caption_folder import job, make_folder
 from pictures.regions import standard_regions
 
@@ -20,7 +20,7 @@ def test_our_garment_words_are_of_the_standard_regions_and_never_twice():
 
 
 def test_published_lists_are_the_packages_without_what_is_empty_or_twice():
-    words = published_lists()
+    words = read_published_lists()
     counts = {name: len(labels) for name, labels in words.labels.items()}
     # flavors has 100,970 lines, one of them empty and 15 of them again
     assert counts["artists"] == 10_530 and counts["mediums"] == 95 and counts["trendings"] == 72
