@@ -46,8 +46,9 @@ class Fitting:
         if self.garment.region != "bottom":
             self._cover_torso_and_arms(easel, paint)
         for _, elbow, wrist in self.pose.arms:
-            middle = wrist + (wrist - elbow) / np.linalg.norm(wrist - elbow) * 0.1
-            easel.ellipse(kept, *middle, self.person.arm_radius * 1.1, self.person.arm_radius * 1.1)
+            # well inside the hand, so that no rim of a garment behind it is kept
+            middle = wrist + (wrist - elbow) / np.linalg.norm(wrist - elbow) * 0.08
+            easel.ellipse(kept, *middle, self.person.arm_radius * 0.84, self.person.arm_radius * 0.84)
         head = [(0.5, 0.2), (0.5, 0.7), (0.34, 1.0), (-0.34, 1.0), (-0.5, 0.7), (-0.5, 0.2)]
         easel.polygon(kept, head, 1)
         drawn = easel.finish(np.zeros((*self.size, 3)))
