@@ -7,7 +7,7 @@ import torch
 from cldm.model import read_config
 from cldm.weights.convert import control_alone, read_weights
 from cldm.weights.graft import CONTROL
-from cldm.weights.load import Loaded, encoder_of
+from cldm.weights.load import Loaded, bring_to, encoder_of
 from ldm.checkpoint import CheckpointError
 from ldm.util import instantiate_from_config
 from pictures.hint import HintEncoder
@@ -46,7 +46,7 @@ def load_branch(path, loaded: Loaded) -> Branch:
     _check(state, network.state_dict(), path, loaded.source)
     network.load_state_dict(state, assign=True)
     dtype = next(loaded.model.model.parameters()).dtype
-    network = network.requires_grad_(False).to(loaded.model.device, dtype).eval()
+    network = bring_to(loaded.model.device, network.requires_grad_(False).to(dtype)).eval()
     return Branch(network, encoder_of(weights.metadata))
 
 

@@ -78,8 +78,17 @@ def load_control(checkpoint, config, device: str, base=None) -> Loaded:
     model.requires_grad_(False)
     model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     source = str(checkpoint) if under is weights else f"{checkpoint} on {under.source}"
-    loaded = model.to(device).eval(), encoder_of(weights.metadata), source, str(under.source)
+    loaded = bring_to(device, model).eval(), encoder_of(weights.metadata), source, str(under.source)
     return Loaded(*loaded, str(config), zero_terminal_snr)
+
+
+def bring_to(device, network):
+    """A network on a device that it will draw on, in the layout of which its convolutions are faster there.
+
+    Matrix units of GPUs want channels last. On a CPU the tiny model takes a fifth longer that way.
+    """
+    on_gpu = torch.device(device).type == "cuda"
+    return network.to(device, memory_format=torch.channels_last if on_gpu else torch.preserve_format)
 
 
 def encoder_of(metadata: dict) -> HintEncoder | None:

@@ -129,3 +129,19 @@ def test_a_control_is_named_with_strength_range_and_maps(text, expected):
 def test_a_control_that_is_named_otherwise_is_refused(text):
     with pytest.raises(ValueError, match=r"a control is FILE\[:STRENGTH"):
         ControlFile.parse(text)
+
+
+def laid_out_last(network):
+    """Of the kernels of more than a pixel: whether all, or none, have their channels last."""
+    kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[-1] > 1 and p.shape[1] > 1]
+    (found,) = {p.is_contiguous(memory_format=torch.channels_last) for p in kernels}
+    return found
+
+
+def test_convolutions_have_their_channels_last_where_that_is_faster(gpu, folder):
+    for device in ("cpu", "cuda"):
+        loaded = load_control(folder / "control.safetensors", None, device)
+        branch = load_branch(folder / "control.safetensors", loaded).network
+        for network in (loaded.model, branch):
+            assert laid_out_last(network) == (device == "cuda")
+            assert next(network.parameters()).device.type == device
