@@ -5,32 +5,25 @@ python gradio_annotator.py --segmenter models/annotators/cloth_segm_u2net_latest
 python gradio_annotator.py --segmenter models/annotators/segformer_b2_clothes --device mps
 """
 
-import argparse
-import sys
 from pathlib import Path
+
+from jobs.command_line import Parser, entry_point
 
 DOLLS, ANNOTATORS = "models/tiny/segmenter.safetensors", "models/annotators"
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    text = (
+        "A .safetensors or .pth file, a SegFormer's folder, or mediapipe's wheel. Several can be given. "
+        f"Without any, the dolls' is shown, and the wheel if it is in {ANNOTATORS}."
     )
-    parser.add_argument(
-        "--segmenter",
-        metavar="PATH",
-        action="append",
-        help="a .safetensors or .pth file, a SegFormer's folder, or mediapipe's wheel; can be given again "
-        f"(default: dolls', and the wheel in {ANNOTATORS})",
-    )
-    parser.add_argument(
-        "--pose",
-        metavar="PATH",
-        help=f"folder of body_pose_model.pth, or mediapipe's wheel (default: what is in {ANNOTATORS})",
-    )
-    parser.add_argument("--hands", action="store_true", help="look for hands too: needs hand_pose_model.pth")
-    parser.add_argument("--port", type=int, help="on 127.0.0.1 (default: the first free one from 7860)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, mps, ... (default: cpu)")
+    parser.share("--segmenter", action="append", type=None, help=text)
+    text = f"The folder of body_pose_model.pth, or mediapipe's wheel. Without it, {ANNOTATORS}."
+    add("--pose", metavar="PATH", help=text)
+    add("--hands", action="store_true", help="Look for hands, too. This needs hand_pose_model.pth.")
+    parser.share("--port", "--device")
     return parser.parse_args()
 
 
@@ -58,17 +51,17 @@ def load_annotators(arguments):
     return annotators, missing
 
 
+@entry_point("stopped")
 def main():
     arguments = parse_arguments()
     from demo.serve import serve_locally, stay_offline
 
     stay_offline()
+    from cldm.weights.load import pick_device
     from demo.annotators_page import CSS, MAX_BYTES, build_page
 
-    try:
-        serve_locally(build_page(*load_annotators(arguments)), CSS, arguments.port, MAX_BYTES)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    arguments.device = pick_device(arguments.device)
+    serve_locally(build_page(*load_annotators(arguments)), CSS, arguments.port, MAX_BYTES)
 
 
 if __name__ == "__main__":

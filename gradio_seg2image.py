@@ -1,40 +1,38 @@
 """Paint, upload or pick a garment map in the browser and get pictures that follow it.
 
-python gradio_seg2image.py                    # newest training result, else the tiny model: runs on any CPU
-python gradio_seg2image.py --checkpoint runs/dolls/control.safetensors --port 7861
-python gradio_seg2image.py --control pose.safetensors:0.8:0-0.6 --models runs/sd15 --segmenter u2net.pth
+python gradio_seg2image.py                    # the newest control, else the tiny model, on any CPU
+python gradio_seg2image.py --control runs/dolls/control.safetensors --port 7861
+python gradio_seg2image.py --control runs/sd15/control.safetensors --models runs/sd15 \\
+    --control pose.safetensors:0.8:0-0.6 --segmenter u2net.pth
 """
 
-import argparse
 import os
-import sys
 from pathlib import Path
+
+from jobs.command_line import Parser, entry_point
 
 TEMPLATES = (21, 41, 13, 23, 47, 4, 48, 46)  # dolls of seed 0
 JUDGE_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
 
 
 def parse_arguments():
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
-    add, shown = parser.add_argument, "(default: %(default)s)"
-    add("--checkpoint", metavar="FILE", help="whole model, or control branch that names its base")
-    add("--base", metavar="PATH", help="under a control branch, file or folder (default: what that names)")
-    add("--config", metavar="YAML", help="model of the checkpoint (default: what it says it is)")
-    form, text = "FILE[:STRENGTH[:START-END]][:guess]", "further control, with a map of its own; repeatable"
-    add("--control", action="append", default=[], metavar=form, help=text)
-    add("--models", type=Path, metavar="DIR", help="folder of further checkpoints to choose from on the page")
-    text = "finds garments in photos and judges pictures (default: the shipped one, for the tiny model alone)"
-    add("--segmenter", type=Path, metavar="PATH", help=text)
-    add(
-        "--templates", type=Path, metavar="DIR", help="folder of maps to offer (default: templates, if there)"
-    )
-    add("--low-memory", action="store_true", help="draw one by one; on a GPU, keep there what is at work")
-    add("--host", default="127.0.0.1", help=f"address to listen on; 0.0.0.0: for everybody {shown}")
-    add("--port", type=int, help="(default: the first free one from 7860)")
-    add("--share", action="store_true", help="also make a public address, by gradio's servers")
-    add("--queue", type=int, default=16, help=f"visitors that may wait, one being served {shown}")
-    add("--device", default="auto", help=f"auto, cpu, mps, cuda, cuda:1, ... {shown}")
+    parser = Parser(__doc__)
+    add, folder = parser.add_argument, dict(type=Path, metavar="DIR")
+    form = "FILE[:STRENGTH[:START-END]][:guess]"
+    text = "A trained control, the newest in runs/ without any. Further ones add up, with maps of their own."
+    parser.share("--control", action="append", default=[], metavar=form, help=text)
+    parser.share("--base", "--config")
+    add("--models", help="A folder of further controls or models to choose from on the page.", **folder)
+    text = "What finds garments in photos and judges pictures. The tiny model has one of its own."
+    parser.share("--segmenter", help=text)
+    add("--templates", help="A folder of maps to offer. Without it, templates, if there is one.", **folder)
+    text = "Draw pictures one by one. On a GPU, keep only that part of the model there which is at work."
+    add("--low-memory", action="store_true", help=text)
+    add("--host", default="127.0.0.1", help="The address to listen on, 0.0.0.0 for everybody.")
+    parser.share("--port")
+    add("--share", action="store_true", help="Make a public address, too, by gradio's servers.")
+    add("--queue", type=int, default=16, metavar="N", help="How many visitors may wait for their turn.")
+    parser.share("--device")
     return parser.parse_args()
 
 
@@ -71,6 +69,7 @@ def extras(encoder, regions, folder):
     return Extras(templates, {n: words[n] for n in encoder.names if n in words}, lists["colours"]["labels"])
 
 
+@entry_point("stopped")
 def main():
     arguments = parse_arguments()
     print("Loading; this takes some seconds ...", flush=True)
@@ -84,16 +83,14 @@ def main():
     from pictures.regions import REGIONS_FILE
 
     regions = HintEncoder.from_file(REGIONS_FILE)
-    try:
-        device = pick_device(arguments.device)
-        options = arguments.config, arguments.control, arguments.low_memory, arguments.base
-        finder = segmenter_finder(arguments.segmenter, device)
-        models = Models(Loader(device, regions, *options), finder, arguments.checkpoint, arguments.models)
-        print(models.demo.about(), models.demo.warning(), flush=True)
-        offered = extras(models.encoder, regions, arguments.templates)
-        serve(build_page(models, offered), models.encoder, arguments)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    device = pick_device(arguments.device)
+    first, *further = arguments.control or [None]
+    options = arguments.config, further, arguments.low_memory, arguments.base
+    finder = segmenter_finder(arguments.segmenter, device)
+    models = Models(Loader(device, regions, *options), finder, first, arguments.models)
+    print(models.demo.about(), models.demo.warning(), flush=True)
+    offered = extras(models.encoder, regions, arguments.templates)
+    serve(build_page(models, offered), models.encoder, arguments)
 
 
 if __name__ == "__main__":

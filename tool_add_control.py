@@ -2,38 +2,35 @@
 
 python tool_add_control.py models/v1-5-pruned.safetensors models/control_sd15_ini.ckpt
 python tool_add_control.py models/v2-1_512-ema-pruned.ckpt models/control_sd21_ini.ckpt
-python tool_add_control.py                  # SD1.5 if it is in models/, else the tiny base: runs on any CPU
+python tool_add_control.py        # SD1.5 if it is in models/, else the tiny base, on any CPU
 """
 
-import argparse
-import sys
 import time
 
+from jobs.command_line import LEFT_NOTHING, Parser, entry_point
+from jobs.progress import duration
+
 DETAILS = """\
-The locked parts keep the dtype they have in INPUT; the control branch, which training changes, is float32.
-INPUT is read without executing anything in it. OUTPUT is a bare state dict with every tensor of the yaml's
-model, written completely or not at all; an existing OUTPUT is never replaced.
+The locked parts keep the dtype that they have in INPUT. The control branch, which training changes,
+is float32. INPUT is read without executing anything in it. OUTPUT is a bare state dict with every
+tensor of the yaml's model. It is written completely or not at all, and never replaces a file.
 """
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=DETAILS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "input", nargs="?", metavar="INPUT", help="base: .ckpt or .safetensors in LDM's layout"
-    )
-    parser.add_argument("output", nargs="?", metavar="OUTPUT", help="new file: .ckpt or .safetensors")
-    parser.add_argument(
-        "--config", metavar="YAML", help="model of OUTPUT (default: the yaml of INPUT's family)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the hint block's first weights (default: 0)")
+    parser = Parser(__doc__, DETAILS)
+    add = parser.add_argument
+    add("input", nargs="?", metavar="INPUT", help="The base: a .ckpt or .safetensors file in LDM's layout.")
+    add("output", nargs="?", metavar="OUTPUT", help="The new file: .ckpt or .safetensors.")
+    parser.share("--config", help="The yaml of OUTPUT's model. Without it, that of INPUT's family is taken.")
+    parser.share("--seed", help="What the hint block's first weights are drawn from.")
     arguments = parser.parse_args()
     if arguments.input and not arguments.output:
         parser.error("give INPUT and OUTPUT, or neither")
     return arguments
 
 
+@entry_point(LEFT_NOTHING)
 def main():
     arguments = parse_arguments()
     from cldm.weights.graft import NOTES, add_control, default_files
@@ -43,15 +40,12 @@ def main():
         base, output, hint = default_files()
         print(hint)
     start = time.time()
-    try:
-        family, report = add_control(base, output, arguments.config, arguments.seed)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    family, report = add_control(base, output, arguments.config, arguments.seed)
     print(f"{base}: {family}")
     if family in NOTES:
         print(NOTES[family])
     print(report)
-    print(f"Done: {output} in {time.time() - start:.0f} s")
+    print(f"Done: {output} in {duration(time.time() - start)}")
 
 
 if __name__ == "__main__":

@@ -1,49 +1,48 @@
-"""Maps of a folder's photos: edges, garment regions or poses; run the same command again to resume.
+"""Make maps of a folder's photos: edges, garments or poses; run the same command again to resume.
 
 python tool_annotate.py training/dolls/target data/dolls_again --annotator garments \\
-    --weights models/tiny/segmenter.safetensors                           # the shipped one knows drawn dolls
-python tool_annotate.py photos data/mine --annotator garments --weights models/annotators/segformer_b2_clothes
+    --weights models/tiny/segmenter.safetensors             # on any CPU; it knows drawn dolls alone
+python tool_annotate.py photos data/mine --annotator garments \\
+    --weights models/annotators/segformer_b2_clothes
 python tool_annotate.py photos data/poses --annotator pose --weights models/annotators --hands
 python tool_annotate.py photos data/edges --annotator canny --low-threshold 50
 
-OUT gets masks/, with a map for each photo under its name, in the same sub-folders; maps.csv, which lists
-them; regions.yaml, which says what garment maps mean; nothing_found.csv and rejected.csv, where there is
-cause; and sheet.png: look at that first. A map that is there is never written over, so it can be corrected.
-tool_generate.py --maps OUT --photo PHOTOS draws from it; with photos in OUT/images, tool_prepare_data.py
-makes a training folder of OUT. More: docs/annotators.md
+OUT gets masks/, with a map for each photo under its name, in the same sub-folders, and maps.csv,
+which lists them. regions.yaml says what garment maps mean, nothing_found.csv and rejected.csv what
+is missing and why. Look at sheet.png first. A map that is there is never written over, so it can be
+corrected. tool_generate.py --maps OUT --photo PHOTOS draws from the maps. With the photos in
+OUT/images, tool_prepare_data.py makes a training folder of OUT. More: docs/annotators.md
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-from jobs.resumable import resumable
+from jobs.command_line import RESUMES, Parser, entry_point
 
 
 def parse_arguments():
     from annotator.annotators import ANNOTATORS, list_options
 
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
-    add, shown = parser.add_argument, "(default: %(default)s)"
-    add("photos", type=Path, metavar="PHOTOS", help="folder of photos, with sub-folders or without")
-    add("out", type=Path, metavar="OUT", help="folder to make or to go on with")
-    add("--annotator", required=True, metavar="NAME", help=f"one of {', '.join(ANNOTATORS)}")
-    weights = "; ".join(f"of {name}: {entry.weights}" for name, entry in ANNOTATORS.items() if entry.weights)
-    add("--weights", type=Path, metavar="PATH", help=weights)
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("photos", type=Path, metavar="PHOTOS", help="The folder of photos, with sub-folders or without.")
+    add("out", type=Path, metavar="OUT", help="The folder to make, or to go on with.")
+    text = f"What maps show. There are {', '.join(ANNOTATORS)}."
+    add("--annotator", required=True, metavar="NAME", help=text)
+    weights = "; ".join(f"of {name}, {entry.weights}" for name, entry in ANNOTATORS.items() if entry.weights)
+    parser.share("--weights", type=Path, help=f"The network's weights: {weights}.")
     for name, owners in list_options().items():
-        text = "; ".join(f"of {owner}: {field.metadata['help']}" for owner, field in owners.items())
+        text = " ".join(f"For {owner}: {field.metadata['help']}" for owner, field in owners.items())
         [field, *_] = owners.values()
-        how = (
-            dict(action="store_true", default=None)
-            if field.type is bool
-            else dict(type=field.type, metavar="X")
-        )
-        text += "" if field.type is bool else f" (default: {field.default})"
-        add(f"--{name.replace('_', '-')}", help=text, **how)
-    add("--limit", type=int, metavar="N", help="only the first N photos")
-    add("--workers", type=int, metavar="N", help="threads that read and write (default: one for each core)")
-    add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
+        if field.type is bool:
+            add(f"--{name.replace('_', '-')}", action="store_true", default=None, help=text)
+        else:
+            text += f" The default is {field.default}."
+            add(f"--{name.replace('_', '-')}", type=field.type, metavar="X", help=text)
+    parser.share("--limit", help="Take only the first N photos.")
+    parser.share(
+        "--workers", help="How many threads read and write. Without it, one for each core, 16 at most."
+    )
+    parser.share("--device")
     return parser.parse_args()
 
 
@@ -61,12 +60,9 @@ def run(arguments):
     annotate_folder(arguments.photos, arguments.out, annotator, arguments.limit, arguments.workers)
 
 
+@entry_point(RESUMES)
 def main():
-    resumable()
-    try:
-        run(parse_arguments())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run(parse_arguments())
 
 
 if __name__ == "__main__":

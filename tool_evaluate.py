@@ -1,40 +1,36 @@
-"""What a checkpoint's pictures are worth, or two side by side, on held-out maps; run it again to resume.
+"""Measure what a control's pictures are worth, or two controls' side by side, on held-out maps.
 
-python tool_evaluate.py                                # after `make demo`: its control, on any CPU
+python tool_evaluate.py                        # after `make demo`: its control, on any CPU
 python tool_evaluate.py runs/a/control.safetensors runs/b/control.safetensors --out runs/a_and_b
-python tool_evaluate.py runs/sd15/control_best.safetensors --data training/fashion --num 2048 \\
-    --segmenter models/garments.safetensors --clip models/clip-vit-l-14 --inception models/pt_inception.pth
+python tool_evaluate.py runs/sd15/control_best.safetensors --data training/fashion --limit 2048 \\
+    --segmenter models/garments.safetensors --clip models/clip-vit-l-14 \\
+    --inception models/pt_inception.pth
 
-OUT gets evaluation.html, sheet.png, results.json, .csv and .md, and the pictures. More: docs/evaluating.md
+OUT gets evaluation.html, sheet.png, the pictures, and results.json, .csv and .md. Run the same
+command again to resume. More: docs/evaluating.md
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-from jobs.resumable import resumable
+from jobs.command_line import RESUMES, Parser, entry_point
 
 
 def parse_arguments():
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
-    add, shown = parser.add_argument, "(default: %(default)s)"
-    add("controls", nargs="*", metavar="CONTROL", help="one checkpoint or two (default: the newest in runs/)")
-    add("--data", type=Path, default="training/dolls", metavar="DIR", help=f"training folder {shown}")
-    add("--split", default="val", help=f"which of its items {shown}")
-    add("--num", type=int, metavar="N", help="only N items, drawn with a fixed seed")
-    add("--seeds", type=int, default=3, help=f"pictures an item {shown}")
-    add("--segmenter", metavar="FILE", help="judge of control mIoU (default: the one of the control's run)")
-    add("--clip", type=Path, metavar="DIR", help="folder of open_clip, for CLIP score, FID and KID")
-    add("--inception", type=Path, metavar="FILE", help="weights of Inception v3, for FID and KID")
-    add("--lpips", type=Path, metavar="FILE", help="torchvision's VGG-16 or AlexNet, for LPIPS")
-    add("--steps", type=int, default=20, help=shown[1:-1])
-    add("--sampler", default="dpmpp_2m", help=f"ddim or dpmpp_2m {shown}")
-    add("--scale", type=float, help="classifier-free guidance (default: 7.5, for the tiny model 3)")
-    add("--config", metavar="YAML", help="model of the controls (default: what they say)")
-    add("--batch-size", type=int, default=8, help=f"pictures at once {shown}")
-    add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
-    add("--out", type=Path, default="runs/evaluation", metavar="OUT", help=f"folder of results {shown}")
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    text = "One trained control, or two to compare. Without any, the newest in runs/ is taken."
+    add("controls", nargs="*", metavar="CONTROL", help=text)
+    parser.share("--data")
+    add("--split", default="val", help="Which of the folder's items are drawn.")
+    parser.share("--limit", help="Take only N items, always the same ones.")
+    parser.share("--num")
+    text = "The judge of control mIoU. Without it, that of the control's run is taken."
+    parser.share("--segmenter", metavar="FILE", help=text)
+    add("--clip", type=Path, metavar="DIR", help="A folder of open_clip, for CLIP score, FID and KID.")
+    add("--inception", type=Path, metavar="FILE", help="Weights of Inception v3, for FID and KID.")
+    add("--lpips", type=Path, metavar="FILE", help="Torchvision's VGG-16 or AlexNet, for LPIPS.")
+    parser.share("--sampling-steps", "--sampler", "--guidance", "--config", "--batch-size", "--device")
+    add("--out", type=Path, default=Path("runs/evaluation"), metavar="OUT", help="The folder of results.")
     return parser.parse_args()
 
 
@@ -74,7 +70,7 @@ def run(arguments):
     request = Request.of(arguments, paths, device)
     regions = read_regions(arguments.data, paths[0])
     check_split(MyDataset(arguments.data).data, arguments.data, arguments.split)
-    held_out = HeldOut(MyDataset(arguments.data, arguments.split), regions, arguments.num)
+    held_out = HeldOut(MyDataset(arguments.data, arguments.split), regions, arguments.limit)
     choice = choose(arguments, paths, regions and regions.names, device)
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
@@ -82,12 +78,9 @@ def run(arguments):
     print(f"{told}\n{out / 'evaluation.html'} shows pictures and numbers")
 
 
+@entry_point(RESUMES)
 def main():
-    resumable()
-    try:
-        run(parse_arguments())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run(parse_arguments())
 
 
 if __name__ == "__main__":

@@ -1,49 +1,49 @@
-"""Pictures from a folder of maps and a table of prompts; run the same command again to resume.
+"""Draw pictures from a folder of maps and a table of prompts; run the same command again to resume.
 
-python tool_generate.py                                # after `make demo`: its held-out maps, on any CPU
-python tool_generate.py --inpaint top --grow 3 --feather 3 --out generated/tops    # tops anew in the photos
+python tool_generate.py                        # after `make demo`: its held-out maps, on any CPU
+python tool_generate.py --inpaint top --grow 3 --feather 3 --out generated/tops
 python tool_generate.py --maps maps --prompts prompts.csv --control runs/sd15/control.safetensors
-python tool_generate.py --control runs/sd15/control.safetensors --control pose.safetensors:0.8:0-0.6@poses
+python tool_generate.py --control runs/sd15/control.safetensors \\
+    --control pose.safetensors:0.8:0-0.6@poses
 
-The table is a .csv with the columns map, prompt and, where wanted, negative, seed, photo, or a .jsonl of such
-objects. Without one, a training folder's held-out lines are taken, or every map of another folder.
-OUT gets pictures that say how they were made, manifest.csv, rejected.csv, sheet.png. More: docs/generating.md
+The table is a .csv with the columns map, prompt and, where wanted, negative, seed and photo, or a
+.jsonl of such objects. Without one, a training folder's held-out lines are taken, or every map of
+another folder. OUT gets pictures that say how they were made, manifest.csv, rejected.csv and
+sheet.png. More: docs/generating.md
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-from jobs.resumable import resumable
+from jobs.command_line import RESUMES, Parser, entry_point
 
 
 def parse_arguments():
-    kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
-    add, shown = parser.add_argument, "(default: %(default)s)"
-    add("--maps", type=Path, default="training/dolls", metavar="DIR", help=f"folder of maps {shown}")
-    add("--prompts", type=Path, metavar="FILE", help="table, .csv or .jsonl; its maps are files of DIR")
-    add("--out", type=Path, default="generated", metavar="OUT", help=f"folder of pictures {shown}")
-    form, text = "FILE[:STRENGTH[:START-END]][:guess][@MAPS]", "several add up (default: the newest in runs/)"
-    add("--control", action="append", default=[], metavar=form, help=text)
-    add("--base", metavar="PATH", help="under the first control, file or folder (default: what that names)")
-    add("--config", metavar="YAML", help="model of the first control (default: what it says it is)")
-    add("--prompt", default="", metavar="TEXT", help="for maps that the table gives none")
-    add("--negative", default="", metavar="TEXT", help="negative prompt where the table gives none")
-    add("--photo", type=Path, metavar="DIR", help="start from photos named as maps (default: the table's)")
-    add("--denoise", type=float, help="share of the steps run from a photo (default: 0.75; to inpaint, 1)")
-    add("--inpaint", default="", metavar="REGION[,REGION]", help="paint only these of the photos anew")
-    add("--grow", type=int, default=0, metavar="PIXELS", help=f"grow the regions by so much {shown}")
-    add("--feather", type=int, default=0, metavar="PIXELS", help=f"width of the fade at their border {shown}")
-    add("--num", type=int, default=1, help=f"pictures a map {shown}")
-    add("--limit", type=int, metavar="N", help="only the first N rows")
-    add("--seed", type=int, default=0, help=f"of the first row without one; later ones count on {shown}")
-    add("--steps", type=int, default=20, help=shown[1:-1])
-    add("--sampler", default="ddim", help=f"ddim or dpmpp_2m {shown}")
-    add("--scale", type=float, help="classifier-free guidance (default: 9, for the tiny model 3)")
-    add("--size", type=int, help="short side in pixels (default: the map's, where the model knows such)")
-    add("--batch-size", type=int, default=4, help=f"pictures at once {shown}")
-    add("--device", default="auto", help=f"auto, cpu, mps, ... {shown}")
+    parser = Parser(__doc__)
+    add, folder = parser.add_argument, dict(type=Path, metavar="DIR")
+    add("--maps", default=Path("training/dolls"), help="The folder of maps.", **folder)
+    add(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="The table, .csv or .jsonl. Its maps are files of --maps.",
+    )
+    add("--out", default=Path("generated"), help="The folder of pictures.", **folder)
+    text = "A trained control. Several add up. Without any, the newest in runs/ is taken."
+    form = "FILE[:STRENGTH[:START-END]][:guess][@MAPS]"
+    parser.share("--control", action="append", default=[], metavar=form, help=text)
+    parser.share("--base", "--config")
+    add("--prompt", default="", metavar="TEXT", help="The prompt of maps to which the table gives none.")
+    add("--negative", default="", metavar="TEXT", help="The negative prompt where the table gives none.")
+    add("--photo", help="Start from photos that are named as maps are. Without it, the table's.", **folder)
+    text = "The share of the steps that are run from a photo. Without it, 0.75, and 1 to inpaint."
+    add("--denoise", type=float, metavar="X", help=text)
+    add("--inpaint", default="", metavar="REGION,...", help="Paint only these regions of the photos anew.")
+    add("--grow", type=int, default=0, metavar="PIXELS", help="Grow these regions by so much.")
+    add("--feather", type=int, default=0, metavar="PIXELS", help="Fade over so much of their border.")
+    parser.share("--num", "--limit", "--seed", "--sampling-steps", "--sampler", "--guidance")
+    text = "The short side in pixels. Without it, the map's, where the model knows such sizes."
+    add("--size", type=int, metavar="N", help=text)
+    parser.share("--batch-size", "--device")
     return parser.parse_args()
 
 
@@ -82,12 +82,9 @@ def run(arguments):
     print(f"{out}: {len(planned)} pictures, sheet.png shows those of the first {shown} maps")
 
 
+@entry_point(RESUMES)
 def main():
-    resumable()
-    try:
-        run(parse_arguments())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run(parse_arguments())
 
 
 if __name__ == "__main__":

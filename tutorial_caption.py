@@ -1,87 +1,70 @@
 """Caption the pictures of a training folder; run the same command again to resume.
 
-python tutorial_caption.py training/dolls --captioner attributes         # a minute on a CPU, no weights
-python tutorial_caption.py training/fashion --captioner kosmos2 --weights models/kosmos2 --dtype bfloat16
+python tutorial_caption.py training/dolls --captioner attributes    # a minute on a CPU, no weights
+python tutorial_caption.py training/fashion --captioner kosmos2 --weights models/kosmos2 \\
+    --dtype bf16
 python tutorial_caption.py training/fashion --captioner kosmos2,clip_interrogator \\
-    --weights models/kosmos2,models/clip clip_interrogator.start=kosmos2   # one after the other
-python tutorial_caption.py training/fashion --report                     # captions/report.html anew, no more
+    --weights models/kosmos2,models/clip --start kosmos2            # one after the other
+python tutorial_caption.py training/fashion --report                # captions/report.html anew
 
-FOLDER has a prompt.json, as tool_prepare_data.py writes it, or fill50k. Each captioner fills a column of it,
-captions[COLUMN], and changes no other; what training reads is chosen by tool_prepare_data.py --prompt COLUMN.
-Every batch is kept in FOLDER/captions/COLUMN as soon as it is there. docs/captions.md says more.
+FOLDER has a prompt.json, as tool_prepare_data.py writes it, or fill50k. Each captioner fills a column
+of it, captions[COLUMN], and changes no other. What training reads is chosen by
+tool_prepare_data.py --prompt COLUMN. Every batch is kept in FOLDER/captions/COLUMN as soon as it is
+there. More: docs/captions.md
 
-Options of the captioners, as KEY=VALUE, or NAME.KEY=VALUE where several captioners have one of that name:
-{options}
+The options of a captioner can be given without its name, such as mode=fast or --mode fast, where it
+is the only one of several that has an option of that name.
 """
 
-import argparse
-import sys
-
-from jobs.resumable import resumable
+from jobs.command_line import RESUMES, Parser, entry_point
+from jobs.options import add_options
 
 
 def parse_arguments():
-    from annotator.caption.captioners import CAPTIONERS, describe_captioners
+    from annotator.caption.captioners import CAPTIONERS
 
-    options = "\n".join("  " + line for line in describe_captioners().splitlines())
-    parser = argparse.ArgumentParser(
-        description=__doc__.replace("{options}", options),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", help="The training folder.")
+    text = f"One or more of {', '.join(CAPTIONERS)}."
+    add("--captioner", metavar="NAME[,NAME]", help=text)
+    text = "The local folder of each captioner that needs one, in their order."
+    parser.share("--weights", metavar="DIR[,DIR]", help=text)
+    text = "The column to write. Without it, the captioner's name."
+    add("--column", metavar="NAME", help=text)
+    parser.share("--batch-size", "--devices", "--num-nodes")
+    parser.share(
+        "--workers", help="How many processes read pictures. Without it, one for each core, 16 at most."
     )
-    names = ", ".join(CAPTIONERS)
-    parser.add_argument("folder", metavar="FOLDER", help="training folder")
-    parser.add_argument(
-        "options",
-        nargs="*",
-        metavar="KEY=VALUE",
-        help="options of the captioners, see above; of one given twice the last counts",
-    )
-    parser.add_argument("--captioner", metavar="NAME[,NAME]", help=f"one or more of {names}")
-    parser.add_argument(
-        "--weights", metavar="DIR[,DIR]", help="local folder of each that needs one, in order"
-    )
-    parser.add_argument("--column", metavar="NAME", help="column to write (default: the captioner's name)")
-    parser.add_argument("--batch-size", type=int, default=8, help="pictures at once (default: %(default)s)")
-    parser.add_argument(
-        "--workers", type=int, default=2, help="processes that read pictures (default: %(default)s)"
-    )
-    parser.add_argument("--devices", type=int, help="of this machine (default: all accelerators)")
-    parser.add_argument("--num-nodes", type=int, default=1, help="machines (default: %(default)s)")
-    parser.add_argument(
-        "--accelerator", default="auto", help="auto, cpu, gpu, mps, ... (default: %(default)s)"
-    )
-    parser.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 of the weights")
-    parser.add_argument(
-        "--min-agreement",
-        type=float,
-        metavar="X",
-        help="leave out captions whose boxes agree less with the map",
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="caption N more pictures, then stop")
-    parser.add_argument(
-        "--report", action="store_true", help="without a captioner: write the report, no more"
-    )
-    return parser.parse_intermixed_args()
+    parser.share("--device", help="Where captioners run: auto, cpu, cuda, mps and so on.")
+    parser.share("--dtype", default="fp32", help="The type of the weights' numbers.")
+    text = "Leave out captions whose boxes agree less with the map, from 0 to 1."
+    add("--min-agreement", type=float, metavar="X", help=text)
+    parser.share("--limit", help="Caption N more pictures, then stop.")
+    text = "Without a captioner: write the report, and nothing else."
+    add("--report", action="store_true", help=text)
+    for name, entry in CAPTIONERS.items():
+        add_options(parser.add_argument_group(f"options of {name}"), entry.options, prefix=f"{name}.")
+        add_options(parser, entry.options, hidden=True)
+    return parser.parse_args()
 
 
+@entry_point(RESUMES)
 def main():
-    resumable()
     arguments = parse_arguments()
     from preparation.captions.command_line import make_jobs
     from preparation.captions.report import write_report
     from preparation.captions.run import caption_folder
     from preparation.captions.table_columns import Table
 
-    try:
-        if arguments.report and not arguments.captioner:
-            return print(f"report: {write_report(Table(arguments.folder))}")
-        jobs = make_jobs(arguments)
-        for job in jobs:
-            job.check()
-        for job in jobs:
-            caption_folder(job)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    if arguments.report and not arguments.captioner:
+        print(f"report: {write_report(Table(arguments.folder))}")
+        return
+    jobs = make_jobs(arguments)
+    for job in jobs:
+        job.check()
+    for job in jobs:
+        caption_folder(job)
 
 
 if __name__ == "__main__":

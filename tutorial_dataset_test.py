@@ -1,35 +1,32 @@
 """Draw items of a dataset to a PNG, picture and map side by side, and check their ranges.
 
 python tutorial_dataset_test.py                              # training/dolls -> dataset.png
-python tutorial_dataset_test.py training/fill50k --out fill50k.png --items 16
+python tutorial_dataset_test.py training/fill50k --out fill50k.png --limit 16
 python tutorial_dataset_test.py pairs.jsonl                  # or a folder with images/ and masks/
-python tutorial_dataset_test.py training/fashion --prompts mixed          # print prompts and their lengths
+python tutorial_dataset_test.py training/fashion --prompts mixed     # prompts and their lengths
 """
 
-import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 from textwrap import shorten
 
+from jobs.command_line import LEFT_NOTHING, Parser, entry_point
+
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "path", nargs="?", default="training/dolls", help="training folder (default: %(default)s)"
-    )
-    parser.add_argument("--out", default="dataset.png", help="PNG to write (default: %(default)s)")
-    parser.add_argument("--items", type=int, help="how many, evenly spread (default: 8, or 20 prompts)")
-    parser.add_argument(
-        "--prompts", help="print what this policy, of models/prompts or a yaml, makes of lines"
-    )
-    parser.add_argument("--model", default="models/cldm_v15.yaml", help="whose tokens (default: %(default)s)")
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("data", nargs="?", default="training/dolls", metavar="DATA", help="The training folder.")
+    add("--out", default="dataset.png", metavar="FILE", help="The PNG to write.")
+    parser.share("--limit", help="Take N items, evenly spread. The default is 8, or 20 with --prompts.")
+    text = "Print what this policy, of models/prompts or a yaml, makes of the lines, and draw nothing."
+    add("--prompts", metavar="NAME", help=text)
+    text = "The yaml of the model whose tokens are counted."
+    parser.share("--config", default="models/cldm_v15.yaml", help=text)
     arguments = parser.parse_args()
-    arguments.items = (20 if arguments.prompts else 8) if arguments.items is None else arguments.items
-    if arguments.items < 1:
-        parser.error(f"--items must be at least 1, got {arguments.items}")
+    arguments.limit = (20 if arguments.prompts else 8) if arguments.limit is None else arguments.limit
+    if arguments.limit < 1:
+        parser.error(f"--limit must be at least 1, got {arguments.limit}")
     return arguments
 
 
@@ -66,29 +63,28 @@ def draw(items, path):
     figure.savefig(path, format="png", dpi=100)
 
 
+@entry_point(LEFT_NOTHING)
 def main():
     arguments = parse_arguments()
     from batches.map_checks import check_maps
     from pictures.hint import find_encoder
     from tutorial_dataset import MyDataset
 
-    try:
-        if Path(arguments.path, "train.csv").exists():
-            remedy = f"python tool_prepare_data.py {arguments.path} training/{Path(arguments.path).name}"
-            raise ValueError(f"{arguments.path} is raw iMaterialist data; prepare it first: {remedy}")
-        dataset = MyDataset(arguments.path)
-        if arguments.prompts:
-            from batches.mixed_prompts import preview
+    if Path(arguments.data, "train.csv").exists():
+        remedy = f"python tool_prepare_data.py {arguments.data} training/{Path(arguments.data).name}"
+        raise ValueError(f"{arguments.data} is raw iMaterialist data; prepare it first: {remedy}")
+    dataset = MyDataset(arguments.data)
+    if arguments.prompts:
+        from batches.mixed_prompts import preview
 
-            sys.exit(print(preview(dataset.data, arguments.prompts, arguments.model, arguments.items)))
-        step = max(1, len(dataset) // arguments.items)
-        items = {i: dataset[i] for i in range(0, len(dataset), step)[: arguments.items]}
-        for index, item in items.items():
-            check(item, index)
-        draw(items.values(), arguments.out)
-        check_maps(dataset, find_encoder(dataset.folder))
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+        print(preview(dataset.data, arguments.prompts, arguments.config, arguments.limit))
+        return
+    step = max(1, len(dataset) // arguments.limit)
+    items = {i: dataset[i] for i in range(0, len(dataset), step)[: arguments.limit]}
+    for index, item in items.items():
+        check(item, index)
+    draw(items.values(), arguments.out)
+    check_maps(dataset, find_encoder(dataset.folder))
     counts = Counter(filter(None, dataset.sizes)).most_common()
     sizes = ", ".join(f"{h} x {w}: {number}" for (h, w), number in counts)
     print(f"sizes (height x width): {sizes or 'the lines do not say'}")

@@ -1,31 +1,32 @@
 """Train a ControlNet on a training folder; run the same command again to resume.
 
-python tutorial_train.py                                                # SD1.5 if grafted, else the tiny base
-python tutorial_train.py --config models/train_tiny.yaml max_steps=300  # minutes on a laptop's CPU
-python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 accumulate=8
-python tutorial_train.py --report runs/dolls                            # its report, while it trains or later
+python tutorial_train.py                       # SD1.5 if it is grafted, else the tiny base
+python tutorial_train.py --config models/train_tiny.yaml max_steps=300      # minutes on a CPU
+python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 \\
+    accumulate=8
+python tutorial_train.py --report runs/dolls   # its report, while it trains or later
+
+Options are written max_steps=300, --max-steps 300 or --max-steps=300, as you like. They go before
+those of the preset, and of one given twice the last counts. More: docs/training.md
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from jobs.resumable import resumable
+from jobs.command_line import RESUMES, Parser, entry_point
+from jobs.options import add_options
 
 
 def parse_arguments():
-    from learning.options import describe_options, parse_options
+    from learning.options import TrainOptions, parse_options
 
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="options:\n" + describe_options(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--config", metavar="YAML", help="preset of options (default: by what is in models/)")
-    parser.add_argument("--report", metavar="RUN", help="write the report of a run's folder, train nothing")
-    given = "options, over the preset's; of one given twice the last counts"
-    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help=given)
-    arguments = parser.parse_intermixed_args()
+    parser = Parser(__doc__)
+    text = "The preset of options. Without it, that for SD1.5 if it is grafted, else the tiny base's."
+    parser.add_argument("--config", metavar="YAML", help=text)
+    text = "Write the report of this run's folder, and train nothing."
+    parser.add_argument("--report", metavar="RUN", help=text)
+    add_options(parser.add_argument_group("options of the training"), TrainOptions)
+    arguments = parser.parse_args()
     if arguments.report is not None:
         from learning.report import write_report
 
@@ -33,7 +34,7 @@ def parse_arguments():
     grafted = any(Path("models").glob("control_sd15_ini.*"))
     preset = arguments.config or f"models/train_{'sd15' if grafted else 'tiny'}.yaml"
     if not Path(preset).is_file():
-        sys.exit(f"error: --config {preset} does not exist")
+        raise FileNotFoundError(f"--config {preset} does not exist")
     return parse_options([preset], arguments.options), preset
 
 
@@ -59,20 +60,16 @@ def judge_of(options):
     )
 
 
+@entry_point(RESUMES)
 def main():
-    resumable()
-    try:
-        options, preset = parse_arguments()
-        print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
-        from learning.embedded_default import complete_default
-        from learning.train import train
-        from tutorial_dataset import MyDataset
+    options, preset = parse_arguments()
+    print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
+    from learning.embedded_default import complete_default
+    from learning.train import train
+    from tutorial_dataset import MyDataset
 
-        complete_default(options)
-        train(options, MyDataset(options.data, "train"), *judge_of(options))
-    except (OSError, ValueError) as error:
-        # a process that loads pictures puts its whole traceback before the message
-        sys.exit(f"error: {str(error).strip().splitlines()[-1].removeprefix('ValueError: ')}")
+    complete_default(options)
+    train(options, MyDataset(options.data, "train"), *judge_of(options))
 
 
 if __name__ == "__main__":

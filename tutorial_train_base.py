@@ -1,29 +1,30 @@
 """Train the embedded tiny base on paper dolls: autoencoder, then U-Net and text encoder. Resumes.
 
-python tutorial_train_base.py                # how models/tiny/base.safetensors was made: hours on a CPU
-python tutorial_train_base.py --work runs/look --dolls 300 --autoencoder-steps 9 --decoder-steps 9 --steps 9
+python tutorial_train_base.py         # how models/tiny/base.safetensors was made: hours on a CPU
+python tutorial_train_base.py --run runs/look --dolls 300 --autoencoder-steps 9 \\
+    --decoder-steps 9 --max-steps 9
 """
 
-import argparse
-import sys
 from pathlib import Path
+
+from jobs.command_line import RESUMES, Parser, entry_point
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--config", default="models/cldm_tiny8.yaml", help="default: %(default)s")
-    parser.add_argument("--work", default="runs/base", help="folder for all it makes (default: %(default)s)")
-    parser.add_argument("--dolls", type=int, default=15000, help="paper dolls to draw (default: %(default)s)")
-    parser.add_argument(
-        "--autoencoder-steps", type=int, default=5000, help="batches of 16 (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--decoder-steps", type=int, default=1000, help="batches of 16 (default: %(default)s)"
-    )
-    parser.add_argument("--steps", type=int, default=12000, help="base, batches of 32 (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=2, help="of the dolls (default: %(default)s)")
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    parser.share("--config", default="models/cldm_tiny8.yaml", help="The yaml of the model.")
+    add("--run", type=Path, default=Path("runs/base"), metavar="DIR", help="The folder of all it makes.")
+    number = dict(type=int, metavar="N")
+    add("--dolls", default=15000, help="How many paper dolls are drawn.", **number)
+    text = "How many batches of 16 pictures the autoencoder trains on."
+    add("--autoencoder-steps", default=5000, help=text, **number)
+    text = "How many batches of 16 pictures its decoder trains on, alone, afterwards."
+    add("--decoder-steps", default=1000, help=text, **number)
+    text = "How many batches of 32 pictures U-Net and text encoder train on."
+    parser.share("--max-steps", default=12000, help=text)
+    # no other script draws by this one: neither control nor judge has seen the base's dolls
+    parser.share("--seed", default=2, help="What the dolls are drawn from.")
     return parser.parse_args()
 
 
@@ -44,6 +45,7 @@ def drawn(folder, num_dolls, seed):
         yield keep_pictures(path, lambda f=draw_one, n=num: draw_pictures(f, n, seed))
 
 
+@entry_point(RESUMES)
 def main():
     arguments = parse_arguments()
     import numpy as np
@@ -59,25 +61,25 @@ def main():
         train_decoder,
     )
 
-    work = Path(arguments.work)
-    if (work / "base.safetensors").exists():
-        sys.exit(f"{work / 'base.safetensors'} exists already: give another --work")
-    work.mkdir(parents=True, exist_ok=True)
+    run = arguments.run
+    if (run / "base.safetensors").exists():
+        raise FileExistsError(f"{run / 'base.safetensors'} exists already: give another --run")
+    run.mkdir(parents=True, exist_ok=True)
     pl.seed_everything(0, verbose=False)
-    dolls, fittings, lone, square = drawn(work / "pictures", arguments.dolls, arguments.seed)
+    dolls, fittings, lone, square = drawn(run / "pictures", arguments.dolls, arguments.seed)
     model = base_of(arguments.config)
     photos = torch.from_numpy(np.concatenate([square.photos, dolls.photos]))
-    train_autoencoder(model, photos, work, arguments.autoencoder_steps)
-    train_decoder(model, photos, work, arguments.decoder_steps)
+    train_autoencoder(model, photos, run, arguments.autoencoder_steps)
+    train_decoder(model, photos, run, arguments.decoder_steps)
     groups = [
         encode_group(model, 0.55, dolls, repainted=0.15),
         encode_group(model, 0.22, fittings, repainted=0.75),
         encode_group(model, 0.12, lone),
         encode_group(model, 0.11, square),
     ]
-    train_base(model, groups, work, arguments.steps)
-    export(model, work / "base.safetensors", vars(arguments))
-    print(f"wrote {work / 'base.safetensors'}; what it is worth: python benchmarks/check_tiny_base.py")
+    train_base(model, groups, run, arguments.max_steps)
+    export(model, run / "base.safetensors", vars(arguments))
+    print(f"wrote {run / 'base.safetensors'}; what it is worth: python benchmarks/check_tiny_base.py")
 
 
 if __name__ == "__main__":

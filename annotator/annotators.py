@@ -17,13 +17,15 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class CannyOptions:
-    low_threshold: float = option(100.0, "gradient that an edge needs where it goes on from a stronger one")
-    high_threshold: float = option(200.0, "gradient that an edge needs by itself")
+    low_threshold: float = option(
+        100.0, "The gradient that an edge needs where it goes on from a stronger one."
+    )
+    high_threshold: float = option(200.0, "The gradient that an edge needs by itself.")
 
 
 @dataclass(frozen=True)
 class PoseOptions:
-    hands: bool = option(False, "look for hands, too: this needs hand_pose_model.pth")
+    hands: bool = option(False, "Look for hands, too. This needs hand_pose_model.pth.")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ ANNOTATORS = {
     "pose": Entry(
         module="annotator.openpose",
         options=PoseOptions,
-        weights="the folder of body_pose_model.pth or mediapipe's wheel (default: models/annotators)",
+        weights="the folder of body_pose_model.pth or mediapipe's wheel, models/annotators by itself",
     ),
 }
 

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 from batches.augment import FlippedItems, RoughItems
 from batches.map_checks import check_maps
 from batches.mixed_prompts import MixedItems
+from jobs.parallel import outlive_signals
 from jobs.progress import say
-from jobs.resumable import outlive_signals
 
 
 class SeededBatches(Sampler):

@@ -82,7 +82,7 @@ class Models:
         if demo.encoder != self.encoder or demo.native_size != self.native_size:
             raise ValueError(
                 f"{name} has other regions, colours or sizes than this page: start the demo with "
-                f"--checkpoint {name}"
+                f"--control {name}"
             )
 
 

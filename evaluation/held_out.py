@@ -37,7 +37,7 @@ class HeldOut:
 
     def __init__(self, dataset, regions: HintEncoder | None, num: int | None = None):
         if num is not None and num < 1:
-            raise ValueError(f"--num must be at least 1, got {num}")
+            raise ValueError(f"--limit must be at least 1, got {num}")
         self.dataset, self.regions, self.available = dataset, regions, len(dataset)
         # neighbours of a folder may be alike; more items begin with those of fewer
         order = np.random.default_rng(ORDER_SEED).permutation(self.available)[:num]

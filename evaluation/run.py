@@ -32,19 +32,19 @@ class Request:
     @classmethod
     def of(cls, arguments, paths, device) -> "Request":
         """Of a command line; ValueError for options out of range."""
-        for name in ("seeds", "batch_size"):
+        for name in ("num", "batch_size"):
             if getattr(arguments, name) < 1:
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} must be at least 1, got {getattr(arguments, name)}")
-        scale = {} if arguments.scale is None else dict(scale=arguments.scale)
-        settings = Settings(steps=arguments.steps, sampler=arguments.sampler, **scale)
+        scale = {} if arguments.guidance is None else dict(scale=arguments.guidance)
+        settings = Settings(steps=arguments.sampling_steps, sampler=arguments.sampler, **scale)
         return cls(
             paths,
             arguments.data,
             arguments.split,
-            arguments.seeds,
+            arguments.num,
             settings,
-            arguments.scale,
+            arguments.guidance,
             arguments.config,
             arguments.batch_size,
             device,

@@ -20,7 +20,8 @@ RANGES = {
     "feather": (0, 4096),
     "size": (64, 4096),
     "limit": (1, 10**9),
-    "scale": (0, 100),
+    "guidance": (0, 100),
+    "sampling_steps": (1, 1000),
 }
 
 
@@ -65,8 +66,8 @@ def check_controls(request: Request, files) -> None:
             )
         if file.guess_mode and request.scale in (0, 1):
             raise ValueError(
-                f"--scale {request.scale:g} leaves one of guidance's two predictions, of which guess mode "
-                f"steers one alone: give another scale, or {file.path} without :guess"
+                f"--guidance {request.scale:g} leaves one of guidance's two predictions, of which guess mode "
+                f"steers one alone: give another one, or {file.path} without :guess"
             )
 
 
@@ -90,7 +91,7 @@ def request_of(arguments) -> Request:
         denoise = 1.0 if arguments.inpaint else 0.75
     if denoise is not None:
         Photo(np.zeros((64, 64, 3), np.uint8), denoise)  # says what is wrong with it before anything is read
-    settings = Settings(**{name: given[name] for name in ("steps", "sampler", "seed")})
-    names = "maps", "num", "size", "scale", "inpaint", "grow", "feather"
-    rest = {name: given[name] for name in names}
+    settings = Settings(steps=arguments.sampling_steps, sampler=arguments.sampler, seed=arguments.seed)
+    rest = {name: given[name] for name in ("maps", "num", "size", "inpaint", "grow", "feather")}
+    rest |= dict(scale=arguments.guidance)
     return Request(settings=settings, photos=arguments.photo, denoise=denoise, **rest)

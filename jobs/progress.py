@@ -59,10 +59,16 @@ class Progress:
         Progress.open_line = not finished
 
 
-def say(*texts) -> None:
-    """Print texts, on a line of their own where a line of progress stands on the terminal."""
-    print(*["\n"] * Progress.open_line, sep="", end="")
+def end_line() -> None:
+    """Go on below a line of progress, where one stands on the terminal."""
+    if Progress.open_line:
+        print(flush=True)
     Progress.open_line = False
+
+
+def say(*texts) -> None:
+    """Print texts, below a line of progress."""
+    end_line()
     print(*map(printable, texts), flush=True)
 
 

@@ -1,8 +1,9 @@
 """From a yaml's `target` and `params` to an object, and small helpers around it."""
 
-import difflib
 import importlib
 import textwrap
+
+from jobs.options import nearest
 
 
 def get_obj_from_str(path: str):
@@ -53,7 +54,4 @@ def log_txt_as_img(wh, texts: list[str], size=None):
 def check_known(key, known: list[str], kind: str):
     """Raise ValueError for a key that is none of the known ones, with the nearest."""
     if key not in known:
-        near = difflib.get_close_matches(str(key), known, n=1)
-        raise ValueError(
-            f"unknown {kind} {key!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {known}")
-        )
+        raise ValueError(f"unknown {kind} {key!r}{nearest(key, known)}")

@@ -192,7 +192,7 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
     )
     rate = loading_rate(loader, options.batch_size)
     print(
-        f"data path: {rate:.0f} pictures/s with {options.num_workers} workers; "
+        f"data path: {rate:.0f} pictures/s with {options.workers} workers; "
         f"all of them take {duration(options.max_steps * per_step / num_devices / rate)} at that rate"
     )
     if not torch.accelerator.is_available():

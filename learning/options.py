@@ -10,12 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from batches.prompt_policies import options_of_policy
 from jobs.options import option
+from jobs.parallel import default_workers
 from jobs.yaml_files import read_yaml
 from ldm.util import check_known
 
 RANGES = (  # options, lowest value, highest value
     ("max_steps batch_size accumulate checkpoint_every measure_every measure_maps num_nodes", 1, math.inf),
-    ("warmup_steps image_log_every num_workers effective_batch devices keep_every", 0, math.inf),
+    ("warmup_steps image_log_every workers effective_batch devices keep_every", 0, math.inf),
     ("min_snr_gamma gradient_clip max_bad_steps", 0, math.inf),
     ("mask_dilation mask_simplification", 0, 128),
     ("seed", 0, 2**32 - 1),
@@ -32,61 +33,89 @@ CHOICES = dict(optimizer=("adamw", "adamw8bit"), lr_schedule=("constant", "linea
 class TrainOptions:
     """Everything a run depends on. Steps are optimizer steps, however many micro-batches each accumulates."""
 
-    run: str = option("runs/control", "folder of this run; the same command again resumes it")
-    data: str = option("training/dolls", "training folder with prompt.json")
-    model: str = option("models/cldm_v15.yaml", "yaml of the model")
+    run: str = option("runs/control", "The folder of this run. The same command again resumes it.")
+    data: str = option("training/dolls", "The training folder, with its prompt.json.")
+    model: str = option("models/cldm_v15.yaml", "The yaml of the model.")
     base: str = option(
-        "models/control_sd15_ini.ckpt", "grafted checkpoint to start from (tool_add_control.py)"
+        "models/control_sd15_ini.ckpt", "The grafted checkpoint to start from. tool_add_control.py makes it."
     )
-    segmenter: str = option("", "weights of the judge of control mIoU; empty: do not measure")
-    dry_run: bool = option(False, "print what would train, its memory and the data's rate, and stop")
+    segmenter: str = option("", "The weights of the judge of control mIoU. Without one, it is not measured.")
+    dry_run: bool = option(False, "Print what would train, its memory and the data's rate, and stop.")
     # batches and memory
-    preset: str = option("", "memory of the card: 12gb, 16gb, 24gb, 40gb or 80gb; sets the next six")
-    precision: str = option(
-        "auto", "Lightning's precision; auto: bf16-mixed where the device computes it, else 32-true"
+    preset: str = option(
+        "", "The memory of the card: 12gb, 16gb, 24gb, 40gb or 80gb. It sets the next six options."
     )
-    recompute: bool = option(True, "recompute activations in the backward pass: less memory, more time")
-    optimizer: str = option("adamw", "adamw (fused) or adamw8bit (of bitsandbytes: a quarter of its memory)")
-    batch_size: int = option(4, "pictures per micro-batch and device")
-    accumulate: int = option(1, "micro-batches per optimizer step")
-    effective_batch: int = option(0, "pictures per optimizer step, sets accumulate; 0: as accumulate says")
-    compile: bool = option(False, "torch.compile U-Net and branch: minutes at the start, faster steps")
+    precision: str = option(
+        "auto", "Lightning's precision, such as 32-true. auto takes bf16-mixed where the device computes it."
+    )
+    recompute: bool = option(
+        True, "Compute activations again in the backward pass: it takes less memory and more time."
+    )
+    optimizer: str = option(
+        "adamw", "The optimizer: adamw, or adamw8bit of bitsandbytes, which takes a quarter of its memory."
+    )
+    batch_size: int = option(4, "How many pictures each device takes at once.")
+    accumulate: int = option(1, "How many such micro-batches a step takes.")
+    effective_batch: int = option(
+        0, "How many pictures a step takes. It sets accumulate. With 0, accumulate says it."
+    )
+    compile: bool = option(
+        False, "Compile U-Net and branch by torch.compile: minutes at the start, faster steps afterwards."
+    )
     # optimization
-    max_steps: int = option(20000, "optimizer steps in all")
-    learning_rate: float = option(1e-5, "of AdamW, after warm-up")
-    zero_conv_factor: float = option(1.0, "learning rate factor for zero convolutions and hint block")
-    warmup_steps: int = option(0, "steps over which the learning rate rises from 0")
-    lr_schedule: str = option("constant", "after warm-up: constant, or linear or cosine to 0 at max_steps")
-    gradient_clip: float = option(1.0, "largest norm of a step's gradient; 0: any")
-    ema_decay: float = option(0.0, "average the trained weights over steps, 0.999 say; 0: do not")
-    min_snr_gamma: float = option(0.0, "weigh timesteps by min(SNR, gamma), 5 in the paper; 0: alike")
-    zero_terminal_snr: bool = option(False, "end the noise schedule in pure noise; for v-prediction")
-    prompts: str = option("", "how prompts are built: a name in models/prompts or a yaml; empty: as they are")
-    prompt_dropout: float = option(0.5, "share of prompts replaced by the empty one")
-    hint_dropout: float = option(0.0, "share of maps replaced by an empty one")
-    mask_dilation: int = option(0, "grow or shrink regions by up to so many pixels, so that rough maps work")
-    mask_simplification: int = option(0, "straighten outlines by up to so many pixels, to the same end")
-    after_convergence: str = option("", "accumulate:N takes N micro-batches a step once the map is obeyed")
-    sd_locked: bool = option(True, "false: train the U-Net's decoder as well")
-    only_mid_control: bool = option(False, "control through the middle residual alone")
-    max_bad_steps: int = option(10, "stop after so many steps whose loss or gradient is no number")
+    max_steps: int = option(20000, "How many optimizer steps the training has in all.")
+    learning_rate: float = option(1e-5, "The learning rate after the warm-up.")
+    zero_conv_factor: float = option(
+        1.0, "The factor of the learning rate for zero convolutions and hint block."
+    )
+    warmup_steps: int = option(0, "Over how many steps the learning rate rises from 0.")
+    lr_schedule: str = option(
+        "constant", "How the learning rate goes on: constant, or linear or cosine to 0 at max_steps."
+    )
+    gradient_clip: float = option(1.0, "The largest norm that a step's gradient may have. 0 allows any.")
+    ema_decay: float = option(
+        0.0, "Average the trained weights over the steps, by 0.999 for example. 0 does not."
+    )
+    min_snr_gamma: float = option(
+        0.0, "Weigh timesteps by min(SNR, gamma), which is 5 in the paper. 0 weighs all alike."
+    )
+    zero_terminal_snr: bool = option(False, "End the noise schedule in pure noise. This is for v-prediction.")
+    prompts: str = option(
+        "", "How prompts are built: a name in models/prompts or a yaml. Without it, they stay as they are."
+    )
+    prompt_dropout: float = option(0.5, "The share of prompts that become the empty one.")
+    hint_dropout: float = option(0.0, "The share of maps that become an empty one.")
+    mask_dilation: int = option(
+        0, "Grow or shrink regions by up to so many pixels, so that rough maps work, too."
+    )
+    mask_simplification: int = option(0, "Straighten outlines by up to so many pixels, to the same end.")
+    after_convergence: str = option(
+        "", "What changes once the map is obeyed: accumulate:N takes N micro-batches a step."
+    )
+    sd_locked: bool = option(True, "Leave the U-Net's decoder as it is. false trains it, too.")
+    only_mid_control: bool = option(False, "Control through the middle residual alone.")
+    max_bad_steps: int = option(10, "Stop after so many steps whose loss or gradient is no number.")
     # data and devices
-    num_workers: int = option(4, "processes that load pictures")
-    cached: bool = option(True, "take latents and prompts from the data's cache, where it has one")
-    flip: bool = option(False, "mirror half of the pictures and maps, unless a prompt says left or right")
-    seed: int = option(0, "of order, flips, noise, timesteps and everything else that is drawn")
-    devices: int = option(0, "how many of the machine's; 0: all")
-    num_nodes: int = option(1, "machines")
-    strategy: str = option("auto", "Lightning's: auto, ddp, fsdp, ...")
+    workers: int = option(
+        default_workers, "How many processes load pictures. The default is one for each core, 16 at most."
+    )
+    cached: bool = option(True, "Take latents and prompts from the data's cache, where it has one.")
+    flip: bool = option(False, "Mirror half of the pictures and maps, unless a prompt says left or right.")
+    seed: int = option(0, "What order, flips, noise, timesteps and everything else are drawn from.")
+    devices: int = option(0, "How many devices of the machine take part. 0 takes all.")
+    num_nodes: int = option(1, "How many machines take part.")
+    strategy: str = option("auto", "Lightning's strategy: auto, ddp, fsdp and so on.")
     # what is left behind
-    image_log_every: int = option(1000, "steps between image grids in image_log/; 0: none")
-    checkpoint_every: int = option(1000, "steps between checkpoints")
-    keep_every: int = option(0, "steps between checkpoints that are kept for good; 0: keep newest and best")
-    full_checkpoints: bool = option(False, "also write the whole model, not only what was trained")
-    measure_every: int = option(1000, "steps between measurements on held-out maps")
-    measure_maps: int = option(32, "held-out maps per measurement")
-    sampling_steps: int = option(20, "sampler steps per measured or logged picture")
-    guidance: float = option(9.0, "guidance scale of measured and logged pictures")
+    image_log_every: int = option(1000, "After how many steps image_log/ gets pictures. 0 draws none.")
+    checkpoint_every: int = option(1000, "After how many steps a checkpoint is written.")
+    keep_every: int = option(
+        0, "After how many steps a checkpoint is kept for good. With 0, the newest and best are kept."
+    )
+    full_checkpoints: bool = option(False, "Write the whole model, too, not only what was trained.")
+    measure_every: int = option(1000, "After how many steps the held-out maps are measured.")
+    measure_maps: int = option(32, "How many held-out maps are measured.")
+    sampling_steps: int = option(20, "How many steps the sampler makes of a measured or logged picture.")
+    guidance: float = option(9.0, "The scale of classifier-free guidance for these pictures.")
 
 
 def check_options(options: TrainOptions):
@@ -213,8 +242,3 @@ def _read_overrides(overrides):
         raise ValueError(f"{' '.join(overrides)} is no yaml: {' '.join(str(error).split())}") from error
     # nothing behind the = is the empty text, which yaml would read as null
     return OmegaConf.merge(values, {name: "" for name, text in texts.items() if not text})
-
-
-def describe_options() -> str:
-    """Every option with its default and meaning, a line each."""
-    return "\n".join(f"  {f.name}={f.default}  {f.metadata['help']}" for f in fields(TrainOptions))

@@ -90,7 +90,7 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
     # epochs of whole windows, whichever of both lengths these have
     window = max(options.accumulate, accumulate_after_convergence(options))
-    loading = options.batch_size, options.seed, window, options.num_workers, options.flip
+    loading = options.batch_size, options.seed, window, options.workers, options.flip
     given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
     data = TrainingData(dataset, *loading, **given)
     say(trainable_table(model))

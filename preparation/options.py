@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from jobs.options import option
-from jobs.parallel import num_cores
+from jobs.parallel import default_workers
 from preparation.people import check_detector
 
 MULTIPLE = 64
@@ -20,37 +20,44 @@ class PrepareOptions:
     """
 
     table: str = option(
-        "official", "table of the regions file: official, legacy, detailed, split or your own"
+        "official", "The table of the regions file: official, legacy, detailed, split or your own."
     )
     regions: str | None = option(
-        None, "regions file, if not annotator/imaterialist/regions.yaml", metavar="YAML"
+        None, "The regions file. Without it, pictures/regions.yaml is taken.", metavar="YAML"
     )
-    hints: str = option("auto", "what masks of other data are: regions or any picture", choices=HINTS)
-    size: int = option(512, "square root of the pictures' area in pixels, a multiple of 64")
-    square: bool = option(False, "square pictures only, instead of aspect buckets of equal area")
-    margin: float = option(0.1, "room around the garments, as a share of their box")
-    max_upscale: float = option(1.5, "how far crops may be blown up; smaller photos are rejected")
-    second_crop: bool = option(False, "a second picture of photos that show several people")
+    hints: str = option("auto", "What the masks of other data are: regions, or any picture.", choices=HINTS)
+    size: int = option(512, "The square root of the pictures' area in pixels, a multiple of 64.")
+    square: bool = option(False, "Make square pictures only, instead of aspect buckets of equal area.")
+    margin: float = option(0.1, "The room around the garments, as a share of their box.")
+    max_upscale: float = option(1.5, "How far crops may be blown up. Smaller photos are rejected.")
+    second_crop: bool = option(False, "Take a second picture of photos that show several people.")
     thresholds: tuple[str, ...] = option(
-        (), "threshold of a check; repeatable", flag="--threshold", metavar="NAME=VALUE|off"
+        (),
+        "The threshold of a check, or off. It can be given several times.",
+        flag="--threshold",
+        metavar="NAME=VALUE|off",
     )
     person_detector: str | None = option(
-        None, "folder of a detector that finds people nobody annotated", metavar="FOLDER"
+        None, "The folder of a detector that finds people whom nobody annotated.", metavar="FOLDER"
     )
-    device: str = option("auto", "where the detector runs: auto, cpu, cuda, ...")
+    device: str = option("auto", "Where networks run: auto, cpu, mps, cuda, cuda:1 and so on.")
     prompt: tuple[str, ...] = option(
-        ("caption",), "caption sources in order of preference, commas between; others follow, garments last"
+        ("caption",),
+        "The sources of captions in order of preference, with commas between. Others follow, garments last.",
     )
-    val: float = option(0.05, "share of the photos held out for validation")
-    test: float = option(0.05, "share of the photos held out for tests")
-    seed: int = option(0, "draws val and test")
-    workers: int = option(num_cores, "processes; the output does not depend on it")
+    val: float = option(0.05, "The share of the photos held out for validation.")
+    test: float = option(0.05, "The share of the photos held out for tests.")
+    seed: int = option(0, "What val and test are drawn from.")
+    workers: int = option(
+        default_workers,
+        "How many processes work. The default is one for each core, 16 at most. The output is the same.",
+    )
     mask_style: str = option(
-        "ootd_hd", "of try-on data: which rule says what may be repainted", metavar="STYLE"
+        "ootd_hd", "For try-on data: the rule that says what may be repainted.", metavar="STYLE"
     )
-    published_masks: bool = option(False, "of try-on data: masks with the published code's faults")
-    imagefolder: bool = option(False, "write OUT/imagefolder for diffusers' scripts, too")
-    shards: int = option(0, "write webdataset shards of so many pictures, too", metavar="N")
+    published_masks: bool = option(False, "For try-on data: make masks with the published code's faults.")
+    imagefolder: bool = option(False, "Write OUT/imagefolder for diffusers' scripts, too.")
+    shards: int = option(0, "Write webdataset shards of so many pictures, too.", metavar="N")
 
     def check(self) -> None:
         """Raise ValueError for values that mean nothing."""
@@ -92,7 +99,8 @@ def add_arguments(parser) -> None:
             default = []
         else:
             shown = ",".join(default) if isinstance(default, tuple) else default
-            argument["help"] += f" (default: {shown})" if shown not in (None, 0) else ""
+            told = shown in (None, 0) or "default" in argument["help"]
+            argument["help"] += "" if told else f" The default is {shown}."
             argument["type"] = type(default) if isinstance(default, int | float) else str
         parser.add_argument(flag, dest=entry.name, default=default, **argument)
 

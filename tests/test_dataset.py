@@ -126,7 +126,7 @@ def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder, monkeyp
     assert "drew 1" in run("--out", str(folder / "drawn.png"))
     assert "drew 2" in drawn and "the lines do not say" in drawn
     assert cv2.imread(str(folder / "drawn.png")) is not None
-    assert "--items must be at least 1" in run("--items", "0")
+    assert "--limit must be at least 1" in run("--limit", "0")
     for name in ("0.png", "0_map.png"):
         cv2.imwrite(str(folder / name), np.zeros((60, 64, 3), np.uint8))
     assert run().startswith("error: item 0: sides must be equal multiples of 64")

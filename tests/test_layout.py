@@ -68,7 +68,7 @@ def test_scripts_import_libraries_and_no_other_script():
 
 
 def test_help_of_a_script_waits_for_no_heavy_import():
-    commands = [script for script in scripts() if "argparse" in imports(script)]
+    commands = [script for script in scripts() if "jobs.command_line.Parser" in imports(script)]
     expect_none([(name(f), found) for f in commands if (found := sorted(imported_along(f) & HEAVY))])
 
 

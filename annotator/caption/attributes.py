@@ -33,7 +33,7 @@ class AttributesCaptioner(Captioner):
         return [self._caption(line, regions) for line in lines]
 
     def _caption(self, line, regions) -> Caption:
-        text = caption_in(line, self.options.column)
+        text = caption_in(line, self.options.source)
         ids = read_map(self.folder, line, regions)
         phrases = []
         for phrase in phrases_in(text):

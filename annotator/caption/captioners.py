@@ -19,18 +19,24 @@ class Options:
 
 @dataclass(frozen=True)
 class AttributesOptions(Options):
-    column: str = option("garments", "column with the annotation's words, as tool_prepare_data.py writes it")
+    source: str = option(
+        "garments", "The column with the annotation's words, as tool_prepare_data.py writes it."
+    )
 
 
 @dataclass(frozen=True)
 class InterrogatorOptions(Options):
-    mode: str = option("classic", "fast, classic, best or negative")
-    words: str = option("garments", "lists of labels: garments, published (of the package), or a yaml file")
-    start: str = option("", "column whose caption the labels follow; without one they stand alone")
-    max_flavors: int = option(32, "labels that are added at most (classic: 3)")
-    min_flavors: int = option(8, "rounds of mode best that may lower the similarity")
-    candidates: int = option(2048, "labels that modes best and negative choose from")
-    resize: str = option("longest", "longest pads to a square, shortest crops as published, squash distorts")
+    mode: str = option("classic", "How labels are chosen: fast, classic, best or negative.")
+    words: str = option(
+        "garments", "The lists of labels: garments, published (the package's own), or a yaml file."
+    )
+    start: str = option("", "The column whose caption the labels follow. Without one they stand alone.")
+    max_flavors: int = option(32, "How many labels are added at most. In mode classic it is 3.")
+    min_flavors: int = option(8, "How many rounds of mode best may lower the similarity.")
+    candidates: int = option(2048, "How many labels the modes best and negative choose from.")
+    resize: str = option(
+        "longest", "How pictures become squares: longest pads, shortest crops as published, squash distorts."
+    )
 
     def check(self, folder):
         from annotator.caption.clip_labels import check_regions, read_word_lists
@@ -47,23 +53,23 @@ class InterrogatorOptions(Options):
 
 @dataclass(frozen=True)
 class Kosmos2Options(Options):
-    prompt: str = option("<grounding>An image of", "what the caption goes on from, without repeating it")
-    max_new_tokens: int = option(64, "length of a caption at most")
-    num_beams: int = option(1, "beams of the search")
+    prompt: str = option("<grounding>An image of", "What the caption goes on from. It is not repeated.")
+    max_new_tokens: int = option(64, "How many tokens a caption has at most.")
+    num_beams: int = option(1, "How many beams the search has.")
 
 
 @dataclass(frozen=True)
 class GroundingDinoOptions(Options):
-    phrases: str = option("", "phrases to find, parted by ';', or empty for those of a column")
-    column: str = option("garments", "column whose phrases are looked for")
-    box_threshold: float = option(0.35, "score that a box needs, in [0, 1]")
+    phrases: str = option("", "The phrases to find, with ; between them. Without any, those of a column.")
+    source: str = option("garments", "The column whose phrases are looked for.")
+    box_threshold: float = option(0.35, "The score that a box needs, from 0 to 1.")
 
 
 @dataclass(frozen=True)
 class BlipOptions(Options):
-    prompt: str = option("", "what the caption goes on from, without repeating it")
-    max_new_tokens: int = option(32, "length of a caption at most")
-    num_beams: int = option(1, "beams of the search")
+    prompt: str = option("", "What the caption goes on from. It is not repeated.")
+    max_new_tokens: int = option(32, "How many tokens a caption has at most.")
+    num_beams: int = option(1, "How many beams the search has.")
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,13 @@ class VlmOptions(Options):
     prompt: str = option(
         "Name each garment in the picture with its colour, pattern, cut and length. Only the clothes, "
         "as a comma-separated list.",
-        "the question; for Florence-2 one of its tasks, <MORE_DETAILED_CAPTION> for one",
+        "The question. For Florence-2, one of its tasks, such as <MORE_DETAILED_CAPTION>.",
     )
-    column: str = option(
-        "", "column whose caption follows the question, for Florence-2's <CAPTION_TO_PHRASE_GROUNDING>"
+    source: str = option(
+        "", "The column whose caption follows the question, for Florence-2's <CAPTION_TO_PHRASE_GROUNDING>."
     )
-    max_new_tokens: int = option(96, "length of a caption at most")
-    num_beams: int = option(1, "beams of the search")
+    max_new_tokens: int = option(96, "How many tokens a caption has at most.")
+    num_beams: int = option(1, "How many beams the search has.")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class GroundingDino(PretrainedCaptioner):
         """The same; without phrases in the options, each line's captions of a column say what to look for."""
         if self.options.phrases:
             return self.caption(images)
-        return self.caption_phrases(images, [phrases_in(caption_in(x, self.options.column)) for x in lines])
+        return self.caption_phrases(images, [phrases_in(caption_in(x, self.options.source)) for x in lines])
 
     def caption_phrases(self, images, phrases: list[list[str]]) -> list[Caption]:
         """Each picture's own phrases, as far as found, in their order, each with its boxes, surest first.

@@ -82,8 +82,8 @@ class VlmCaptioner(PretrainedCaptioner):
 
     def caption_lines(self, lines, images) -> list[Caption]:
         """The same, each line's caption of the options' column behind the question, if there is a column."""
-        prompt, column = self.options.prompt, self.options.column
-        asked = [f"{prompt} {caption_in(x, column)}" if column else prompt for x in lines]
+        prompt, source = self.options.prompt, self.options.source
+        asked = [f"{prompt} {caption_in(x, source)}" if source else prompt for x in lines]
         return self.answer(images, asked)
 
     def answer(self, images, questions: list[str]) -> list[Caption]:

@@ -11,7 +11,7 @@ from annotator.folder.folder_files import MASKS, TABLE
 from annotator.folder.photos import find_photos, name_maps, read_ahead, read_photo
 from annotator.folder.sheet import write_sheet
 from annotator.interface import Annotator
-from jobs.parallel import num_cores
+from jobs.parallel import default_workers
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from pictures.unusable import Unusable
@@ -58,7 +58,7 @@ def annotate_folder(photos, out, annotator: Annotator, limit: int | None = None,
         limit: of the photos, by name; None takes all.
         workers: threads that read and write; None takes one for each core.
     """
-    photos, out, workers = Path(photos), Path(out), workers or num_cores()
+    photos, out, workers = Path(photos), Path(out), workers or default_workers()
     for option, value in (("limit", limit), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"--{option} must be at least 1, got {value}")

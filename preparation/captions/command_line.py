@@ -1,14 +1,14 @@
 """What the command line says of captioners: their options as NAME.KEY=VALUE, and a folder of weights each."""
 
-import difflib
 from dataclasses import fields, replace
 from pathlib import Path
 
 from annotator.caption.captioners import CAPTIONERS
+from jobs.command_line import DTYPES
+from jobs.options import nearest, read_value
+from jobs.parallel import default_workers
 from preparation.captions.run import CaptionJob
 from preparation.captions.table_columns import Table
-
-TRUTH = {"true": True, "false": False}
 
 
 def make_jobs(arguments) -> list[CaptionJob]:
@@ -17,8 +17,10 @@ def make_jobs(arguments) -> list[CaptionJob]:
     if arguments.column is not None and len(names) > 1:
         raise ValueError(f"--column is for one captioner, not for {', '.join(names)}")
     weights, options = read_weights(names, arguments.weights), read_options(names, arguments.options)
-    same = "batch_size workers devices num_nodes accelerator dtype min_agreement limit".split()
-    common = {name: getattr(arguments, name) for name in same}
+    same = "batch_size num_nodes min_agreement limit".split()
+    common = {name: getattr(arguments, name) for name in same} | dict(dtype=DTYPES[arguments.dtype])
+    workers = default_workers() if arguments.workers is None else arguments.workers
+    common |= dict(workers=workers, accelerator=arguments.device, devices=arguments.devices or None)
     table = Table(arguments.folder)
     return [
         CaptionJob(
@@ -38,7 +40,7 @@ def read_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in CAPTIONERS:
-            raise ValueError(f"--captioner {name}: there is none of that name{_suggest(name, CAPTIONERS)}")
+            raise ValueError(f"--captioner {name}: there is none of that name{nearest(name, CAPTIONERS)}")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"--captioner {text!r} must name captioners, each once: {', '.join(CAPTIONERS)}")
     return names
@@ -74,27 +76,14 @@ def read_options(names: list[str], given: list[str]) -> dict:
         known = [*dict.fromkeys(k for of in keys.values() for k in of), *_full_names(keys)]
         owners = [name for name in names if short in keys[name] and owner in ("", name)]
         if not owners:
-            raise ValueError(f"unknown option {key!r} of {', '.join(names)}{_suggest(key, known)}")
+            raise ValueError(f"unknown option {key!r} of {', '.join(names)}{nearest(key, known)}")
         if len(owners) > 1:
             both = " or ".join(f"{name}.{short}=" for name in owners)
             raise ValueError(f"option {key!r} is one of several captioners: write {both}")
         [name] = owners
-        options[name] = replace(options[name], **{short: _parse_value(key, value, keys[name][short])})
+        options[name] = replace(options[name], **{short: read_value(key, value, keys[name][short])})
     return options
 
 
 def _full_names(keys: dict) -> list[str]:
     return [f"{name}.{key}" for name, of in keys.items() for key in of]
-
-
-def _parse_value(key: str, value: str, kind: type):
-    try:
-        return TRUTH[value.lower()] if kind is bool else kind(value)
-    except (KeyError, ValueError) as error:
-        wanted = "true or false" if kind is bool else f"of type {kind.__name__}"
-        raise ValueError(f"option {key} must be {wanted}, got {value!r}") from error
-
-
-def _suggest(name: str, known) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

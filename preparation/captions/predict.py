@@ -229,7 +229,7 @@ def make_trainer(job) -> pl.Trainer:
             use_distributed_sampler=False,
         )
     except MisconfigurationException as error:
-        raise ValueError(f"--accelerator {job.accelerator} --devices {job.devices}: {error}") from error
+        raise ValueError(f"--device {job.accelerator} --devices {job.devices}: {error}") from error
 
 
 def choose_processes(job) -> dict:

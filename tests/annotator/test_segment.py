@@ -127,7 +127,7 @@ def test_a_step_trains_every_weight(dolls):
 def test_an_interrupted_training_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     def train(name):
         options = (
-            f"--steps 3 --dolls 4 --held-out 4 --batch-size 2 --precision 32-true --run {tmp_path / name}"
+            f"--max-steps 3 --dolls 4 --held-out 4 --batch-size 2 --precision 32-true --run {tmp_path / name}"
         )
         monkeypatch.setattr(
             "sys.argv", ["", *options.split(), "--out", str(tmp_path / f"{name}.safetensors")]

@@ -52,7 +52,7 @@ def trained(folder, base, run, **changes):
         accumulate=2,
         learning_rate=1e-3,
         precision="32-true",
-        num_workers=0,
+        workers=0,
         measure_every=3,
         sampling_steps=2,
         image_log_every=3,

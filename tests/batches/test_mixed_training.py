@@ -56,7 +56,7 @@ def trained(folder, run, measured=False, **changes):
     """The published weights of a run."""
     options = dict(run=str(run), data=str(folder), model=f"{folder}/small.yaml", max_steps=3)
     options |= dict(base=f"{folder}/ini.safetensors", batch_size=2, learning_rate=1e-3, precision="32-true")
-    options |= dict(num_workers=0, image_log_every=0, flip=True, seed=5, sampling_steps=2, measure_every=9)
+    options |= dict(workers=0, image_log_every=0, flip=True, seed=5, sampling_steps=2, measure_every=9)
     options |= dict(prompts=POLICY.text())
     judge = (lambda pictures: np.ones(pictures.shape[:3], np.uint8)) if measured else None
     held_out = MyDataset(folder, "val") if measured else None
@@ -109,7 +109,7 @@ def test_training_from_the_cache_is_training_without(folder, tmp_path, capsys):
 
 
 def test_a_run_on_built_prompts_resumes_exactly_and_says_what_it_trained_on(folder, tmp_path):
-    rough = dict(mask_dilation=3, mask_simplification=2, num_workers=2)
+    rough = dict(mask_dilation=3, mask_simplification=2, workers=2)
     whole = trained(folder, tmp_path / "whole", max_steps=6, **rough)  # an epoch has 4 steps
     for stop in (1, 5, 6):
         parts = trained(folder, tmp_path / "parts", max_steps=stop, **rough)

@@ -152,7 +152,7 @@ def test_rough_maps_of_mirrored_items_are_of_the_mirrored_map(folder):
 
 def test_a_run_with_every_quality_option_resumes_exactly(folder):
     options = dict(data=str(folder), model=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"))
-    options |= dict(batch_size=2, precision="32-true", num_workers=0, image_log_every=0, learning_rate=1e-3)
+    options |= dict(batch_size=2, precision="32-true", workers=0, image_log_every=0, learning_rate=1e-3)
     options |= dict(mask_dilation=3, mask_simplification=2, flip=True, warmup_steps=2, seed=5)
     options |= dict(hint_dropout=0.3, min_snr_gamma=5.0, ema_decay=0.9)
     published = []

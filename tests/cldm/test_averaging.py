@@ -101,7 +101,7 @@ def folder(tmp_path_factory):
 def run(folder, name, **changes):
     """A short run; what its last.ckpt says of weights and average, and what it published."""
     options = dict(run=str(folder / name), data=str(folder), ema_decay=0.5, max_steps=3, batch_size=2)
-    options |= dict(model=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"), num_workers=0)
+    options |= dict(model=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"), workers=0)
     options |= dict(learning_rate=1e-2, precision="32-true", accumulate=2, image_log_every=0)
     options = TrainOptions(**options | changes)
     train(options, MyDataset(folder))

@@ -99,7 +99,7 @@ def test_features_are_named_after_their_network(compared):
 
 
 def test_what_is_missing_is_said_with_the_remedy(evaluate, folder, tmp_path, capsys):
-    missing = results(evaluate(tmp_path, "--num", 1))["missing"]
+    missing = results(evaluate(tmp_path, "--limit", 1))["missing"]
     assert {*missing} == {"LPIPS", "FID and KID (Inception)", "FID, KID (CLIP) and CLIP score"}
     told = capsys.readouterr().out
     for name, remedy in missing.items():
@@ -159,14 +159,14 @@ def test_the_same_command_draws_only_what_is_lacking(evaluate, folder, tmp_path,
 
 
 def test_more_items_and_seeds_keep_the_pictures_of_fewer(evaluate, tmp_path):
-    few = pictures(evaluate(tmp_path, "--num", 2, "--seeds", 1))
-    more = pictures(evaluate(tmp_path, "--num", 3))
+    few = pictures(evaluate(tmp_path, "--limit", 2, "--num", 1))
+    more = pictures(evaluate(tmp_path, "--limit", 3))
     assert len(few) == 4 and len(more) == 12 and few.items() <= more.items()
 
 
 def test_other_settings_are_other_pictures(evaluate, tmp_path):
-    first = pictures(evaluate(tmp_path, "--num", 1))
-    second = pictures(evaluate(tmp_path, "--num", 1, "--scale", 5))
+    first = pictures(evaluate(tmp_path, "--limit", 1))
+    second = pictures(evaluate(tmp_path, "--limit", 1, "--guidance", 5))
     assert first.items() < second.items() and len(second) == 2 * len(first)
 
 
@@ -179,7 +179,7 @@ def test_a_signal_ends_it_with_its_exit_code(evaluate, tmp_path, monkeypatch, ca
 
 
 def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
-    whole = pictures(evaluate(tmp_path / "whole", "--num", 2))
+    whole = pictures(evaluate(tmp_path / "whole", "--limit", 2))
     child = os.fork()
     if not child:
         original = drawing.write_atomically
@@ -191,8 +191,8 @@ def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         drawing.write_atomically = write
-        evaluate(tmp_path / "killed", "--num", 2)
+        evaluate(tmp_path / "killed", "--limit", 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert len(pictures(tmp_path / "killed")) == 1
-    assert pictures(evaluate(tmp_path / "killed", "--num", 2)) == whole
+    assert pictures(evaluate(tmp_path / "killed", "--limit", 2)) == whole

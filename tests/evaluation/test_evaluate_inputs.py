@@ -84,12 +84,12 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(evaluate, tmp_path, monkey
         (["--lpips", "none.pth"], r"none\.pth does not exist"),
         (["--inception", JUDGE], "segmenter.safetensors is no Inception v3: wanted"),
         (["--lpips", JUDGE], "segmenter.safetensors is no backbone of LPIPS: wanted"),
-        (["--steps", 0], "steps must be between 1 and 1000"),
+        (["--sampling-steps", 0], "steps must be between 1 and 1000"),
         (["--sampler", "euler"], "sampler must be one of ddim, dpmpp_2m"),
-        (["--scale", "nan"], "scale must be between"),
-        (["--seeds", 0], "--seeds must be at least 1, got 0"),
-        (["--batch-size", -1], "--batch-size must be at least 1, got -1"),
+        (["--guidance", "nan"], "scale must be between"),
         (["--num", 0], "--num must be at least 1, got 0"),
+        (["--batch-size", -1], "--batch-size must be at least 1, got -1"),
+        (["--limit", 0], "--limit must be at least 1, got 0"),
         (["--split", "test"], "no items of split test, only of train, val"),
         (["--device", "abacus"], "the device 'abacus' cannot be used here"),
     ],
@@ -106,11 +106,11 @@ def test_without_a_trained_control_the_way_to_one_is_said(evaluate, folder, tmp_
 
 
 def test_a_damaged_picture_is_named(evaluate, tmp_path):
-    out = evaluate(tmp_path, "--num", 1)
+    out = evaluate(tmp_path, "--limit", 1)
     picture = next((out / "pictures").rglob("*.png"))
     picture.write_bytes(picture.read_bytes()[:100])
     with pytest.raises(SystemExit, match="is damaged: delete it, and the same command draws it again"):
-        evaluate(tmp_path, "--num", 1)
+        evaluate(tmp_path, "--limit", 1)
 
 
 def test_a_map_reaches_each_control_in_its_own_colours(evaluate, tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_map_reaches_each_control_in_its_own_colours(evaluate, tmp_path, monke
         return original(model, controls, *arguments, **named)
 
     monkeypatch.setattr(drawn, "sample", sample)
-    out = evaluate(tmp_path, "--num", 1, "--seeds", 1, controls=["a.safetensors", "lighter.safetensors"])
+    out = evaluate(tmp_path, "--limit", 1, "--num", 1, controls=["a.safetensors", "lighter.safetensors"])
     a, b = (np.unique((255 * np.asarray(hint)).round()[0, ..., 0]) for hint in hints)
     assert list(a) == [0, 255] and list(b) == [0, 250]
     told = results(out)["protocol"]["checkpoints"]
@@ -135,18 +135,18 @@ def test_a_map_reaches_each_control_in_its_own_colours(evaluate, tmp_path, monke
 def test_lpips_is_measured_where_its_backbone_is_given(evaluate, tmp_path):
     torch.manual_seed(0)
     torch.save(models.alexnet(weights=None).state_dict(), tmp_path / "alexnet.pth")
-    found = results(evaluate(tmp_path / "out", "--num", 1, "--lpips", tmp_path / "alexnet.pth"))
+    found = results(evaluate(tmp_path / "out", "--limit", 1, "--lpips", tmp_path / "alexnet.pth"))
     assert found["metrics"]["LPIPS (AlexNet)"]["better"] == "lower" and "LPIPS" not in found["missing"]
     assert found["protocol"]["backbones"]["lpips"]["backbone"] == "alex"
 
 
 @pytest.mark.parametrize("control", ["any.safetensors", "a.safetensors"])
 def test_pairs_without_named_regions_are_measured_but_for_miou(evaluate, tmp_path, control):
-    found = results(evaluate(tmp_path, "--num", 1, "--seeds", 1, controls=[control], data="pairs"))
+    found = results(evaluate(tmp_path, "--limit", 1, "--num", 1, controls=[control], data="pairs"))
     assert "has no regions.yaml" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}
 
 
 def test_without_a_segmenter_the_rest_is_measured(evaluate, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("evaluation.checkpoints.run_segmenter", lambda path: "")
-    found = results(evaluate(tmp_path, "--num", 1, "--seeds", 1))
+    found = results(evaluate(tmp_path, "--limit", 1, "--num", 1))
     assert "name one by --segmenter" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}

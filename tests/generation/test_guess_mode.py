@@ -80,8 +80,8 @@ def test_pictures_with_and_without_it_are_not_mixed(draw, folder, tmp_path):
 @pytest.mark.parametrize(
     ("rest", "arguments", "message"),
     [
-        (":guess", ("--scale", 1), "--scale 1 leaves one of guidance's two predictions"),
-        (":guess", ("--scale", 0), "--scale 0 leaves one of guidance's two predictions"),
+        (":guess", ("--guidance", 1), "--guidance 1 leaves one of guidance's two predictions"),
+        (":guess", ("--guidance", 0), "--guidance 0 leaves one of guidance's two predictions"),
         (":0:guess", (), "guess mode without strength is no control: leave out either"),
         (":0,0,0,0,0:guess", (), "guess mode without strength"),
         (":guess:0.5", (), r"a control is FILE\[:STRENGTH\[:START-END\]\]\[:guess\]\[@MAPS\], got"),

@@ -129,5 +129,5 @@ def test_a_command_that_differs_does_not_mix_its_pictures_with_others(draw, tmp_
     with pytest.raises(
         SystemExit, match="00002_1_1.png was made with scale 3.0, now scale is 5.0: delete it"
     ):
-        draw(tmp_path, "--limit", 1, "--scale", 5)
+        draw(tmp_path, "--limit", 1, "--guidance", 5)
     assert pictures(tmp_path) == before

@@ -20,12 +20,12 @@ def draw(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", "-5"], "steps must be between 1 and 1000, got -5"),
+        (["--sampling-steps", "-5"], "steps must be between 1 and 1000, got -5"),
         (["--sampler", "euler"], "sampler must be one of"),
         (["--num", 0], "--num must be between 1"),
         (["--batch-size", 65], "--batch-size must be between"),
         (["--size", 32], "--size must be between 64"),
-        (["--scale", "nan"], "--scale must be between"),
+        (["--guidance", "nan"], "--guidance must be between"),
         (["--limit", 0], "--limit must be between"),
         (["--denoise", 0], "denoise must be above 0"),
         (["--grow", 2], "about the regions of --inpaint"),

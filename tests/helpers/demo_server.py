@@ -55,7 +55,7 @@ def serving(folder: Path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "gradio_seg2image.py", "--port", port, "--device", "cpu"]
-    command += ["--checkpoint", folder / "full.safetensors", "--config", folder / "small.yaml"]
+    command += ["--control", folder / "full.safetensors", "--config", folder / "small.yaml"]
     command += ["--control", f"{folder / 'pose.safetensors'}:0.5", "--models", folder / "models"]
     command += ["--templates", folder / "templates"]
     paths = os.pathsep.join(map(str, [folder, ROOT / "tests" / "helpers", ROOT]))

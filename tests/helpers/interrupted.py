@@ -25,7 +25,7 @@ ENCODER = HintEncoder.from_file(REGIONS_FILE)
 OPTIONS = dict(
     data=str(DATA), model=f"{BASE}/small.yaml", base=f"{BASE}/ini.safetensors", max_steps=7, batch_size=2
 )
-OPTIONS |= dict(accumulate=2, num_workers=2, flip=True, mask_dilation=3, mask_simplification=3)
+OPTIONS |= dict(accumulate=2, workers=2, flip=True, mask_dilation=3, mask_simplification=3)
 OPTIONS |= dict(learning_rate=1e-3, warmup_steps=3, lr_schedule="cosine", ema_decay=0.9, hint_dropout=0.2)
 OPTIONS |= dict(precision="32-true", checkpoint_every=2, image_log_every=0)
 

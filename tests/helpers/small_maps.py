@@ -18,7 +18,7 @@ from pictures.regions import REGIONS_FILE
 from small import small_config, small_model
 
 REGIONS = HintEncoder.from_file(REGIONS_FILE)
-FEW = ["--steps", "2", "--batch-size", "2", "--device", "cpu"]
+FEW = ["--sampling-steps", "2", "--sampler", "ddim", "--batch-size", "2", "--device", "cpu"]
 
 
 def region_ids(i, width=64):

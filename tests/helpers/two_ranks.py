@@ -64,7 +64,7 @@ def main():
     DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mean
     ControlLDM.shared_step, ControlLDM.training_step = shared_step, training_step
     Gradients.on_before_optimizer_step, Checkpoints._save_state = before_step, save_state
-    given = dict(base=f"{BASE}/ini.safetensors", model=f"{BASE}/small.yaml", data=str(DATA), num_workers=0)
+    given = dict(base=f"{BASE}/ini.safetensors", model=f"{BASE}/small.yaml", data=str(DATA), workers=0)
     given |= dict(precision="32-true", prompt_dropout=0.0, learning_rate=1e-3, gradient_clip=0.0)
     given |= dict(image_log_every=1, sampling_steps=1, checkpoint_every=1, measure_every=1, measure_maps=3)
     given |= dict(batch_size=2, accumulate=ACCUMULATE, max_steps=MAX_STEPS, run=f"{OUT}/run_{RANK}")

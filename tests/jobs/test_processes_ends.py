@@ -16,7 +16,7 @@ def options(tmp_path_factory):
     base, data = (tmp_path_factory.mktemp(name) for name in ("base", "data"))
     write_base(base), write_items(data, [WIDE, TALL] * 5)
     small = "batch_size=1 accumulate=2 learning_rate=1e-3 flip=true precision=32-true devices=2 strategy=ddp"
-    small += " num_workers=0 image_log_every=0 checkpoint_every=1 segmenter="
+    small += " workers=0 image_log_every=0 checkpoint_every=1 segmenter="
     return [*small.split(), f"base={base}/ini.safetensors", f"model={base}/small.yaml", f"data={data}"]
 
 

@@ -34,7 +34,7 @@ def folders(tmp_path_factory):
 def options(folders, run, **changes):
     base, data = folders
     given = dict(run=str(run), data=str(data), model=f"{base}/small.yaml", base=f"{base}/ini.safetensors")
-    given |= dict(batch_size=2, accumulate=2, num_workers=0, precision="32-true", image_log_every=0)
+    given |= dict(batch_size=2, accumulate=2, workers=0, precision="32-true", image_log_every=0)
     given |= dict(learning_rate=1e-3, checkpoint_every=1, ema_decay=0.9, max_steps=2)
     return TrainOptions(**given | changes)
 

@@ -151,7 +151,7 @@ def test_an_estimate_counts_every_weight_once_and_what_options_add(options):
 
 def test_a_dry_run_says_what_would_be_and_leaves_nothing(options, tmp_path, capsys):
     write_items(tmp_path, [WIDE] * 8)
-    dry = replace(options, dry_run=True, batch_size=2, accumulate=2, max_steps=6, num_workers=0)
+    dry = replace(options, dry_run=True, batch_size=2, accumulate=2, max_steps=6, workers=0)
     train(dry, MyDataset(tmp_path))
     shown = capsys.readouterr().out
     for text in ("control_model", "activations of 2", "a step takes 4 pictures, an epoch 2 steps; 6 steps"):

@@ -92,8 +92,8 @@ def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
 
 @pytest.mark.slow
 def test_the_script_makes_a_base_of_the_shipped_layout(tmp_path):
-    steps = ["--dolls", "150", "--autoencoder-steps", "2", "--decoder-steps", "2", "--steps", "2"]
-    command = ["tutorial_train_base.py", "--config", "models/cldm_tiny.yaml", "--work", str(tmp_path)]
+    steps = ["--dolls", "150", "--autoencoder-steps", "2", "--decoder-steps", "2", "--max-steps", "2"]
+    command = ["tutorial_train_base.py", "--config", "models/cldm_tiny.yaml", "--run", str(tmp_path)]
     subprocess.run([sys.executable, *command, *steps], check=True)
     made, shipped = (
         read_state_dict(p) for p in (tmp_path / "base.safetensors", "models/tiny/base.safetensors")

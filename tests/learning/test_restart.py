@@ -25,7 +25,7 @@ def trained(folders, run, **changes):
     """Train, measured by a judge that finds less and less of the maps."""
     base, data = folders
     given = dict(run=str(run), data=str(data), model=f"{base}/small.yaml", base=f"{base}/ini.safetensors")
-    given |= dict(batch_size=2, num_workers=0, precision="32-true", image_log_every=1, sampling_steps=1)
+    given |= dict(batch_size=2, workers=0, precision="32-true", image_log_every=1, sampling_steps=1)
     given |= dict(learning_rate=1e-3, checkpoint_every=100, measure_every=1, measure_maps=1, max_steps=3)
     seen = iter(range(64, 0, -8))
 

@@ -128,14 +128,28 @@ def test_weights_are_the_cross_entropys():
 
 
 def run(monkeypatch, folder, out, *options):
-    command = ["", "--data", folder, "--run", out, "--batch-size", 2, "--size", 32, "--precision", "32-true"]
+    command = [
+        "",
+        "--data",
+        folder,
+        "--run",
+        out,
+        "--batch-size",
+        2,
+        "--size",
+        32,
+        "--workers",
+        0,
+        "--precision",
+        "32-true",
+    ]
     monkeypatch.setattr(sys, "argv", [*map(str, command), *map(str, options)])
     tutorial_train_segmenter.main()
 
 
 def test_the_loss_falls_and_what_is_written_is_what_was_judged(tmp_path, monkeypatch, folder, capsys):
     monkeypatch.setattr(tutorial_train_segmenter, "STEPS_PER_EPOCH", 20)
-    run(monkeypatch, folder, tmp_path, "--steps", 60)
+    run(monkeypatch, folder, tmp_path, "--max-steps", 60)
     printed = capsys.readouterr().out
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+), held-out mIoU", printed)]
     assert len(losses) == 3 and losses[-1] < losses[0] and "(background" in printed
@@ -158,7 +172,7 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_training(mon
 @pytest.mark.parametrize("network", ["u2net", "segformer"])
 def test_an_interrupted_training_of_each_network_goes_on_where_it_was(tmp_path, monkeypatch, folder, network):
     monkeypatch.setattr(tutorial_train_segmenter, "STEPS_PER_EPOCH", 1)
-    options = ["--steps", 2, "--network", network, *(["--width", 4] if network == "u2net" else [])]
+    options = ["--max-steps", 2, "--network", network, *(["--width", 4] if network == "u2net" else [])]
     run(monkeypatch, folder, tmp_path / "unbroken", *options)
 
     def stop(training, outputs, batch, batch_idx):

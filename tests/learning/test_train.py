@@ -65,7 +65,7 @@ def options(base, data, run, **changes):
         learning_rate=1e-3,
         warmup_steps=3,
         precision="32-true",
-        num_workers=0,
+        workers=0,
         checkpoint_every=3,
         measure_every=4,
         measure_maps=2,

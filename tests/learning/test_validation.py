@@ -104,7 +104,7 @@ def test_without_control_is_measured_once_while_the_unet_is_locked(held_out, mon
 
 def run(base, folder, where, **changes):
     settings = dict(run=str(where), data=str(folder), model=str(base / "small.yaml"), learning_rate=1e-3)
-    settings |= dict(base=str(base / "ini.safetensors"), batch_size=2, accumulate=2, num_workers=0)
+    settings |= dict(base=str(base / "ini.safetensors"), batch_size=2, accumulate=2, workers=0)
     settings |= dict(
         precision="32-true", image_log_every=0, checkpoint_every=1, measure_every=2, warmup_steps=3
     )

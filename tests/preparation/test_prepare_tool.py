@@ -44,7 +44,7 @@ def test_help_shows_every_check_and_option_with_its_default(monkeypatch, capsys)
         field.metadata.get("flag", "--" + field.name.replace("_", "-")) for field in fields(PrepareOptions)
     }
     assert not [text for text in flags | {f"{name}=" for name in CHECKS} if text not in shown]
-    assert "(default: 512)" in shown and "fill50k" in shown
+    assert "The default is 512." in shown and "fill50k" in shown
 
 
 def test_the_command_does_what_the_function_does(tmp_path, run):

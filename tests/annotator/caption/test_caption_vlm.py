@@ -41,7 +41,7 @@ def test_only_what_was_generated_is_the_caption(qwen):
 
 def test_questions_of_unequal_length_do_not_disturb_each_other(qwen):
     pictures, texts = some_pictures()[:3], ["a", "a red dress with a hat, blue jeans", "two shirts"]
-    asking = load_small("qwen", max_new_tokens=8, prompt="Is it", column="caption")
+    asking = load_small("qwen", max_new_tokens=8, prompt="Is it", source="caption")
     together = asking.caption_lines(lines(*texts), pictures)
     for text, picture, caption in zip(texts, pictures, together, strict=True):
         alone = qwen.caption([picture], f"Is it {text}")[0]
@@ -108,7 +108,7 @@ def test_florence_s_captions_have_no_filling(florence):
 
 
 def test_lines_give_florence_what_to_ground(florence):
-    grounding = load_small("florence", max_new_tokens=8, prompt=GROUNDING, column="caption")
+    grounding = load_small("florence", max_new_tokens=8, prompt=GROUNDING, source="caption")
     pictures, texts = some_pictures()[:2], ["a woman in red", "a hat"]
     captions = grounding.caption_lines(lines(*texts), pictures)
     assert [caption.text for caption in captions] == texts

@@ -32,8 +32,8 @@ def run(monkeypatch, *arguments):
 
 
 def test_captioners_run_one_after_the_other_and_read_each_others_columns(folder, monkeypatch, capsys):
-    command = [folder, "--captioner", "stub,attributes", "--accelerator", "cpu", "--workers", "0"]
-    run(monkeypatch, *command, "attributes.column=stub", "word=a shirt, a")
+    command = [folder, "--captioner", "stub,attributes", "--device", "cpu", "--workers", "0"]
+    run(monkeypatch, *command, "attributes.source=stub", "word=a shirt, a")
     captions = [line["captions"] for line in read_lines(folder)]
     assert captions[1] == {"stub": "a shirt, a 1 1", "attributes": "a shirt, a 1 1"}
     assert read_lines(folder)[1]["phrases"]["attributes"][0] == ["a shirt", [[0.0, 0.0, 1.0, 0.5]]]
@@ -43,7 +43,7 @@ def test_captioners_run_one_after_the_other_and_read_each_others_columns(folder,
 
 
 def test_all_captioners_are_checked_before_the_first_begins(folder, monkeypatch):
-    command = [folder, "--captioner", "stub,attributes", "--accelerator", "cpu"]
+    command = [folder, "--captioner", "stub,attributes", "--device", "cpu"]
     lines = (
         (folder / "prompt.json")
         .read_text()
@@ -112,7 +112,7 @@ def test_a_second_run_beside_the_first_is_refused(folder):
 
 def test_a_device_that_is_not_there_is_an_error_that_names_the_options(folder):
     many = torch.accelerator.device_count() + 1
-    with pytest.raises(ValueError, match=f"--accelerator gpu --devices {many}: "):
+    with pytest.raises(ValueError, match=f"--device gpu --devices {many}: "):
         caption_folder(job(folder, accelerator="gpu", devices=many))
 
 

@@ -73,7 +73,7 @@ def test_a_signal_stops_with_its_exit_code_and_says_that_the_command_resumes(
     folder, monkeypatch, capfd, number
 ):
     command = ["x", str(folder), "--captioner", "stub", "--batch-size", "1", "--workers", "2"]
-    monkeypatch.setattr(sys, "argv", [*command, "--accelerator", "cpu"])
+    monkeypatch.setattr(sys, "argv", [*command, "--device", "cpu"])
     child = forked(tutorial_caption.main, STUB_STOPS_AT="target/2.png")
     wait_for_records(folder, 2, lambda: is_gone(child))
     os.killpg(child, number)
@@ -104,7 +104,7 @@ def test_two_processes_caption_each_picture_once_and_as_one_does(tmp_path, pictu
 @pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
 def test_two_launched_processes_are_one_run_that_resumes(folder, launcher):
     command = [*launcher, ROOT / "tests" / "helpers" / "caption_folder.py", folder, "--captioner", "stub"]
-    command += "--batch-size 1 --accelerator cpu --workers 1".split()
+    command += "--batch-size 1 --device cpu --workers 1".split()
     command += [] if launcher is TORCHRUN else ["--devices", "2"]
     first = started(command, STUB_STOPS_AT="target/2.png")
     wait_for_records(folder, 2, lambda: first.poll() is not None)
