@@ -4,6 +4,7 @@ python benchmarks/draw_tour.py runs/dolls/control.safetensors docs          # a 
 """
 
 import argparse
+import io
 import json
 import sys
 from dataclasses import replace
@@ -12,8 +13,8 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import numpy as np  # noqa: E402
-from data_figures import save, show  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from demo.loading import load_for_demo  # noqa: E402
 from generation.generate import Settings, generate  # noqa: E402
@@ -26,6 +27,21 @@ from preparation.paperdoll import draw  # noqa: E402
 DOLLS, SEED, SIZE = (21, 41), 0, 128  # neither base nor control was trained on this seed
 FIRST_PART = 27  # iMaterialist's categories from here on lie on a garment: sleeves, pockets, ...
 COLOURS = ("red", "green", "yellow", "purple")
+
+
+def show(axes, pixels, title: str) -> None:
+    axes.imshow(pixels, interpolation="antialiased")
+    axes.set_title(title, fontsize=8)
+    axes.axis("off")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """As a PNG of 192 colours: a third of the bytes."""
+    data = io.BytesIO()
+    figure.savefig(data, dpi=110)
+    image = Image.open(data).convert("RGB")
+    image.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {image.width} x {image.height}")
 
 
 class Painter:
