@@ -36,7 +36,7 @@ def options(base, tmp_path):
     write_items(tmp_path / "data", [WIDE] * 8, split="train")
     write_items(tmp_path / "data", [WIDE], start=8, split="val")
     files = dict(run=str(tmp_path / "run"), data=str(tmp_path / "data"), model=f"{base}/small.yaml")
-    files |= dict(base=f"{base}/ini.safetensors", precision="32-true", batch_size=2, num_workers=0)
+    files |= dict(base=f"{base}/ini.safetensors", precision="32-true", batch_size=2, workers=0)
     return TrainOptions(**files, image_log_every=0, checkpoint_every=100, max_steps=1, measure_maps=1)
 
 

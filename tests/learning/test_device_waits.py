@@ -35,7 +35,7 @@ def folders(tmp_path_factory):
 def options(folders, run, **changes):
     base, data = folders
     given = dict(run=str(run), data=str(data), model=f"{base}/small.yaml", base=f"{base}/ini.safetensors")
-    given |= dict(batch_size=2, num_workers=0, precision="32-true", image_log_every=0, sampling_steps=1)
+    given |= dict(batch_size=2, workers=0, precision="32-true", image_log_every=0, sampling_steps=1)
     given |= dict(max_steps=2, checkpoint_every=100, measure_every=2, measure_maps=5)
     return TrainOptions(**given | changes)
 
