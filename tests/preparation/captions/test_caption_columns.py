@@ -190,7 +190,7 @@ def test_a_run_of_several_captioners_parses_each_line_of_the_table_once(folder, 
 
     monkeypatch.setattr(json, "loads", count)
     (folder / "regions.yaml").write_text(REGIONS)
-    command = [folder, "--captioner", "stub,attributes", "attributes.column=stub", "--accelerator", "cpu"]
+    command = [folder, "--captioner", "stub,attributes", "attributes.source=stub", "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", ["tutorial_caption.py", *map(str, command), "--workers", "0"])
     tutorial_caption.main()
     monkeypatch.undo()
