@@ -31,15 +31,12 @@ def parse_arguments():
     parser.share("--max-steps", default=4000)
     parser.share("--batch-size", default=16, help="How many pictures a step takes.")
     add("--dolls", default=4000, help="How many dolls are drawn to train on.", **number)
-    text = "Draw them with faces and patterned garments."
-    add("--people", action="store_true", help=text)
+    add("--people", action="store_true", help="Draw them with faces and patterned garments.")
     add("--held-out", default=256, help="How many other pictures judge it.", **number)
-    rates = ", ".join(f"{rate:g} for {network}" for network, rate in LEARNING_RATES.items())
-    text = f"The peak of the learning rate. The default is {rates}."
+    text = f"The peak of the learning rate. The default is by the network: {LEARNING_RATES}."
     add("--learning-rate", type=float, metavar="X", help=text)
     parser.share("--precision", "--workers", "--seed")
-    folder = dict(type=Path, metavar="DIR")
-    add("--run", default=Path("runs/segmenter"), help="The folder of dolls and checkpoints.", **folder)
+    add("--run", default=Path("runs/segmenter"), type=Path, help="The folder of dolls and checkpoints.")
     add("--out", type=Path, metavar="PATH", help="The weights to write. Without it, they are in --run.")
     args = parser.parse_args()
     if args.seed == JUDGING_SEED:
@@ -77,20 +74,20 @@ def main():
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
 
     args.precision = resolve_precision(args.precision)
-    args.workers = default_workers() if args.workers is None else args.workers
+    workers = default_workers() if args.workers is None else args.workers
     recipe, num_items = recipe_of(args), args.max_steps * args.batch_size
     pl.seed_everything(args.seed)
     if args.data:
         examples = read_examples(args.data, args.size, args.held_out, args.seed, num_items)
     else:
-        seeds = args.seed, JUDGING_SEED
-        examples = draw_examples(args.run, args.dolls, args.held_out, *seeds, num_items, args.people)
+        given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items, args.people
+        examples = draw_examples(*given)
     width = dict(width=args.width) if args.network == "u2net" else {}
     segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
     training = SegmenterTraining(segmenter, args.learning_rate, args.max_steps, examples.weights)
     # a name has 255 characters at most; what is cut is the beginning of a long path of data
     folder = args.run / recipe.replace("--", "").replace(" ", "_").replace("/", "-")[-200:]
-    dolls = Dolls(examples.train, examples.held_out, args.batch_size, STEPS_PER_EPOCH, args.workers)
+    dolls = Dolls(examples.train, examples.held_out, args.batch_size, STEPS_PER_EPOCH, workers)
     fit(training, dolls, folder, args.precision)
     metadata = judge(segmenter.round_weights(), examples.pairs, examples.num_pairs, JUDGING_SEED)
     for kind, found in metadata.items():

@@ -132,7 +132,7 @@ def test_a_dry_run_warns_of_a_processor_only_where_there_is_no_gpu(
     write_items(tmp_path, [WIDE] * 2)
     monkeypatch.setattr("learning.dry_run.matrix_rate", lambda: 1e6)
     monkeypatch.setattr("learning.dry_run.torch.accelerator.is_available", lambda: gpu)
-    train(replace(options, dry_run=True, batch_size=2, num_workers=0), MyDataset(tmp_path))
+    train(replace(options, dry_run=True, batch_size=2, workers=0), MyDataset(tmp_path))
     assert ("warning: no GPU was found" in capsys.readouterr().out) != gpu
 
 

@@ -36,7 +36,7 @@ def trained(folder, run, data=None, measured=False, **changes):
         batch_size=2,
         learning_rate=1e-3,
         precision="32-true",
-        num_workers=0,
+        workers=0,
         checkpoint_every=1,
         measure_every=1,
         measure_maps=2,
@@ -64,7 +64,7 @@ def test_a_run_from_the_cache_keeps_everything_on_its_device_also_when_resumed(g
 RUNS = dict(
     auto=dict(precision="auto", cached=False, hint_dropout=0.5, mask_dilation=3, mask_simplification=2)
     | dict(full_checkpoints=True, keep_every=1, measured=True, max_steps=1),
-    unlocked=dict(sd_locked=False, only_mid_control=True, recompute=False, gradient_clip=0.01, num_workers=1)
+    unlocked=dict(sd_locked=False, only_mid_control=True, recompute=False, gradient_clip=0.01, workers=1)
     | dict(lr_schedule="cosine", warmup_steps=1, after_convergence="accumulate:2", max_steps=2),
 )
 
