@@ -80,7 +80,8 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
             lines += textwrap.wrap(" ".join(prose), width, break_on_hyphens=False)
             prose = []
             column = max((gap.end() for gap in re.finditer(r"^ +|(?<=\S)  +", line)), default=0)
-            listed = line.startswith("  ") and not line.startswith("    ")
+            column = max(column, 2 * line.startswith("- "))
+            listed = line.startswith(("- ", "  ")) and not line.startswith("    ")
             hang = dict(subsequent_indent=" " * min(column, width // 2), break_on_hyphens=False)
             lines += textwrap.wrap(line, width, **hang) if listed else [line]
         return "\n".join(lines).rstrip()
