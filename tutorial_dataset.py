@@ -5,11 +5,13 @@ text}, the paths relative to the folder. fill50k comes like that, and so do the 
 tool_prepare_data.py writes. A .jsonl file of such lines, or a folder of images/ and masks/, will do as well.
 """
 
+from copy import copy
+
 import numpy as np
 from torch.utils.data import Dataset
 
 from pictures.decoding import read_hint, read_photo
-from pictures.pairs import read_items
+from pictures.pairs import check_sizes, read_items
 from pictures.regions import find_background
 
 
@@ -23,11 +25,20 @@ class MyDataset(Dataset):
     """
 
     def __init__(self, folder="training/dolls", split=None):
-        self.folder, items = read_items(folder)
+        self.folder, self.data = read_items(folder)
         self.background = find_background(self.folder)
-        self.data = [item for item in items if split is None or item.get("split", "train") == split]
+        self._keep(split)
+
+    def part(self, split):
+        """The items of one split, without reading the folder's table again."""
+        part = copy(self)
+        part._keep(split)
+        return part
+
+    def _keep(self, split):
+        self.data = [item for item in self.data if split is None or item.get("split", "train") == split]
         if not self.data:
-            raise ValueError(f"{folder} has no items" + (f" of split {split!r}" if split else ""))
+            raise ValueError(f"{self.folder} has no items" + (f" of split {split!r}" if split else ""))
         self.sizes = [tuple(item["size"]) if "size" in item else None for item in self.data]
 
     def __len__(self):
@@ -37,11 +48,7 @@ class MyDataset(Dataset):
         item = self.data[idx]
         source = self.read_map(item["source"])
         target = self.read(item["target"])
-        if source.shape != target.shape:
-            raise ValueError(
-                f"{item['source']} is {source.shape[:2]}, {item['target']} is {target.shape[:2]}: "
-                "tool_prepare_data.py brings pairs to one size"
-            )
+        check_sizes(item, source, target)
         jpg, hint = target.astype(np.float32), source.astype(np.float32)
         # in place, as fresh memory costs more time than the division
         jpg /= 127.5

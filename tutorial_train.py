@@ -38,26 +38,23 @@ def parse_arguments():
     return parse_options([preset], arguments.options), preset
 
 
-def judge_of(options):
-    """(held-out items, hint encoder, judge) to measure with, each None where there is none."""
+def judge_of(options, data):
+    """(held-out items, hint encoder, judge) to measure with, each None where there is none.
+
+    `data` are all items of the folder, a MyDataset.
+    """
     from annotator.segment import load_judge
     from learning.build import own_device
-    from pictures.hint import HintEncoder
-    from tutorial_dataset import MyDataset
+    from pictures.hint import find_encoder
 
-    regions = Path(options.data, "regions.yaml")
-    encoder = HintEncoder.from_file(regions) if regions.exists() else None
-    if not any(item.get("split") == "val" for item in MyDataset(options.data).data):
+    regions, encoder = Path(options.data, "regions.yaml"), find_encoder(options.data)
+    if not any(item.get("split") == "val" for item in data.data):
         print(f"{options.data} has no items of split val: nothing is measured while it trains")
         return None, encoder, None
     if not (options.segmenter and encoder):
         print("no segmenter or no regions.yaml: control mIoU is not measured, validation loss is")
-        return MyDataset(options.data, "val"), encoder, None
-    return (
-        MyDataset(options.data, "val"),
-        encoder,
-        load_judge(options.segmenter, regions, own_device()).segment,
-    )
+        return data.part("val"), encoder, None
+    return data.part("val"), encoder, load_judge(options.segmenter, regions, own_device()).segment
 
 
 @entry_point(RESUMES)
@@ -69,7 +66,8 @@ def main():
     from tutorial_dataset import MyDataset
 
     complete_default(options)
-    train(options, MyDataset(options.data, "train"), *judge_of(options))
+    data = MyDataset(options.data)
+    train(options, data.part("train"), *judge_of(options, data))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,10 @@ def check_sizes(items):
     sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in ("jpg", "hint") if key in item})
     if len(sizes) > 1 or any(side % 64 for side in sizes[0]):
         listed = ", ".join(f"{height} x {width}" for height, width in sizes)
-        raise ValueError(f"all pictures must have one size, sides multiples of 64, got {listed}")
+        raise ValueError(
+            f"all pictures must have one size, sides multiples of 64, got {listed}; tool_prepare_data.py "
+            "brings a folder's pictures to such, and says each one's size in prompt.json"
+        )
 
 
 class ResumableLoader(DataLoader):
@@ -161,8 +164,9 @@ class TrainingData(pl.LightningDataModule):
 
     def loader(self, rank=0, world=1, pin_memory=False):
         """The batches of one of `world` processes; ValueError for maps that nothing can be learnt from."""
-        check_maps(self.dataset, self.encoder)
         sizes = sizes_of(self.dataset)
+        self._check_sizes(sizes)
+        check_maps(self.dataset, self.encoder)
         drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
         batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
         if batches.unseen and rank == 0:
@@ -180,11 +184,22 @@ class TrainingData(pl.LightningDataModule):
             worker_init_fn=outlive_signals,
         )
 
+    def _check_sizes(self, sizes) -> None:
+        odd = [i for i, size in enumerate(sizes) if size and any(side % 64 or side < 64 for side in size)]
+        if odd:
+            more = f" and {len(odd) - 1:,} more" if odd[1:] else ""
+            raise ValueError(
+                f"{self._names(odd[:1])[0]} is said to be {' x '.join(map(str, sizes[odd[0]]))}{more}: sides "
+                "must be multiples of 64; tool_prepare_data.py brings a folder's pictures and maps to such"
+            )
+
     def names_at(self, place: int) -> list:
         """What this process's batch number `place` of the epoch is of: files if the items name them."""
+        return self._names(self.trainer.train_dataloader.batch_sampler.items_at(place))
+
+    def _names(self, places) -> list:
         lines = getattr(getattr(self.dataset, "dataset", self.dataset), "data", None)
-        items = self.trainer.train_dataloader.batch_sampler.items_at(place)
-        return [lines[i]["target"] if lines else f"item {i}" for i in items]
+        return [lines[i]["target"] if lines else f"item {i}" for i in places]
 
     def _items(self):
         if not (self.flip or self.rough or self.prompts):

@@ -81,8 +81,8 @@ def build(policy: PromptPolicy, line: dict, count=None, rng: np.random.Generator
 
 def texts_of(line: dict) -> dict[str, str]:
     """Source -> what it says of a line's picture, its own prompt last; none that says nothing."""
-    phrases = {source: SEPARATOR.join(_texts(found)) for source, found in line.get("phrases", {}).items()}
-    texts = phrases | {source: text for source, text in line.get("captions", {}).items() if text}
+    phrases = {source: SEPARATOR.join(_texts(found)) for source, found in (line.get("phrases") or {}).items()}
+    texts = phrases | {source: text for source, text in (line.get("captions") or {}).items() if text}
     # a column of that name is what the prompt has been chosen from
     texts.pop(OWN, None)
     return {source: text for source, text in {**texts, OWN: line["prompt"]}.items() if text.strip(" ,")}
@@ -104,8 +104,9 @@ def _others(texts, named):
 
 def check_line(line: dict):
     """Raise ValueError unless captions are {source: text}, phrases {source: [[text, boxes], ...]}."""
-    captions, phrases = line.get("captions", {}), line.get("phrases", {})
-    if not isinstance(captions, dict) or not all(isinstance(text, str) for text in captions.values()):
+    captions, phrases = line.get("captions") or {}, line.get("phrases") or {}
+    # null is how tables spell that a picture has none
+    if not isinstance(captions, dict) or not all(isinstance(t, str | None) for t in captions.values()):
         raise ValueError(f"the line of {line['target']}: captions must be {{source: text}}, got {captions!r}")
     lists = list(phrases.values()) if isinstance(phrases, dict) else [None]
     pairs = [pair for found in lists for pair in (found if isinstance(found, list) else [None])]
@@ -124,7 +125,7 @@ def _choose(weights, rng):
 
 def _garments(policy, line, text, source, rng):
     """The garment phrases of a source: what its captioner marked as such, else the parts of its text."""
-    phrases = _texts(line.get("phrases", {}).get(source, ())) or text.split(SEPARATOR)
+    phrases = _texts((line.get("phrases") or {}).get(source, ())) or text.split(SEPARATOR)
     if rng is not None:
         kept = rng.random(len(phrases)) >= policy.phrase_dropout
         kept[rng.integers(len(phrases))] |= not kept.any()

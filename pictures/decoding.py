@@ -113,6 +113,9 @@ def read_bytes(path) -> bytes:
         return Path(path).read_bytes()
     except (PermissionError, IsADirectoryError) as error:
         raise Unusable(f"can't be read: {error.strerror}") from error
+    except OSError as error:
+        # a failing disk's error names no file of its own
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

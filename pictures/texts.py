@@ -9,17 +9,17 @@ MARK = b"\xef\xbb\xbf"  # of UTF-8, as spreadsheets and Windows' editors put it 
 def read_text(path) -> str:
     """A file's text, without a byte order mark; ValueError names a file that is not in UTF-8."""
     data = Path(path).read_bytes()
-    check_encoding(data, path)
+    if is_utf_16(data):
+        raise ValueError(f"{path} is in UTF-16 or no text: save it as UTF-8")
     try:
         return decode_text(data)
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
 
 
-def check_encoding(data: bytes, path) -> None:
-    """Raise ValueError for what an editor has saved as UTF-16: its every second byte is none."""
-    if data[:2] in UTF_16 or b"\0" in data[:200]:
-        raise ValueError(f"{path} is in UTF-16 or no text: save it as UTF-8")
+def is_utf_16(data: bytes) -> bool:
+    """Whether an editor has saved a text as UTF-16, of which every second byte is mostly 0."""
+    return data[:2] in UTF_16 or b"\0" in data[:200]
 
 
 def decode_text(data: bytes) -> str:

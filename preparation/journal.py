@@ -122,5 +122,8 @@ class Journal:
 
 
 def file_sizes(example: Example) -> list[int | None]:
-    """Bytes of an example's files, None where one is missing."""
-    return [path.stat().st_size if os.path.isfile(path) else None for path in example.files()]
+    """Bytes of an example's files, None where one is missing or may not be read."""
+    return [
+        path.stat().st_size if os.path.isfile(path) and os.access(path, os.R_OK) else None
+        for path in example.files()
+    ]

@@ -9,7 +9,7 @@ import pytest
 
 import tutorial_dataset_test
 import tutorial_train
-from batches.loader import collate
+from batches.loader import TrainingData, collate
 from learning.options import TrainOptions
 from pictures.region_maps import save_map
 from pictures.regions import REGIONS_FILE
@@ -45,7 +45,9 @@ def test_a_folder_without_held_out_items_trains_unmeasured(folder, capsys):
     line = json.loads((folder / "prompt.json").read_text().splitlines()[0])
     (folder / "prompt.json").write_text(json.dumps(line))
     (folder / "regions.yaml").write_bytes(REGIONS_FILE.read_bytes())
-    held_out, encoder, judge = tutorial_train.judge_of(TrainOptions(data=str(folder), segmenter="judge"))
+    held_out, encoder, judge = tutorial_train.judge_of(
+        TrainOptions(data=str(folder), segmenter="judge"), MyDataset(folder)
+    )
     assert held_out is judge is None and "top" in encoder.names
     assert "no items of split val: nothing is measured while it trains" in capsys.readouterr().out
 
@@ -78,7 +80,7 @@ def test_a_size_that_is_no_height_and_width_is_not_taken_for_one(folder, size):
 
 def test_a_missing_picture_and_unequal_sizes_are_named(folder):
     cv2.imwrite(str(folder / "0.png"), np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"0_map.png is \(64, 128\), 0.png is \(64, 64\): tool_prepare_data"):
+    with pytest.raises(ValueError, match=r"0_map.png is 64 x 128, 0.png is 64 x 64: tool_prepare_data"):
         MyDataset(folder)[0]
     (folder / "0.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"0.png is missing"):
@@ -129,7 +131,98 @@ def test_the_script_draws_items_and_refuses_bad_ones_in_one_line(folder, monkeyp
     assert "--limit must be at least 1" in run("--limit", "0")
     for name in ("0.png", "0_map.png"):
         cv2.imwrite(str(folder / name), np.zeros((60, 64, 3), np.uint8))
-    assert run().startswith("error: item 0: sides must be equal multiples of 64")
+    assert run().startswith("error: 0.png is 60 x 64: sides must be multiples of 64, as tool_prepare_data.py")
     assert len(run().strip().splitlines()) == 1
     (folder / "train.csv").touch()
     assert "raw iMaterialist data; prepare it first: python tool_prepare_data.py" in run()
+
+
+GOOD = dict(source="0_map.png", target="0.png", prompt="p")
+
+
+def write_table(folder, *lines):
+    (folder / "prompt.json").write_text("\n".join(json.dumps(GOOD | line) for line in lines))
+
+
+@pytest.mark.parametrize("key", GOOD)
+@pytest.mark.parametrize("value", [None, 3, True, ["a"], {"path": "a"}, "a\0b"])
+def test_a_field_of_a_wrong_type_is_named_with_its_line(folder, key, value):
+    write_table(folder, {}, {key: value})
+    with pytest.raises(ValueError, match=rf"line 2: wanted .* has .* for {key}, where a (text|file)"):
+        MyDataset(folder)
+
+
+@pytest.mark.parametrize("table", ["[{}]", " [\n{},\n{}\n]\n", "\ufeff[{}]"])
+def test_a_json_array_is_refused_as_a_whole(folder, table):
+    line = json.dumps(GOOD)
+    (folder / "prompt.json").write_text(table.replace("{}", line), encoding="utf-8")
+    with pytest.raises(ValueError, match="the file is a JSON array: write .* a line, without brackets"):
+        MyDataset(folder)
+
+
+def test_text_that_is_not_utf_8_is_never_trained_as_question_marks(folder):
+    lines = [json.dumps(GOOD | dict(prompt=prompt), ensure_ascii=False) for prompt in ("robe", "robe d'été")]
+    table = folder / "prompt.json"
+    for encoding, reason in (
+        ("latin-1", r"line 2: .* which is not UTF-8 at byte \d+ \(e9\): save it as UTF-8"),
+        ("utf-16", "the file is in UTF-16"),
+        ("utf-16-le", "the file is in UTF-16"),
+    ):
+        table.write_text("\n".join(lines), encoding=encoding)
+        with pytest.raises(ValueError, match=reason):
+            MyDataset(folder)
+    for encoding in ("utf-8", "utf-8-sig"):
+        table.write_text("\r\n\r\n".join(lines) + "\r\n \r\n", encoding=encoding)
+        assert [item["prompt"] for item in MyDataset(folder).data] == ["robe", "robe d'été"]
+
+
+def test_a_caption_beside_its_picture_is_utf_8_or_named(folder):
+    for name, file in (("images", "0.png"), ("masks", "0_map.png")):
+        (folder / "pairs" / name).mkdir(parents=True)
+        (folder / "pairs" / name / "0.png").write_bytes((folder / file).read_bytes())
+    text = folder / "pairs" / "images" / "0.txt"
+    for encoding, reason in (("latin-1", "is not UTF-8 at byte 7"), ("utf-16", "is in UTF-16")):
+        text.write_text("robe d'été", encoding=encoding)
+        with pytest.raises(ValueError, match=f"images/0.png: its prompt can't be read: .*0.txt {reason}"):
+            MyDataset(folder / "pairs")
+    text.write_text("robe d'été", encoding="utf-8-sig")
+    assert MyDataset(folder / "pairs")[0]["txt"] == "robe d'été"
+
+
+def test_a_split_of_null_is_none_and_any_other_word_is_refused(folder):
+    write_table(folder, dict(split=None), {}, dict(split="val"))
+    assert len(MyDataset(folder, "train")) == 2 and len(MyDataset(folder, "val")) == 1
+    for split in ("validation", "Train", 1, ["val"], ""):
+        write_table(folder, {}, dict(split=split))
+        with pytest.raises(ValueError, match="line 2: split must be train, val, test or left out"):
+            MyDataset(folder, "train")
+
+
+def test_splits_are_parts_of_a_table_read_once(folder, monkeypatch):
+    whole = MyDataset(folder)
+    (folder / "prompt.json").unlink()
+    train, val = whole.part("train"), whole.part("val")
+    assert len(whole) == 2 and len(train) == len(val) == 1 and val[0]["txt"] == "red"
+    with pytest.raises(ValueError, match="no items of split 'test'"):
+        whole.part("test")
+
+
+@pytest.mark.parametrize("size", [[60, 64], [0, 64], [-64, 64]])
+def test_a_said_size_that_cannot_train_is_named_with_file_and_remedy(folder, size):
+    write_table(folder, {}, dict(size=size))
+    with pytest.raises(ValueError, match=r"0.png is said to be .* multiples of 64; tool_prepare_data.py"):
+        TrainingData(MyDataset(folder), batch_size=1).loader()
+
+
+def test_a_picture_that_cannot_train_is_named_with_file_and_remedy(folder):
+    for name in ("0.png", "0_map.png"):
+        cv2.imwrite(str(folder / name), np.zeros((64, 100, 3), np.uint8))
+    with pytest.raises(
+        ValueError, match="0_map.png is 64 x 100: sides must be multiples of 64, as tool_prepare"
+    ):
+        MyDataset(folder)[0]
+    for name in ("0.png", "0_map.png"):
+        cv2.imwrite(str(folder / name), np.zeros((64, 64, 3), np.uint8))
+    write_table(folder, dict(size=[64, 128]))
+    with pytest.raises(ValueError, match="0.png is 64 x 64, its line says 64 x 128"):
+        MyDataset(folder)[0]

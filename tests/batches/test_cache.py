@@ -171,7 +171,9 @@ def test_what_cannot_be_encoded_is_named(folder, base, tmp_path):
     with pytest.raises(ValueError, match=r"multiples of 64.* 3.png \(72 x 64\)"):
         build(folder, base)
     cv2.imwrite(str(folder / "3.png"), np.zeros((128, 64, 3), np.uint8))
-    (folder / "prompt.json").write_text(json.dumps(dict(source="", target="3.png", prompt="", size=WIDE)))
+    (folder / "prompt.json").write_text(
+        json.dumps(dict(source="0.png", target="3.png", prompt="", size=WIDE))
+    )
     with pytest.raises(ValueError, match="3.png is 128 x 64, its line says 64 x 64"):
         build(folder, base)
 

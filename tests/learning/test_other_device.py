@@ -71,6 +71,7 @@ def test_a_gpu_that_only_emulates_bf16_computes_in_fp16(monkeypatch, capability,
 )
 def test_the_judge_looks_on_the_device_that_its_process_trains_on(monkeypatch, tmp_path, found, rank, device):
     import annotator.segment
+    from tutorial_dataset import MyDataset
     from tutorial_train import judge_of
 
     asked = []
@@ -85,5 +86,6 @@ def test_the_judge_looks_on_the_device_that_its_process_trains_on(monkeypatch, t
     monkeypatch.setenv("LOCAL_RANK", rank)
     write_items(tmp_path, [WIDE], split="val")
     shutil.copy(REGIONS_FILE, tmp_path / "regions.yaml")
-    assert judge_of(TrainOptions(data=str(tmp_path), segmenter="judge.safetensors"))[2] is len
+    given = TrainOptions(data=str(tmp_path), segmenter="judge.safetensors")
+    assert judge_of(given, MyDataset(tmp_path))[2] is len
     assert asked == [device]

@@ -1,6 +1,8 @@
 """Data that is not iMaterialist's: tables and folders of pairs, with masks of any exact coding."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +189,21 @@ def test_nothing_that_can_be_read_is_refused_with_what_could(tmp_path):
     with pytest.raises(ValueError, match="holds no pair of a photo and a mask: line 1: wanted"):
         prepare_folder(tmp_path, tmp_path / "out", options())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_photo_that_may_not_be_read_is_a_rejected_row_and_tried_again(tmp_path, monkeypatch):
+    raw = write_pairs(tmp_path / "raw", {name: some_ids() for name in "ab"})
+    read_bytes, access, secret = Path.read_bytes, os.access, raw / "images" / "b.jpg"
+
+    def refuse(path):
+        if path == secret:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        patched.setattr(os, "access", lambda path, mode: path != secret and access(path, mode))
+        prepare_folder(raw, tmp_path / "out", options())
+    [reason] = read_reasons(tmp_path / "out")["images/b.jpg"]
+    assert reason == "0: the photo can't be read: Permission denied"
+    assert prepare_folder(raw, tmp_path / "out", options())["pictures"]["total"] == 2
