@@ -29,7 +29,7 @@ class PoseOptions:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AnnotatorEntry:
     """Where an annotator is found.
 
     Args:
@@ -44,13 +44,13 @@ class Entry:
 
 
 ANNOTATORS = {
-    "canny": Entry(module="annotator.canny", options=CannyOptions),
-    "garments": Entry(
+    "canny": AnnotatorEntry(module="annotator.canny", options=CannyOptions),
+    "garments": AnnotatorEntry(
         module="annotator.segment",
         options=NoOptions,
         weights="a .safetensors or .pth file, a SegFormer's folder, or mediapipe's wheel",
     ),
-    "pose": Entry(
+    "pose": AnnotatorEntry(
         module="annotator.openpose",
         options=PoseOptions,
         weights="the folder of body_pose_model.pth or mediapipe's wheel, models/annotators by itself",

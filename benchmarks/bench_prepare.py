@@ -147,7 +147,7 @@ def print_real(rounds: int) -> None:
     from raw_rows import read_rows
     from straightforward import SIZE, straightforward_hint
 
-    from annotator.imaterialist import Row, region_boxes, region_map_at
+    from annotator.imaterialist import Row, find_painted_boxes, region_map_at
     from pictures.crops import buckets, choose_crops
     from pictures.regions import Regions
     from pictures.unusable import Box
@@ -157,7 +157,7 @@ def print_real(rounds: int) -> None:
     def ours():
         parsed = [Row(image, rle, int(h), int(w), int(c.split("_")[0]), ()) for image, rle, h, w, c in rows]
         regions = Regions.read()
-        boxes = [Box(*box) for box in region_boxes(parsed, regions)]
+        boxes = [Box(*box) for box in find_painted_boxes(parsed, regions)]
         [crop] = choose_crops(parsed[0].height, parsed[0].width, boxes, buckets(SIZE), 0.1, 1.5)
         return region_map_at(parsed, crop, regions)
 

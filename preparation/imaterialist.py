@@ -12,10 +12,10 @@ import numpy as np
 from annotator.imaterialist import (
     Place,
     Row,
+    find_painted_boxes,
     garment_words,
     index_annotations,
     read_rows,
-    region_boxes,
     region_map_at,
 )
 from pictures.regions import Regions
@@ -44,7 +44,7 @@ class GarmentAnnotation:
 
     @cached_property
     def boxes(self) -> list[Box]:
-        return [Box(*box) for box in region_boxes(self.rows, self.regions)]
+        return [Box(*box) for box in find_painted_boxes(self.rows, self.regions)]
 
     @cached_property
     def captions(self) -> dict[str, str]:

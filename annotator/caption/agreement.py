@@ -45,7 +45,7 @@ class Check:
 
 
 @cache
-def read_names() -> dict[str, int]:
+def read_garment_names() -> dict[str, int]:
     """The category by each name of garment_names.yaml, hyphens as spaces; ValueError names a wrong entry."""
     content = read_yaml(NAMES_FILE)
     if not isinstance(content, dict):
@@ -65,7 +65,7 @@ def category_of_phrase(text: str) -> int | None:
     words = [re.sub(r"[^\w-]", "", word) for word in words]
     place = next((i for i, word in enumerate(words) if word in ENDS or word == "of"), len(words))
     words = " ".join(words[:place]).replace("-", " ").split()
-    names = read_names()
+    names = read_garment_names()
     for start in range(len(words)):
         ending = " ".join(words[start:-1] + [""])
         for noun in list_singulars(words[-1]):

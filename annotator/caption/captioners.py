@@ -87,7 +87,7 @@ class VlmOptions(Options):
 
 
 @dataclass(frozen=True)
-class Entry:
+class CaptionerEntry:
     """Where a captioner is found.
 
     Args:
@@ -104,19 +104,21 @@ class Entry:
 
 
 CAPTIONERS = {
-    "attributes": Entry(
+    "attributes": CaptionerEntry(
         module="attributes",
         captioner="AttributesCaptioner",
         options=AttributesOptions,
         needs_weights=False,
     ),
-    "clip_interrogator": Entry(
+    "clip_interrogator": CaptionerEntry(
         module="clip_interrogator", captioner="Interrogator", options=InterrogatorOptions
     ),
-    "kosmos2": Entry(module="kosmos2", captioner="Kosmos2Captioner", options=Kosmos2Options),
-    "grounding_dino": Entry(module="grounding_dino", captioner="GroundingDino", options=GroundingDinoOptions),
-    "blip": Entry(module="blip", captioner="BlipCaptioner", options=BlipOptions),
-    "vlm": Entry(module="vlm", captioner="VlmCaptioner", options=VlmOptions),
+    "kosmos2": CaptionerEntry(module="kosmos2", captioner="Kosmos2Captioner", options=Kosmos2Options),
+    "grounding_dino": CaptionerEntry(
+        module="grounding_dino", captioner="GroundingDino", options=GroundingDinoOptions
+    ),
+    "blip": CaptionerEntry(module="blip", captioner="BlipCaptioner", options=BlipOptions),
+    "vlm": CaptionerEntry(module="vlm", captioner="VlmCaptioner", options=VlmOptions),
 }
 
 

@@ -1,7 +1,7 @@
 """iMaterialist (Fashion) 2019: annotations become region maps and captions."""
 
 from annotator.imaterialist.annotations import LABELS_FILE, Index, Place, Row, garment_words, read_labels
-from annotator.imaterialist.paint import region_boxes, region_map, region_map_at
+from annotator.imaterialist.paint import find_painted_boxes, region_map, region_map_at
 from annotator.imaterialist.rle import rle_decode, rle_encode
 from annotator.imaterialist.train_csv import index_annotations, read_rows
 
@@ -14,7 +14,7 @@ __all__ = [
     "index_annotations",
     "read_labels",
     "read_rows",
-    "region_boxes",
+    "find_painted_boxes",
     "region_map",
     "region_map_at",
     "rle_decode",

@@ -29,7 +29,7 @@ def region_map_at(rows: list[Row], crop, regions: Regions):
     return _paint(rows, *crop.sample_points(), regions)
 
 
-def region_boxes(rows: list[Row], regions: Regions) -> list[tuple[int, int, int, int, int]]:
+def find_painted_boxes(rows: list[Row], regions: Regions) -> list[tuple[int, int, int, int, int]]:
     """(left, top, right, bottom, region id) of all that is painted, right and bottom exclusive, in its order.
 
     The two boxes of a garment that is split at the waist share its columns.

@@ -78,7 +78,7 @@ def load_judge(path, regions_file, device="cpu") -> Segmenter:
     segmenter = load_segmenter(path, device)
     if segmenter.no_judge:
         raise ValueError(f"{path} can be no judge: {segmenter.no_judge}")
-    names = read_names(regions_file)
+    names = read_painted_names(regions_file)
     if segmenter.names != names:
         differing = ", ".join(sorted(set(names) ^ set(segmenter.names))) or "their order"
         raise ValueError(
@@ -89,7 +89,7 @@ def load_judge(path, regions_file, device="cpu") -> Segmenter:
     return segmenter
 
 
-def read_names(regions_file) -> tuple[str, ...]:
+def read_painted_names(regions_file) -> tuple[str, ...]:
     """The names of a regions.yaml by id, up to the last region that its table paints, if it has one table."""
     regions = read_regions(regions_file)
     painted = {*regions.region_of.values()}

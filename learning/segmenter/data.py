@@ -9,7 +9,7 @@ import numpy as np
 from torch import from_numpy
 from torch.utils.data import Dataset, TensorDataset
 
-from annotator.segment.segmenters import read_names
+from annotator.segment.segmenters import read_painted_names
 from learning.segmenter.distorted_dolls import DistortedDolls, degrade, draw_dolls, keep_dolls, warp
 from pictures.decoding import read_photo
 from pictures.pairs import read_items
@@ -36,7 +36,7 @@ class FolderPhotos:
                 f"{self.folder} has no regions.yaml, the names and colours of its maps' regions: make the "
                 "folder with tool_prepare_data.py, or write one like annotator/imaterialist/regions.yaml"
             )
-        self.names = read_names(regions)
+        self.names = read_painted_names(regions)
         self.colours = read_regions(regions).colours[: len(self.names)]
         self.items = [item for item in items if item.get("split", "train") == split]
         if not self.items:

@@ -1,15 +1,20 @@
-"""What can be counted about a column of captions: lengths, words, repetitions, garments that they name."""
+"""A column of captions as the report reads it, and what can be counted about it: lengths, words, garments."""
 
+import html
 import importlib.util
 import re
 import sys
 import unicodedata
 from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from annotator.caption.agreement import ENDS, region_of_phrase
+from preparation.captions.column_files import AGREEMENT, Column
+from preparation.captions.table_columns import read_merged
 
+PROMPT = "the prompt"  # no name that a captioner's column can have
 TOKENS = 75  # what CLIP's text encoder reads of a prompt, besides its start and end
 STOP_WORDS = set(
     "a an the and or of in on at to with is are his her its their this that it as by for from".split()
@@ -175,3 +180,74 @@ def _is_strange(text: str) -> bool:
     foreign = sum("LATIN" not in unicodedata.name(character, "") for character in letters)
     broken = any(c == "\ufffd" or (unicodedata.category(c) in JUNK and not c.isspace()) for c in text)
     return broken or foreign > FOREIGN * len(letters)
+
+
+@dataclass(frozen=True)
+class ReportedColumn:
+    """A column as the report reads it; the lists are of the pictures that have a caption there.
+
+    Args:
+        tokens: CLIP's, of each text.
+        suspects: a key of REASONS or an empty string.
+        settings: of the captioner that wrote it, None for what the folder came with.
+        same_as: another column with these very texts.
+    """
+
+    name: str
+    lines: list[dict]
+    texts: list[str]
+    tokens: list[int]
+    suspects: list[str]
+    settings: dict | None
+    same_as: "ReportedColumn | None" = None
+
+    @property
+    def targets(self) -> list[str]:
+        return [line["target"] for line in self.lines]
+
+    @property
+    def anchor(self) -> str:
+        return html.escape(f"column-{self.name.replace(' ', '-')}")
+
+    @property
+    def origin(self) -> str:
+        return self.settings["captioner"] if self.settings else "the folder"
+
+
+def read_columns(folder: Path, lines: list[dict]) -> list[ReportedColumn]:
+    """The columns of a table, the captioners' after those of the raw data, and the prompts last."""
+    merged = read_merged(folder)
+    names = dict.fromkeys(name for line in lines for name in line.get("captions", {}))
+    found = []
+    for name in [*sorted(names, key=lambda name: name in merged), PROMPT]:
+        texts = [line["prompt"] if name == PROMPT else line.get("captions", {}).get(name) for line in lines]
+        having = [(line, text) for line, text in zip(lines, texts, strict=True) if isinstance(text, str)]
+        own, said = [line for line, _ in having], [text for _, text in having]
+        settings = Column(folder, name).settings() or merged[name] if name in merged else None
+        same = next((c for c in found if name == PROMPT and c.texts == said and len(own) == len(lines)), None)
+        if same:
+            found.append(replace(same, name=name, settings=None, same_as=same))
+        else:
+            found.append(
+                ReportedColumn(
+                    name=name,
+                    lines=own,
+                    texts=said,
+                    tokens=count_tokens(said),
+                    suspects=find_suspects(said),
+                    settings=settings,
+                )
+            )
+    return found
+
+
+def list_agreements(column) -> list[tuple[float, dict]]:
+    """(how well its caption agrees with its map, line) of those of which that is known."""
+    found = []
+    for line in column.lines:
+        scores = line.get("scores", {}).get(column.name)
+        score = scores.get(AGREEMENT) if isinstance(scores, dict) else None
+        # a table of others may call something else so
+        if isinstance(score, (int, float)):
+            found.append((score, line))
+    return found

@@ -4,7 +4,6 @@ import base64
 import csv
 import html
 from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,59 +12,28 @@ from jobs.whole_files import write_atomically
 from pictures.decoding import DAMAGE
 from pictures.regions import find_regions
 from preparation.captions.caption_statistics import (
+    PROMPT,
     REASONS,
     TOKENS,
+    ReportedColumn,
     count_named_regions,
     count_runs,
     count_shared,
-    count_tokens,
-    find_suspects,
+    list_agreements,
+    read_columns,
 )
-from preparation.captions.column_files import AGREEMENT, FOLDER, Column
-from preparation.captions.table_columns import Table, read_merged
+from preparation.captions.column_files import FOLDER
+from preparation.captions.table_columns import Table
 from reporting.bars import bars, histogram, number
 from reporting.contact_sheets import contact_sheet, evenly, overlay, thumbnail
 from reporting.html import DATA_STYLE
 
 OWN_STYLE = Path(__file__).with_name("report.css")
 EXAMPLES, HEIGHT = 8, 176
-PROMPT = "the prompt"  # no name that a captioner's column can have
 MOST_WORDS, MOST_SHARED = 12, 8
 RUNS = {1: "Words", 2: "Two words", 3: "Three words"}
 SHOWN, WORST, LONGEST = 6, 6, 160
 LIMITS = (0.3, 0.5, 0.7, 0.9)
-
-
-@dataclass(frozen=True)
-class Captions:
-    """A column as the report reads it; the lists are of the pictures that have a caption there.
-
-    Args:
-        tokens: CLIP's, of each text.
-        suspects: a key of caption_statistics.REASONS or an empty string.
-        settings: of the captioner that wrote it, None for what the folder came with.
-        same_as: another column with these very texts.
-    """
-
-    name: str
-    lines: list[dict]
-    texts: list[str]
-    tokens: list[int]
-    suspects: list[str]
-    settings: dict | None
-    same_as: "Captions | None" = None
-
-    @property
-    def targets(self) -> list[str]:
-        return [line["target"] for line in self.lines]
-
-    @property
-    def anchor(self) -> str:
-        return html.escape(f"column-{self.name.replace(' ', '-')}")
-
-    @property
-    def origin(self) -> str:
-        return self.settings["captioner"] if self.settings else "the folder"
 
 
 def write_report(table: Table) -> Path:
@@ -95,25 +63,7 @@ def write_report(table: Table) -> Path:
     return path
 
 
-def read_columns(folder: Path, lines: list[dict]) -> list[Captions]:
-    """The columns of a table, the captioners' after those of the raw data, and the prompts last."""
-    merged = read_merged(folder)
-    names = dict.fromkeys(name for line in lines for name in line.get("captions", {}))
-    found = []
-    for name in [*sorted(names, key=lambda name: name in merged), PROMPT]:
-        texts = [line["prompt"] if name == PROMPT else line.get("captions", {}).get(name) for line in lines]
-        having = [(line, text) for line, text in zip(lines, texts, strict=True) if isinstance(text, str)]
-        own, said = [line for line, _ in having], [text for _, text in having]
-        settings = Column(folder, name).settings() or merged[name] if name in merged else None
-        same = next((c for c in found if name == PROMPT and c.texts == said and len(own) == len(lines)), None)
-        if same:
-            found.append(replace(same, name=name, settings=None, same_as=same))
-        else:
-            found.append(Captions(name, own, said, count_tokens(said), find_suspects(said), settings))
-    return found
-
-
-def _headline(lines: list[dict], columns: list[Captions]) -> str:
+def _headline(lines: list[dict], columns: list[ReportedColumn]) -> str:
     captions = [column for column in columns if column.name != PROMPT]
     prompts = columns[-1]
     over = sum(tokens > TOKENS for tokens in prompts.tokens)
@@ -127,7 +77,7 @@ def _headline(lines: list[dict], columns: list[Captions]) -> str:
     return f"<div class=tiles>{text}</div>"
 
 
-def _overview(columns: list[Captions]) -> str:
+def _overview(columns: list[ReportedColumn]) -> str:
     rows = []
     for column in columns:
         words = [len(text.split()) for text in column.texts] or [0]
@@ -154,7 +104,7 @@ def _overview(columns: list[Captions]) -> str:
     )
 
 
-def _examples(folder: Path, lines: list[dict], columns: list[Captions]) -> str:
+def _examples(folder: Path, lines: list[dict], columns: list[ReportedColumn]) -> str:
     """The same pictures, with what each column says of them."""
     by_target = {column.name: dict(zip(column.targets, column.texts, strict=True)) for column in columns}
     cards = []
@@ -182,7 +132,7 @@ def _list_caption(name: str, text: str | None, texts: dict) -> str:
     return f"<dt>{html.escape(name)}{mark}<dd>{html.escape(text) if text else '<i>nothing</i>'}"
 
 
-def column_part(folder: Path, column: Captions, total: int, regions) -> str:
+def column_part(folder: Path, column: ReportedColumn, total: int, regions) -> str:
     """The section of a column; `total` pictures are in the folder, `regions` None where maps are pictures."""
     if column.same_as:
         same = f"The same texts as <a href='#{column.same_as.anchor}'>{html.escape(column.same_as.name)}</a>."
@@ -200,7 +150,7 @@ def column_part(folder: Path, column: Captions, total: int, regions) -> str:
     return f"<article>{''.join(parts)}</article>"
 
 
-def _source(folder: Path, column: Captions, total: int) -> str:
+def _source(folder: Path, column: ReportedColumn, total: int) -> str:
     told = [f"{len(column.texts):,} of {total:,} pictures have one."]
     if column.settings:
         options = column.settings.get("options", {})
@@ -223,7 +173,7 @@ def count_rows(path: Path) -> int:
         return max(0, sum(1 for _ in csv.reader(file)) - 1)
 
 
-def _lengths(column: Captions) -> str:
+def _lengths(column: ReportedColumn) -> str:
     over = sum(n > TOKENS for n in column.tokens)
     cut = (
         f"{over:,} are longer than the {TOKENS} that a text encoder reads: their ends are lost."
@@ -235,7 +185,7 @@ def _lengths(column: Captions) -> str:
     return f"<h3>Length in CLIP's tokens</h3>{histogram(column.tokens, limit, False)}<p class=n>{cut}</p>"
 
 
-def _regions(column: Captions, regions) -> str:
+def _regions(column: ReportedColumn, regions) -> str:
     """How many captions name what the map shows, and what it does not."""
     if regions is None or not regions.region_of:
         return ""
@@ -252,14 +202,14 @@ def _regions(column: Captions, regions) -> str:
     )
 
 
-def _words(column: Captions) -> str:
+def _words(column: ReportedColumn) -> str:
     found = zip(RUNS.values(), count_runs(column.texts, tuple(RUNS), MOST_WORDS), strict=True)
     total = len(column.texts)
     tables = [f"<div><h4>{title}</h4>{bars(counts, total)}</div>" for title, counts in found if counts]
     return f"<h3>Most frequent: share of the captions</h3><div class=three>{''.join(tables)}</div>"
 
 
-def _shared(column: Captions) -> str:
+def _shared(column: ReportedColumn) -> str:
     found = count_shared(column.texts)
     if not found:
         return "<h3>Captions shared by several pictures</h3><p>None.</p>"
@@ -295,18 +245,6 @@ def suspects_part(folder: Path, column) -> str:
                 f"{_sheet(folder, [(line, text or '(empty)') for line, text in found[:SHOWN]])}"
             )
     return "".join(parts)
-
-
-def list_agreements(column) -> list[tuple[float, dict]]:
-    """(how well its caption agrees with its map, line) of those of which that is known."""
-    found = []
-    for line in column.lines:
-        scores = line.get("scores", {}).get(column.name)
-        score = scores.get(AGREEMENT) if isinstance(scores, dict) else None
-        # a table of others may call something else so
-        if isinstance(score, (int, float)):
-            found.append((score, line))
-    return found
 
 
 def worst_part(folder: Path, column) -> str:

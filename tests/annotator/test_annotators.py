@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from annotated import command_line, table
-from annotator.annotators import ANNOTATORS, Entry, list_options, load_annotator
+from annotator.annotators import ANNOTATORS, AnnotatorEntry, list_options, load_annotator
 from annotator.interface import Annotator, PictureMaps
 from annotator.segment import Segmenter, load_segmenter
 from annotator.segment.segmenters import SEGMENTERS
@@ -34,7 +34,7 @@ def shades(monkeypatch):
 
     module.load_as_annotator = load_as_annotator
     monkeypatch.setitem(sys.modules, "shades", module)
-    monkeypatch.setitem(ANNOTATORS, "shades", Entry(module="shades", options=ShadeOptions))
+    monkeypatch.setitem(ANNOTATORS, "shades", AnnotatorEntry(module="shades", options=ShadeOptions))
 
 
 def test_an_annotator_of_the_table_runs_over_a_folder_with_options_of_its_own(shades, tmp_path, monkeypatch):

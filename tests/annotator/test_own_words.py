@@ -58,7 +58,7 @@ def test_names_of_garments(tmp_path, monkeypatch, content, key):
     path = tmp_path / "garment_names.yaml"
     path.write_bytes(content)
     monkeypatch.setattr(agreement, "NAMES_FILE", path)
-    refuse(agreement.read_names.__wrapped__, path, key)
+    refuse(agreement.read_garment_names.__wrapped__, path, key)
 
 
 @pytest.mark.parametrize(

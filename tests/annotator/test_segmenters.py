@@ -8,7 +8,7 @@ import torch
 
 from annotator.segment import PixelSegmenter, load_judge, load_segmenter, u2net
 from annotator.segment.segformer import SegFormerSegmenter, map_labels
-from annotator.segment.segmenters import read_names
+from annotator.segment.segmenters import read_painted_names
 from annotator.segment.u2net import LEGACY_REGIONS, U2Net, U2NetSegmenter
 from pictures.regions import REGIONS_FILE
 
@@ -141,6 +141,6 @@ def test_the_public_network_judges_folders_of_the_legacy_table_alone(tmp_path):
     for table, works in (("legacy", True), ("official", False)):
         regions = tmp_path / f"{table}.yaml"
         regions.write_bytes(Regions.read(REGIONS_FILE, table).to_yaml())
-        assert (read_names(regions) == LEGACY_REGIONS) == works
+        assert (read_painted_names(regions) == LEGACY_REGIONS) == works
     with pytest.raises(ValueError, match="they differ in head"):
         load_judge(write_public(tmp_path / "cloth.pth", 1), tmp_path / "official.yaml")

@@ -70,7 +70,9 @@ def register(monkeypatch=None):
     """Make `stub` a captioner of this process."""
     module = types.ModuleType("annotator.caption.stub")
     module.Stub = Stub
-    entry = captioners.Entry(module="stub", captioner="Stub", options=StubOptions, needs_weights=False)
+    entry = captioners.CaptionerEntry(
+        module="stub", captioner="Stub", options=StubOptions, needs_weights=False
+    )
     if monkeypatch is None:
         sys.modules[module.__name__], captioners.CAPTIONERS["stub"] = module, entry
     else:

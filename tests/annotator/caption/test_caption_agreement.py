@@ -11,7 +11,7 @@ from annotator.caption.agreement import (
     check_phrases,
     find_part_boxes,
     measure_agreement,
-    read_names,
+    read_garment_names,
     region_of_phrase,
 )
 from annotator.imaterialist.annotations import Row, garment_words, read_words
@@ -79,7 +79,9 @@ def test_plurals_are_found(phrase, category):
 
 
 def test_every_name_means_its_own_category():
-    assert {name for name, category in read_names().items() if category_of_phrase(name) != category} == set()
+    assert {
+        name for name, category in read_garment_names().items() if category_of_phrase(name) != category
+    } == set()
 
 
 def test_no_name_has_two_meanings():

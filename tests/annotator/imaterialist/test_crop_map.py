@@ -9,9 +9,9 @@ from pycocotools import mask as coco
 from annotator.imaterialist import (
     LABELS_FILE,
     Row,
+    find_painted_boxes,
     index_annotations,
     read_rows,
-    region_boxes,
     region_map,
     region_map_at,
     rle_encode,
@@ -65,7 +65,7 @@ def test_boxes_hold_all_that_is_painted(table):
         rows = list(random_rows(generator, 80, 50))
         ids = region_map(rows, 80, 50, regions)
         covered = np.zeros((len(regions.names), 80, 50), bool)
-        for left, top, right, bottom, region in region_boxes(rows, regions):
+        for left, top, right, bottom, region in find_painted_boxes(rows, regions):
             covered[region, top:bottom, left:right] = True
             assert left < right and top < bottom
         assert np.take_along_axis(covered, ids[None].astype(int), 0)[0][ids > 0].all()
@@ -93,7 +93,7 @@ def test_the_real_photos_regions_cover_what_pycocotools_finds():
     sampled = region_map_at(rows, crop, regions)
     assert ((sampled == TOP) == top[lines][:, columns]).all()
     assert ((sampled == BOTTOM) == bottom[lines][:, columns]).all()
-    assert region_boxes(rows, regions)[0] == (*coco_box(masks[6]), BOTTOM)
+    assert find_painted_boxes(rows, regions)[0] == (*coco_box(masks[6]), BOTTOM)
 
 
 def coco_box(mask):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from annotator.imaterialist import Row, region_boxes, region_map, rle_encode
+from annotator.imaterialist import Row, find_painted_boxes, region_map, rle_encode
 from pictures.regions import Regions
 
 TOP, BOTTOM = 1, 2
@@ -57,7 +57,10 @@ def test_without_a_word_the_waist_is_the_narrowest_line_of_the_middle():
 
 
 def test_both_halves_have_a_box_and_coats_are_top():
-    assert region_boxes([row(DRESS, 10, 85)], REGIONS) == [(10, 20, 40, 42, TOP), (10, 42, 40, 120, BOTTOM)]
+    assert find_painted_boxes([row(DRESS, 10, 85)], REGIONS) == [
+        (10, 20, 40, 42, TOP),
+        (10, 42, 40, 120, BOTTOM),
+    ]
     ids = region_map([row(DRESS, 9), row(box(20, 45, 120, 55), 12)], 200, 60, REGIONS)
     assert set(np.unique(ids)) == {0, TOP}
 
