@@ -82,23 +82,23 @@ class LatentChannels(Condition):
 
     key: the batch's pictures (b, H, W, 3) in [-1, 1]. scaled: whether latents are multiplied by the model's
     scale (OOTDiffusion's are not). draw: "mode" of the posterior or a "sample". how: "channels" or "sum".
-    null: what dropped rows are: "kept" stays as it is, "zeros" are latents of zeros.
+    drop_to: what dropped rows are: "kept" stays as it is, "zeros" are latents of zeros.
     """
 
-    def __init__(self, name, key, scaled=True, draw="mode", how="channels", null="kept", dropout=0.0):
+    def __init__(self, name, key, scaled=True, draw="mode", how="channels", drop_to="kept", dropout=0.0):
         super().__init__(name, dropout)
         check_choice(f"{name}.draw", draw, ("mode", "sample"))
         check_choice(f"{name}.how", how, ("channels", "sum"))
-        check_choice(f"{name}.null", null, ("kept", "zeros"))
+        check_choice(f"{name}.drop_to", drop_to, ("kept", "zeros"))
         self.keys, self.key = (key,), key
-        self.scaled, self.draw, self.how, self.null = scaled, draw, how, null
+        self.scaled, self.draw, self.how, self.drop_to = scaled, draw, how, drop_to
 
     def encode(self, model, batch, num=None):
         return dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
-        return dict(latents=empty_rows(latents, dropped) if self.null == "zeros" else latents)
+        return dict(latents=empty_rows(latents, dropped) if self.drop_to == "zeros" else latents)
 
     def write(self, model, inputs, prepared):
         latents = prepared["latents"]
@@ -138,7 +138,7 @@ class GarmentReference(Condition):
         key: the batch's garments (b, H, W, 3) in [-1, 1].
         time: "zero" runs it once at t = 0, "sync" at every call's t, "none" once with a class embedding in
             the place of the timestep, by `category_key` of the batch (one-way, FastFit).
-        null: dropped is a garment of a "zero_latent", tokens that are "zero_features", or "no_tokens" at all.
+        drop_to: dropped is a garment of a "zero_latent", tokens of "zero_features", or "no_tokens" at all.
         context: "person" reads the person's prompt, "none" no text (networks that skip it), all else is the
             prompt that every garment has.
         scaled, draw: see LatentChannels.
@@ -152,7 +152,7 @@ class GarmentReference(Condition):
         network=None,
         key="garment",
         time="zero",
-        null="zero_latent",
+        drop_to="zero_latent",
         context="person",
         scaled=True,
         draw="mode",
@@ -166,13 +166,13 @@ class GarmentReference(Condition):
     ):
         super().__init__(name, dropout)
         check_choice(f"{name}.time", time, TIMES)
-        check_choice(f"{name}.null", null, NULLS)
+        check_choice(f"{name}.drop_to", drop_to, NULLS)
         check_choice(f"{name}.train", train, ("all", "none"))
         self.network = None if network is None else instantiate_from_config(network)
         self.first = None if self.network else nn.Conv2d(channels, width, 3, padding=1)
         self.sites, width = sites, self.network.model_channels if self.network else width
         self.keys = (key, category_key) if time == "none" else (key,)
-        self.key, self.category_key, self.time, self.null = key, category_key, time, null
+        self.key, self.category_key, self.time, self.drop_to = key, category_key, time, drop_to
         self.context, self.scaled, self.draw, self.train = context, scaled, draw, train
         self.classes = nn.Embedding(num_classes, 4 * width) if time == "none" else None
 
@@ -193,7 +193,7 @@ class GarmentReference(Condition):
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
-        if self.null == "zero_latent":
+        if self.drop_to == "zero_latent":
             latents = empty_rows(latents, dropped)
         given = dict(latents=latents, text=text if self.context == "person" else None, dropped=dropped)
         if "text" in encoded:
@@ -211,7 +211,7 @@ class GarmentReference(Condition):
         if tokens is None:
             tokens = self._record(model, prepared, self._network(model).embed_time(inputs.t))
         inputs.add_references(tokens)
-        if self.null == "no_tokens" and prepared["dropped"].any():
+        if self.drop_to == "no_tokens" and prepared["dropped"].any():
             inputs.kept = ~prepared["dropped"]
 
     def _network(self, model):
@@ -226,7 +226,7 @@ class GarmentReference(Condition):
             tokens = network.record(given["latents"].to(dtype), emb, text, sites, self.first)
         else:
             tokens = network(given["latents"].to(dtype), emb, text)
-        if self.null == "zero_features":
+        if self.drop_to == "zero_features":
             tokens = {site: empty_rows(recorded, given["dropped"]) for site, recorded in tokens.items()}
         return tokens
 
@@ -236,17 +236,25 @@ class StackedGarment(Condition):
 
     Args:
         below: the channel that holds the garment's clean latents, under the agnostic person's.
-        null: dropped is "condition", zeros in that channel alone (CatVTON), or "garment_free", zeros in all
+        drop_to: dropped is "condition", zeros in that channel (CatVTON), or "garment_free", zeros in all
             of the garment's rows, the noisy ones as well (DeCo-VTON, garment-free guidance).
         anchored: the sampler's state is the person's half; the garment's noisy rows are its latents noised to
             each timestep with one noise (DeCo-VTON, clean-latent anchoring). Otherwise the state has both.
     """
 
-    def __init__(self, name, key="garment", below="agnostic", null="condition", anchored=False, draw="sample",
-                 dropout=0.0):  # fmt: skip
+    def __init__(
+        self,
+        name,
+        key="garment",
+        below="agnostic",
+        drop_to="condition",
+        anchored=False,
+        draw="sample",
+        dropout=0.0,
+    ):
         super().__init__(name, dropout)
-        check_choice(f"{name}.null", null, ("condition", "garment_free"))
-        self.keys, self.key, self.below, self.null = (key,), key, below, null
+        check_choice(f"{name}.drop_to", drop_to, ("condition", "garment_free"))
+        self.keys, self.key, self.below, self.drop_to = (key,), key, below, drop_to
         self.anchored, self.draw = anchored, draw
 
     def encode(self, model, batch, num=None):
@@ -264,7 +272,7 @@ class StackedGarment(Condition):
         else:
             person, rows = inputs.x.chunk(2, dim=2)
             inputs.x = person
-        if self.null == "garment_free":
+        if self.drop_to == "garment_free":
             rows = empty_rows(rows, prepared["dropped"])
         inputs.rows["x"] = rows
 
@@ -277,17 +285,17 @@ class ImageTokens(Condition):
         projector: config of a module of cldm.tryon.image_tokens.
         key: the batch's pictures, uint8 (b, H, W, 3).
         site: "append" behind the text, "replace" it, or "decoupled" (the U-Net's context must be text+image).
-        null: dropped is the projector of "zero_features", of a "black" picture's, or tokens of "zeros".
+        drop_to: dropped is the projector of "zero_features", of a "black" picture's, or tokens of "zeros".
         scale: factor on decoupled attention.
     """
 
-    def __init__(self, name, encoder, projector, key="garment_pixels", site="append", null="zero_features",
+    def __init__(self, name, encoder, projector, key="garment_pixels", site="append", drop_to="zero_features",
                  scale=1.0, dropout=0.0):  # fmt: skip
         super().__init__(name, dropout)
         check_choice(f"{name}.site", site, ("append", "replace", "decoupled"))
-        check_choice(f"{name}.null", null, ("zero_features", "black", "zeros"))
+        check_choice(f"{name}.drop_to", drop_to, ("zero_features", "black", "zeros"))
         self.encoder, self.projector = instantiate_from_config(encoder), instantiate_from_config(projector)
-        self.keys, self.key, self.site, self.null, self.scale = (key,), key, site, null, scale
+        self.keys, self.key, self.site, self.drop_to, self.scale = (key,), key, site, drop_to, scale
 
     def parts(self):
         return {f"{self.name}_encoder": self.encoder, f"{self.name}_proj": self.projector}
@@ -299,19 +307,19 @@ class ImageTokens(Condition):
     def encode(self, model, batch, num=None):
         pictures = check_pixels(batch[self.key][:num], self.name).to(model.device)
         encoded = dict(features=self.encoder(pictures))
-        if self.null == "black":
+        if self.drop_to == "black":
             encoded["null"] = self.encoder(torch.zeros_like(pictures[:1]))
         return encoded
 
     def prepare(self, model, encoded, dropped, text=None):
         features = encoded["features"]
-        if self.null == "zero_features":
+        if self.drop_to == "zero_features":
             features = empty_rows(features, dropped)
-        elif self.null == "black":
+        elif self.drop_to == "black":
             chosen = rearrange(dropped, f"b -> b {'1 ' * (features.ndim - 1)}")
             features = torch.where(chosen, encoded["null"].expand_as(features), features)
         tokens = self.projector(features)
-        return dict(tokens=empty_rows(tokens, dropped) if self.null == "zeros" else tokens)
+        return dict(tokens=empty_rows(tokens, dropped) if self.drop_to == "zeros" else tokens)
 
     def write(self, model, inputs, prepared):
         tokens = prepared["tokens"]

@@ -55,7 +55,7 @@ def test_a_widened_first_convolution_reads_what_it_read():
 @pytest.mark.parametrize("mix", ["concat", "gated", "decoupled"])
 def test_no_tokens_is_the_person_alone(mix):
     """Row by row: a dropped row beside one that is kept."""
-    model = build(REFERENCE | dict(garment=garment(null="no_tokens")), person_unet=dict(mix=mix))
+    model = build(REFERENCE | dict(garment=garment(drop_to="no_tokens")), person_unet=dict(mix=mix))
     encoded, (x, t) = encode(model), noisy()
     half = {name: torch.tensor([False, name == "garment"]) for name in encoded}
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_no_tokens_is_the_person_alone(mix):
 
 @pytest.mark.parametrize("null", NAMES)
 def test_nulls_are_different_functions_of_nothing_that_is_dropped(null):
-    model = build(REFERENCE | dict(garment=garment(null=null)))
+    model = build(REFERENCE | dict(garment=garment(drop_to=null)))
     other = batch() | dict(garment=batch(seed=9)["garment"])
     outputs = [predict(model, encode(model, items), "garment") for items in (batch(), other)]
     assert torch.equal(*outputs)
@@ -79,7 +79,7 @@ def test_nulls_are_different_functions_of_nothing_that_is_dropped(null):
 def test_the_nulls_differ_from_each_other():
     outputs = []
     for null in NAMES:
-        model = build(REFERENCE | dict(garment=garment(null=null)))
+        model = build(REFERENCE | dict(garment=garment(drop_to=null)))
         outputs.append(predict(model, encode(model), "garment"))
     for i, j in ((0, 1), (0, 2), (1, 2)):
         assert not torch.allclose(outputs[i], outputs[j], atol=1e-4)
@@ -128,7 +128,7 @@ def test_two_garments_are_one_longer_reference():
     conditions = REFERENCE | dict(garment=garment())
     model = build(conditions | dict(bottoms=garment(key="agnostic")))
     both = predict(model, encode(model))
-    model.conditions["bottoms"].null = model.conditions["garment"].null = "no_tokens"
+    model.conditions["bottoms"].drop_to = model.conditions["garment"].drop_to = "no_tokens"
     assert not torch.allclose(both, predict(model, encode(model), "bottoms"), atol=1e-4)
 
 
@@ -213,7 +213,7 @@ class TestDeCo:
 
     @staticmethod
     def model(anchored=True, null="garment_free", **options):
-        stacked = entry("StackedGarment", null=null, anchored=anchored, draw="mode")
+        stacked = entry("StackedGarment", drop_to=null, anchored=anchored, draw="mode")
         return build(STACK | dict(garment=stacked), person_unet=dict(context="skip"), **options)
 
     def encoded(self, model, items=None):
@@ -306,7 +306,7 @@ class TestImageTokens:
 
     @pytest.mark.parametrize("null", ["zero_features", "black", "zeros"])
     def test_dropped_image_prompts_say_nothing_of_the_picture(self, null):
-        model = self.model(null=null)
+        model = self.model(drop_to=null)
         other = batch() | dict(garment_pixels=batch(seed=5)["garment_pixels"])
         assert torch.equal(*(predict(model, encode(model, items), "image") for items in (batch(), other)))
 
@@ -432,7 +432,10 @@ def test_a_dropped_row_in_training_is_guidances_null_tensor_for_tensor():
 
 def test_unknown_choices_are_named():
     for options, words in [
-        (dict(null="none"), "garment.null must be one of zero_latent, zero_features, no_tokens, got 'none'"),
+        (
+            dict(drop_to="none"),
+            "garment.drop_to must be one of zero_latent, zero_features, no_tokens, got 'none'",
+        ),
         (dict(time="once"), "garment.time must be one of zero, sync, none"),
         (dict(dropout=1.0), "garment.dropout must be at least 0 and below 1"),
     ]:

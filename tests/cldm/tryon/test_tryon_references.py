@@ -36,7 +36,7 @@ TEXT = dict(text=entry("TextCondition"))
 OOTD = TEXT | dict(
     agnostic=entry("LatentChannels", key="agnostic", scaled=False), garment=garment(scaled=False)
 )
-MAGIC = TEXT | dict(garment=garment(norm="post", null="zero_features", context="A cloth"))
+MAGIC = TEXT | dict(garment=garment(norm="post", drop_to="zero_features", context="A cloth"))
 CATVTON = dict(
     mask=entry("MaskChannel"),
     agnostic=entry("LatentChannels", key="agnostic"),
@@ -125,7 +125,7 @@ def test_ootdiffusion_predicts_as_published():
     got = dict(cond=cond, null=null)
     for scale in found.settings["scales"]:
         got[f"guided_{scale}"] = guide_by("garment", scale).combine(torch.cat([null, cond]))
-    model.conditions["garment"].null = "zero_features"
+    model.conditions["garment"].drop_to = "zero_features"
     got["zero_features"] = predict(model, given["z"], given["t"], encoded, "garment")
     expect_equal(found, got)
 
@@ -227,7 +227,7 @@ def test_idm_vton_predicts_as_published():
         mask=entry("MaskChannel"),
         agnostic=entry("LatentChannels", key="agnostic"),
         pose=entry("LatentChannels", key="pose"),
-        garment=garment(norm="post", time="sync", null="zero_features", context="a photo of a garment"),
+        garment=garment(norm="post", time="sync", drop_to="zero_features", context="a photo of a garment"),
     )
     model = fill(build(conditions, 13, unet=dict(norm="post")), found)
     encoded = dict(
@@ -548,7 +548,7 @@ def test_anydoor_trains_what_is_published():
                 params=dict(width=projector.in_features, context_dim=projector.out_features),
             ),
             site="replace",
-            null="black",
+            drop_to="black",
         ),
         control=entry(
             "ControlHint",
