@@ -100,7 +100,7 @@ def server(tmp_path_factory):
         command = [sys.executable, "gradio_annotator.py", "--port", str(port)]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while "Open http" not in output.read_text() and process.poll() is None:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.2)

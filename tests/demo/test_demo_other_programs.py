@@ -117,7 +117,7 @@ def test_parameters_of_another_kind_are_refused(page, tmp_path, text):
     "steps", ["x", "1e999", "-1", "20, CFG scale: nan", "9" * 50, '"\\"', "1" + " " * 90_000 + ","]
 )
 def test_hostile_parameters_leave_what_they_cannot_set(page, tmp_path, steps):
-    before = time.monotonic()
+    before = time.process_time()
     try:
         found = page.restored(with_texts(tmp_path / "x.png", parameters=SHORT_INFOTEXT.format(steps)))
     except ValueError as error:
@@ -128,4 +128,4 @@ def test_hostile_parameters_leave_what_they_cannot_set(page, tmp_path, steps):
     for text in ("a" * 10**6, "a-" * 500_000, '"' * 10**6, "a:" * 500_000, " " * 10**6):
         path = with_texts(tmp_path / "x.png", parameters=f"x\nSteps: 1, Seed: 1, {text}")
         page.restored(path)
-    assert time.monotonic() - before < 10
+    assert time.process_time() - before < 10

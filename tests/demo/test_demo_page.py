@@ -148,31 +148,34 @@ def test_a_template_that_is_no_map_is_named_at_the_start(demo_server):
     assert "bad.png is no template: The picture is greyscale" in demo_server.output()
 
 
-@pytest.fixture
-def chromium():
-    """(path, flags) of a browser."""
+@pytest.fixture(scope="module")
+def browser():
+    """A headless chromium, as playwright drives it."""
     if CHROMIUM is None:
         reason = "no chromium: install Debian's packages chromium and fonts-dejavu-core"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    return CHROMIUM, QUIET.split()
+    from browser_visit import launched
+
+    with launched(CHROMIUM, QUIET.split()) as browser:
+        yield browser
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
     "name", ["trace_a_photo", "take_over_settings", "go_without_a_mouse", "keep_a_thin_brush"]
 )
-def test_a_visit_to_the_page_finds_what_it_wants(demo_server, tmp_path, chromium, name):
+def test_a_visit_to_the_page_finds_what_it_wants(demo_server, tmp_path, browser, name):
     import demo_visits
 
-    with demo_visits.opened(*chromium, demo_server.url) as page:
+    with demo_visits.opened(browser, demo_server.url) as page:
         getattr(demo_visits, name)(page, tmp_path)
 
 
 @pytest.mark.browser
-def test_painting_editing_cancelling_and_downloading_work_in_the_browser(demo_server, tmp_path, chromium):
+def test_painting_editing_cancelling_and_downloading_work_in_the_browser(demo_server, tmp_path, browser):
     from browser_visit import visit
 
-    requests = visit(*chromium, demo_server.url, tmp_path)
+    requests = visit(browser, demo_server.url, tmp_path)
     assert not [url for url in requests if not url.startswith((demo_server.url, "blob:", "data:"))]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
@@ -11,13 +12,28 @@ from demo_requests import REGIONS
 from demo_server import wait_for
 
 
-def visit(chromium, flags, url, folder) -> list[str]:
+@contextmanager
+def launched(chromium, flags):
+    """A browser, for as many pages as are wanted: a start takes longer than most visits."""
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=flags) as browser,
+    ):
+        yield browser
+
+
+@contextmanager
+def new_page(browser):
+    """A page in a session of its own."""
+    with browser.new_page(viewport=dict(width=1280, height=1000)) as page:
+        page.set_default_timeout(300_000)
+        yield page
+
+
+def visit(browser, url, folder) -> list[str]:
     """The addresses that the page asked for; fails where it does not do what it should."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport=dict(width=1280, height=1000))
-        page.set_default_timeout(60_000)
-        requests = []
+    requests = []
+    with new_page(browser) as page:
         page.on("request", lambda request: requests.append(request.url))
         page.goto(url)
         paint_and_generate(page)
@@ -27,7 +43,6 @@ def visit(chromium, flags, url, folder) -> list[str]:
         download(page, folder)
         meet_an_error(page, folder)
         assert nameless(page) == []
-        browser.close()
     return requests
 
 

@@ -94,7 +94,7 @@ def _write_inputs(folder):
     Image.fromarray(np.full((64, 64, 3), 77, np.uint8)).save(folder / "templates" / "bad.png")
 
 
-def wait_for(condition, seconds=300):
+def wait_for(condition, seconds=900):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -104,7 +104,8 @@ def wait_for(condition, seconds=300):
 def connected(url):
     from gradio_client import Client
 
-    return Client(url, verbose=False, analytics_enabled=False)
+    # its own patience is five seconds, too little on a machine that is busy with other tests
+    return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=dict(timeout=900))
 
 
 class Files:

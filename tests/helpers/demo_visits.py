@@ -7,24 +7,19 @@ from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
-from browser_visit import load_picture, nameless, paint, set_number, shows
+from browser_visit import load_picture, nameless, new_page, paint, set_number, shows
 from demo_requests import REGIONS
 from demo_server import wait_for
 
 
 @contextmanager
-def opened(chromium, flags, url):
+def opened(browser, url):
     """The page, ready to be painted on."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport=dict(width=1280, height=1000))
-        page.set_default_timeout(30_000)
+    with new_page(browser) as page:
         page.goto(url)
         page.locator("#painter button[aria-label=Color]").wait_for()
         yield page
-        browser.close()
 
 
 def trace_a_photo(page, folder):

@@ -15,7 +15,7 @@ def test_threads_that_write_files_of_alike_names_at_once_do_not_mix_them(tmp_pat
     both, replace = Barrier(2), os.replace
 
     def replace_together(*names):
-        both.wait(timeout=10)
+        both.wait(timeout=600)
         replace(*names)
 
     monkeypatch.setattr(os, "replace", replace_together)
