@@ -1,10 +1,39 @@
-"""Small models are fastest on one thread, and the number of threads is read when torch is imported."""
+"""How the tests run, alone or in several processes beside each other, and what they share."""
 
 import os
+from functools import cache
+from pathlib import Path
 
 import pytest
 
+# small models are fastest on one thread, and the number of threads is read when torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SHORT = "jobs", "ldm", "pictures"  # rooms whose modules take seconds
+
+
+def pytest_collection_modifyitems(items):
+    """Short modules come last, so that processes end together."""
+    items.sort(key=lambda item: item.path.parent.name in SHORT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A module's tests run in one process, as do all that visit the demo's server: all is built once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            module = nodeid.split("::")[0]
+            return "demo_server" if visits_server(config.rootpath / module) else module
+
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
+
+
+@cache
+def visits_server(module: Path) -> bool:
+    return "(demo_server" in module.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
