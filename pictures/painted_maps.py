@@ -107,11 +107,15 @@ def _exact_ids(rgba, encoder):
 
 def _nearest_ids(rgba, encoder):
     """Ids of the nearest colours: how smooth a stroke's rim is depends on the graphics card."""
-    rgb = rgba[..., :3].astype(np.int16)
-    distances = np.stack(
-        [np.abs(rgb - np.int16(colour)).sum(-1, dtype=np.int16) for colour in encoder.colours]
-    )
     painted = rgba[..., 3] >= OPAQUE
-    if (distances.min(0)[painted] > 0).sum() > MAX_SMOOTHED * painted.sum():
+    strokes = rgba[painted][:, :3].astype(np.int16)
+    nearest, least = np.zeros(len(strokes), np.uint8), np.full(len(strokes), 3 * 255 + 1, np.int16)
+    for region, colour in enumerate(encoder.colours):
+        distance = np.abs(strokes - np.int16(colour)).sum(-1, dtype=np.int16)
+        closer = distance < least
+        nearest[closer], least[closer] = region, distance[closer]
+    if (least > 0).sum() > MAX_SMOOTHED * len(strokes):
         return _exact_ids(rgba, encoder)  # says how many, and which
-    return distances.argmin(0).astype(np.uint8)
+    ids = np.zeros(painted.shape, np.uint8)
+    ids[painted] = nearest
+    return ids
