@@ -54,14 +54,15 @@ def load_annotators(arguments):
 @entry_point("stopped")
 def main():
     arguments = parse_arguments()
-    from demo.serve import serve_locally, stay_offline
+    from demo.start import prepare_server
 
-    stay_offline()
+    prepare_server()
     from cldm.weights.load import pick_device
-    from demo.annotators_page import CSS, MAX_BYTES, build_page
+    from demo.annotators_page import CSS, build_page
+    from demo.serve import serve
 
     arguments.device = pick_device(arguments.device)
-    serve_locally(build_page(*load_annotators(arguments)), CSS, arguments.port, MAX_BYTES)
+    serve(build_page(*load_annotators(arguments)), CSS, arguments.port)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,10 @@ python gradio_seg2image.py --control runs/sd15/control.safetensors --models runs
     --control pose.safetensors:0.8:0-0.6 --segmenter u2net.pth
 """
 
-import os
 from pathlib import Path
 
 from jobs.command_line import Parser, entry_point
 
-TEMPLATES = (21, 41, 13, 23, 47, 4, 48, 46)  # dolls of seed 0
 JUDGE_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
 
 
@@ -51,33 +49,17 @@ def segmenter_finder(path, device):
     return find
 
 
-def extras(encoder, regions, folder):
-    """Templates, drawn and of the folder, and the garments' vocabulary."""
-    import yaml
-
-    from annotator.caption.clip_labels import GARMENTS_FILE
-    from demo.loading import read_templates
-    from demo.page import Extras
-    from learning.segmenter.distorted_dolls import doll_regions
-    from preparation.paperdoll import draw
-
-    dolls = [draw(0, index, 256) for index in TEMPLATES] if encoder.names == regions.names else []
-    templates = [(doll_regions(doll), doll.caption, True) for doll in dolls]
-    templates += read_templates(folder, encoder)
-    lists = yaml.safe_load(GARMENTS_FILE.read_text(encoding="utf-8"))["lists"]
-    words = {entry["region"]: entry["labels"] for entry in lists.values() if "region" in entry}
-    return Extras(templates, {n: words[n] for n in encoder.names if n in words}, lists["colours"]["labels"])
-
-
 @entry_point("stopped")
 def main():
     arguments = parse_arguments()
     print("Loading; this takes some seconds ...", flush=True)
-    # before gradio is imported; it asks its own page whether it is up, which must not go through a proxy
-    os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
+    from demo.start import prepare_server
+
+    prepare_server()
     from cldm.weights.load import pick_device
     from demo.loading import Loader, Models
-    from demo.page import build_page
+    from demo.offers import gather_extras
+    from demo.page import build_page, page_style
     from demo.serve import serve
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
@@ -88,9 +70,10 @@ def main():
     options = arguments.config, further, arguments.low_memory, arguments.base
     finder = segmenter_finder(arguments.segmenter, device)
     models = Models(Loader(device, regions, *options), finder, first, arguments.models)
-    print(models.demo.about(), models.demo.warning(), flush=True)
-    offered = extras(models.encoder, regions, arguments.templates)
-    serve(build_page(models, offered), models.encoder, arguments)
+    print(f"Model: {models.demo.source}.", models.demo.warning(), flush=True)
+    offered = gather_extras(models.encoder, regions, arguments.templates)
+    place = {name: getattr(arguments, name) for name in ("host", "port", "queue", "share")}
+    serve(build_page(models, offered), page_style(models.encoder), **place)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 import cv2
 import numpy as np
-from PIL import EpsImagePlugin
 
 from annotator.canny import CannyDetector
+from demo.photo import read_photo
 from pictures.regions import colour_of, region_words
 
-MAX_BYTES = 32 * 2**20
 LONGEST = 1536  # pixels: larger photos are shrunk
 HELP = "Upload a photo of a person: every annotator shows what it finds."
 CSS = """
@@ -26,27 +25,37 @@ def build_page(annotators: dict, missing: list[str]):
     """
     import gradio as gr
 
-    EpsImagePlugin.gs_binary = False  # Pillow would run Ghostscript on a stranger's file, whatever its name
+    from demo.errors import show_errors
+    from demo.guards import guard_gradio
+
+    guard_gradio()
 
     def annotate(photo, low_threshold, high_threshold):
-        """A photo and Canny's thresholds -> [(picture, caption), ...], the photo first."""
-        try:
-            return show_all(photo, annotators, low_threshold, high_threshold)
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        """A photo's file and Canny's thresholds -> [(picture, caption), ...], the photo first."""
+        if photo is None:
+            raise ValueError("Upload a photo first.")
+        return show_all(read_photo(photo), annotators, low_threshold, high_threshold)
 
     with gr.Blocks(title="Annotators", delete_cache=(3600, 86400)) as page:
         gr.Markdown(f"# Annotators\n{HELP}", elem_id="head")
         with gr.Row():
             with gr.Column(scale=1):
-                photo = gr.Image(sources=["upload", "clipboard"], label="Photo", height=360, elem_id="photo")
+                photo = gr.Image(
+                    label="Photo",
+                    type="filepath",
+                    image_mode=None,
+                    sources=["upload", "clipboard"],
+                    height=360,
+                    elem_id="photo",
+                )
                 low = gr.Slider(0, 500, 100, step=1, label="Canny: low threshold")
                 high = gr.Slider(0, 500, 200, step=1, label="Canny: high threshold")
                 run = gr.Button("Annotate", variant="primary", elem_id="annotate")
                 gr.Markdown("\n".join(f"* {reason}" for reason in missing), elem_id="missing")
             with gr.Column(scale=2):
                 maps = gr.Gallery(show_label=False, columns=2, height="auto", format="png", elem_id="maps")
-        gr.on([run.click, photo.upload], annotate, [photo, low, high], maps, api_name="annotate")
+        inputs = [photo, low, high]
+        gr.on([run.click, photo.upload], show_errors(annotate), inputs, maps, api_name="annotate")
     return page
 
 
@@ -54,10 +63,8 @@ def show_all(photo, annotators: dict, low_threshold, high_threshold) -> list:
     """[(picture uint8 (h, w, 3), caption), ...] of the photo, its edges, and what each annotator says.
 
     Raises:
-        ValueError: there is no photo, or thresholds are the wrong way round.
+        ValueError: thresholds are the wrong way round.
     """
-    if photo is None:
-        raise ValueError("Upload a photo first.")
     factor = min(1.0, LONGEST / max(photo.shape[:2]))
     photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     edges = CannyDetector()(photo, low_threshold, high_threshold)

@@ -1,4 +1,4 @@
-"""Draw what a Request asks for, telling of each step and of the pictures as they are finished."""
+"""Draw what a PageRequest asks for, telling of each step and of the pictures as they are finished."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from demo.model import Demo
-from demo.request import Request
+from demo.page_request import PageRequest
 from evaluation.control_miou import score
 from generation.generate import generate, to_uint8
 
@@ -24,7 +24,7 @@ class Step:
 
 
 @dataclass
-class Drawn:
+class DrawnPicture:
     """A finished picture uint8 (H, W, 3); `miou` says how well it shows the map, None if not measured."""
 
     pixels: np.ndarray
@@ -38,8 +38,8 @@ class Drawn:
         return f"seed {self.facts['seed']}{'' if self.with_map else ' without the map'}{measured}"
 
 
-def draw(demo: Demo, request: Request, report: Callable):
-    """Call `report` with Steps, and with lists of Drawn once they are finished; stops where it raises.
+def draw_request(demo: Demo, request: PageRequest, report: Callable):
+    """Call `report` with Steps, and with lists of DrawnPictures as they are finished; stops where it raises.
 
     A comparison gives each picture a second one of the same seed without the map, right behind it.
     """
@@ -50,13 +50,13 @@ def draw(demo: Demo, request: Request, report: Callable):
     for part in parts:
         drawn = []
         for with_map in ways:
-            reported = _reporter(demo, request, report, done, steps)
-            drawn.append(_drawn(demo, request, part, with_map, reported))
+            callback = _report_steps(demo, request, report, done, steps)
+            drawn.append(_draw_part(demo, request, part, with_map, callback))
             done += request.settings.steps
         report([picture for pair in zip(*drawn, strict=True) for picture in pair])
 
 
-def _drawn(demo, request, part, with_map, callback) -> list[Drawn]:
+def _draw_part(demo, request, part, with_map, callback) -> list[DrawnPicture]:
     seed = request.settings.seed + part.start
     settings = replace(request.settings, seed=seed, num_samples=len(part))
     controls, size = request.controls if with_map else request.controls[1:], request.ids.shape
@@ -72,25 +72,29 @@ def _drawn(demo, request, part, with_map, callback) -> list[Drawn]:
         if demo.judge:
             miou = score([pixels], [request.ids], demo.judge, demo.encoder.names).miou
         measured = {} if miou is None else dict(control_miou=round(miou, 4))
-        result.append(Drawn(pixels, facts | dict(seed=seed + i) | measured, with_map, miou))
+        result.append(
+            DrawnPicture(
+                pixels=pixels, facts=facts | dict(seed=seed + i) | measured, with_map=with_map, miou=miou
+            )
+        )
     return result
 
 
-def _reporter(demo, request, report, before, total):
+def _report_steps(demo, request, report, before, total):
     """The sampler's callback: a Step each time, of which a few show what is there of the first picture."""
     steps = request.settings.steps
     every = max(1, steps // (PREVIEWS + 1))
 
-    def reported(state):
+    def report_step(state):
         done, preview = state["i"] + 1, None
         if request.preview and done % every == 0 and done < steps:
-            preview = _decoded(demo, state["pred_x0"][:1])
-        report(Step(before + done, total, preview))
+            preview = _decode(demo, state["pred_x0"][:1])
+        report(Step(done=before + done, total=total, preview=preview))
 
-    return reported
+    return report_step
 
 
-def _decoded(demo, latents):
+def _decode(demo, latents):
     """The picture uint8 (H, W, 3) of latents (1, c, h, w), while others are sampled."""
     demo.parts.decoding()
     picture = to_uint8(demo.model.decode_first_stage(latents))[0]

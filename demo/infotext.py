@@ -8,16 +8,16 @@ from ldm.models.diffusion.samplers import SAMPLERS
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
 
 
-def name_of(path: str) -> str:
+def file_name(path: str) -> str:
     """A file's name; where the server keeps it is nobody's business."""
     return re.split(r"[/\\]", path)[-1]
 
 
-def names_of(source: str) -> str:
-    return " on ".join(map(name_of, source.split(" on ")))
+def file_names(source: str) -> str:
+    return " on ".join(map(file_name, source.split(" on ")))
 
 
-def joined(name: str, *prompts: str | None) -> str:
+def join_prompts(name: str, *prompts: str | None) -> str:
     """Prompts as one, without the empty ones."""
     for prompt in prompts:
         if not isinstance(prompt, str | None):
@@ -30,7 +30,7 @@ def joined(name: str, *prompts: str | None) -> str:
     return text
 
 
-def shortened(value, most=80) -> str:
+def shorten(value, most=80) -> str:
     """What a stranger's file says, to be shown: in one line, without what is no letter."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)[:1000]).split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
@@ -45,7 +45,7 @@ NEGATIVE, LAST_LINE = "Negative prompt:", 20_000
 SILENT = {"Version", "Model", "Model hash", "Size", "Sampler", "Denoising strength", *NUMBERS}
 
 
-def from_parameters(text: str) -> dict:
+def parse_parameters(text: str) -> dict:
     """Fields of demo.picture_settings.Found; ValueError for a text of another kind."""
     prompt, negative, settings = _parts(text)
     values = dict(prompt=prompt, a_prompt="", n_prompt=negative)
@@ -59,9 +59,9 @@ def from_parameters(text: str) -> dict:
             values["sampler"] = ours[sampler.lower()]
         else:
             titles = ", ".join(known.title for known in SAMPLERS.values())
-            missing.append(f"the sampler {shortened(sampler)}: the page has {titles}")
+            missing.append(f"the sampler {shorten(sampler)}: the page has {titles}")
     if "Denoising strength" in settings:
-        strength = shortened(settings["Denoising strength"])
+        strength = shorten(settings["Denoising strength"])
         missing.append(f"what it started from, a photo or a smaller picture (denoising strength {strength})")
     controls = [name for name in settings if re.fullmatch(r"ControlNet(?: \d{1,2})?", name)]
     for i, name in enumerate(controls):
@@ -69,12 +69,12 @@ def from_parameters(text: str) -> dict:
         if i == 0:
             values |= {ours: _number(told[theirs]) for theirs, ours in OF_CONTROL.items() if theirs in told}
         which = "the control" if i == 0 else "the further control"
-        missing.append(f"{which} {shortened(told.get('model', 'without a name'))}, if it is not this page's")
+        missing.append(f"{which} {shorten(told.get('model', 'without a name'))}, if it is not this page's")
     others = [name for name in settings if name not in SILENT and name not in controls]
     if others:
-        said = ", ".join(f"{name} {shortened(settings[name], 40)}" for name in others[:8])
+        said = ", ".join(f"{name} {shorten(settings[name], 40)}" for name in others[:8])
         missing.append(f"what the page has no setting for: {said}" + ", ..." * (len(others) > 8))
-    base = (name_of(settings["Model"]), settings.get("Model hash", "")) if "Model" in settings else None
+    base = (file_name(settings["Model"]), settings.get("Model hash", "")) if "Model" in settings else None
     return dict(values=values, missing=missing, base=base)
 
 

@@ -10,7 +10,6 @@ from cldm.weights.load import load_control, newest_checkpoint
 from demo.model import Demo
 from generation.control_files import ControlFile, load_controls
 from pictures.hint import HintEncoder
-from pictures.painted_maps import read_map
 
 SUFFIXES = ".safetensors", ".ckpt", ".pth"
 
@@ -72,7 +71,13 @@ class Models:
         if self.demo is None or name != self.name:
             self.demo = None
             gc.collect()
-            demo = self.load(self.files[name])
+            try:
+                demo = self.load(self.files[name])
+            except (ValueError, OSError) as error:
+                # visitors may know the name, not where the file is
+                said = str(error).replace(str(self.files[name]), name)
+                said = said if isinstance(error, ValueError) else "its file cannot be read"
+                raise ValueError(f"The model {name} cannot be loaded: {said}") from error
             self._check(demo, name)
             self.name, self.demo = name, replace(demo, segment=self.segment, judge=self.judge)
             self.digests[name] = demo.digest
@@ -84,36 +89,6 @@ class Models:
                 f"{name} has other regions, colours or sizes than this page: start the demo with "
                 f"--control {name}"
             )
-
-
-MAP_SUFFIXES = ".png", ".bmp", ".webp"
-MOST = 64
-
-
-def read_templates(folder: Path | None, encoder, warn=print) -> list:
-    """(region map uint8 (h, w), caption, whether the caption is a prompt) of the folder's pictures, by name.
-
-    None is the folder `templates`, if there is one.
-    A prompt stands in a text file of the picture's name. Files that are no maps, and what is beyond 64, are
-    named to `warn`.
-    """
-    if folder is None and not (folder := Path("templates")).is_dir():
-        return []
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--templates {folder} is no folder")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in MAP_SUFFIXES)
-    found = []
-    for path in files:
-        if len(found) == MOST:
-            warn(f"{folder}: the first {MOST} maps of {len(files)} files are shown")
-            break
-        text = path.with_suffix(".txt")
-        try:
-            prompt = text.read_text(encoding="utf-8").strip() if text.is_file() else ""
-            found.append((read_map(path, encoder), prompt or path.stem.replace("_", " "), bool(prompt)))
-        except ValueError as error:
-            warn(f"{path} is no template: {error}")
-    return found
 
 
 def load_for_demo(checkpoint, config, regions: HintEncoder, device: str) -> Demo:

@@ -7,7 +7,7 @@ map survives a restart of the server, a second tab, and a request of a program, 
 
 import numpy as np
 
-from demo.photo import fitting
+from demo.photo import fit_photo
 from pictures.painted_maps import painted_map
 
 SHARE = 0.4  # of a region's colour in its base
@@ -17,37 +17,37 @@ LUMA = 0.299, 0.587, 0.114
 UNKNOWN = 255  # among region ids
 
 
-def over_photo(ids, photo, encoder):
+def blend_over_photo(ids, photo, encoder):
     """A map uint8 (h, w) over a photo uint8 (H, W, 3) of its shape, as colours uint8 (h, w, 3)."""
     bases = _bases(encoder)
     if bases is None:
         raise ValueError("Two regions' colours differ in brightness alone, as do parts of a photo.")
-    bright = fitting(photo, ids.shape, ids.shape) @ np.float32(LUMA) / 255
+    bright = fit_photo(photo, ids.shape, ids.shape) @ np.float32(LUMA) / 255
     rooms = 255 - bases.max(1)
     return np.rint(bases[ids] + (rooms[ids] * bright)[..., None]).astype(np.uint8)
 
 
-def painted_ids(value, encoder):
+def read_painted_ids(value, encoder):
     """Region ids uint8 (h, w) of an image editor's value, as `painted_map`, or if its map is over a photo."""
     background = (value or {}).get("background")
-    ids = None if background is None else ids_over_photo(background, encoder)
+    ids = None if background is None else read_ids_over_photo(background, encoder)
     if ids is not None:
         opaque = np.full(ids.shape, 255, np.uint8)
         value = value | dict(background=np.dstack([encoder.to_rgb(ids), opaque]))
     return painted_map(value, encoder)
 
 
-def ids_over_photo(rgba, encoder):
-    """The map uint8 (h, w) that `over_photo` put into colours uint8 (h, w, 4); None where it did not.
+def read_ids_over_photo(rgba, encoder):
+    """The map uint8 (h, w) that `blend_over_photo` put into colours uint8 (h, w, 4); None where it did not.
 
     Raises:
         ValueError: it did, but the picture was changed since, so that not every pixel says its region.
     """
     bases = _bases(encoder)
     # most pictures are others, which a line of pixels says
-    if bases is None or _share_known(_ids_by_line(rgba[:1], bases)) < 0.5:
+    if bases is None or _share_known(_match_lines(rgba[:1], bases)) < 0.5:
         return None
-    ids = _ids_by_line(rgba, bases)
+    ids = _match_lines(rgba, bases)
     if (known := _share_known(ids)) == 1:
         return ids
     if known < 0.5:
@@ -62,7 +62,7 @@ def _share_known(ids):
     return (ids != UNKNOWN).mean()
 
 
-def _ids_by_line(rgba, bases):
+def _match_lines(rgba, bases):
     chroma, ids = _chroma(rgba[..., :3].astype(np.float32)), np.full(rgba.shape[:2], UNKNOWN, np.uint8)
     for region, line in enumerate(_chroma(bases)):
         ids[np.abs(chroma - line).max(-1) <= TOLERANCE] = region

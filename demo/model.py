@@ -6,12 +6,19 @@ from dataclasses import dataclass
 import torch
 
 from cldm.parts_present import AllThere, OneStage
+from demo.infotext import file_names
 from pictures.hint import HintEncoder
 
 A_PROMPT = "best quality, extremely detailed"
 N_PROMPT = (
     "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits, cropped, "
     "worst quality, low quality"
+)
+
+
+DOLL_CLOTHES = (
+    "tops, jackets, pants, shorts, skirts, dresses, coats, jumpsuits and hats, plain, striped or dotted, in "
+    "eight colours"
 )
 
 
@@ -65,13 +72,18 @@ class Demo:
         return size | dict(a_prompt=A_PROMPT, n_prompt=N_PROMPT, num_samples=1, scale=9.0)
 
     def about(self) -> str:
-        """What this model is, in a sentence or two."""
+        """What this model can draw, in a sentence for whoever opens the page."""
         if self.native_size >= 256:
-            return f"Model: {self.source}."
-        return (
-            f"Model: {self.source}. It is the tiny one, which draws paper dolls of {self.native_size} × "
-            f"{self.native_size} pixels; models/README.md says how to get photographs."
-        )
+            return (
+                f"It draws people and their clothes as its training pictures showed them, about "
+                f"{self.native_size} pixels wide, and reads English best."
+            )
+        return f"This is the practice model, which draws small paper dolls: {DOLL_CLOTHES}."
+
+    def name(self) -> str:
+        """Which files the model is of, by their names alone, and what to do for better ones."""
+        more = " models/README.md says how to get photographs." if self.native_size < 256 else ""
+        return f"Model: {file_names(self.source)}.{more}"
 
     def warning(self) -> str:
         """What a user must know before judging the pictures; empty for a trained model."""

@@ -1,16 +1,28 @@
-"""The demo's page: a map on the left, words and pictures on the right."""
+"""The demo's page: words and a button above; below, a map on the left and pictures on the right."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 from inspect import Parameter, Signature
+from pathlib import Path
 
 import gradio as gr
-from PIL import EpsImagePlugin
 
-from demo.drawing import Step, draw
+from demo.drawing import Step, draw_request
+from demo.errors import show_errors
+from demo.guards import guard_gradio
 from demo.loading import Models
-from demo.page_map import PRIVATE, connect_map, map_panel
-from demo.page_options import further_inputs, option_inputs, prompt_input, way_inputs
-from demo.page_photo import map_finder, photo_panel, photo_shower
+from demo.offers import Extras
+from demo.page_map import PRIVATE, brush_order, change_map, connect_map, first_template, map_panel
+from demo.page_options import (
+    further_inputs,
+    make_count_tokens,
+    option_inputs,
+    prompt_input,
+    way_inputs,
+    words_panel,
+)
+from demo.page_photo import make_find_garments, make_show_photo, photo_panel
+from demo.page_request import Inputs, read_request
 from demo.page_settings import (
     connect_history,
     connect_settings,
@@ -18,88 +30,73 @@ from demo.page_settings import (
     pictures_gallery,
     settings_panel,
 )
-from demo.plain import plain, speak_plainly
-from demo.request import Inputs, requested
 from demo.restoring import SETTINGS
-from demo.session import Cancelled, Sessions, streamed
+from demo.session import Cancelled, Sessions, stream_reports
 
 HELP = "Paint where the garments are, say what they look like, get pictures that follow both."
 ONE_AT_A_TIME = dict(concurrency_id="model", concurrency_limit=1)
-# what screen readers announce as it changes, and names of what gradio leaves unnamed
-ON_LOAD = """() => {
-    document.querySelector("#status").setAttribute("role", "status");
-    document.querySelector("#taken").setAttribute("role", "status");
-    document.querySelector("#painter").setAttribute("role", "group");
-    document.querySelector("#painter").setAttribute("aria-label", "Region map, to be painted");
-    document.querySelectorAll("input[type=file]:not([aria-label])").forEach(
-        input => input.setAttribute("aria-label", "Upload a map"));
-    document.querySelector("#take_over button").setAttribute(
-        "aria-label", "Take over the settings of a picture: drop it here, or click to choose it");
-    // gradio gives each radio button a name of its own, so that arrow keys would not go from one to the next
-    document.addEventListener("focusin", event => {
-        const group = event.target.type === "radio" && event.target.closest("#brush, #photo_use");
-        if (group) group.querySelectorAll("input").forEach(radio => radio.name = group.id);
-    });
-}"""
-
-
-@dataclass
-class Extras:
-    """What the page offers besides the model.
-
-    templates: (region map uint8 (h, w), caption, whether the caption is a prompt) each.
-    garments: region -> words; colours: words.
-    """
-
-    templates: list
-    garments: dict[str, list[str]]
-    colours: list[str]
+BRUSH_COLOUR = "#brush label:nth-of-type({})::before {{ background: rgb{} }}\n"
 
 
 def build_page(models: Models, extras: Extras):
     """The page as gradio Blocks; public endpoints are those of docs/demo.md."""
-    speak_plainly()
-    EpsImagePlugin.gs_binary = False  # Pillow would run Ghostscript on a stranger's file, whatever its name
-    sessions, demo = Sessions(), models.get(None)
+    guard_gradio()
+    sessions, demo, templates = Sessions(), models.get(None), extras.templates
     with gr.Blocks(title="Garment ControlNet", delete_cache=(3600, 86400)) as page:
-        gr.Markdown(f"# Garment ControlNet\n{HELP}\n\n{demo.warning()}", elem_id="head")
-        with gr.Row():
-            with gr.Column():
-                panel = map_panel(demo, extras.templates)
+        gr.Markdown(f"# Garment ControlNet\n{HELP} {demo.about()}", elem_id="head")
+        gr.Markdown(demo.warning(), visible=bool(demo.warning()), elem_id="warning")
+        with gr.Row(elem_id="ask"):
+            with gr.Column(scale=4, min_width=300):
+                prompt = prompt_input(first_template(templates).prompt or "")
+                tokens = gr.HTML(elem_id="tokens", padding=False)
+            with gr.Column(scale=1, min_width=160, elem_id="act"):
+                run = gr.Button("Generate", variant="primary", elem_id="generate")
+                stop = gr.Button("Cancel", elem_id="cancel")
+        with gr.Row(elem_id="desk"):
+            with gr.Column(elem_id="map_side", min_width=300):
+                panel = map_panel(demo, templates)
                 photo = photo_panel(demo)
-                dropped = settings_panel()
-            with gr.Column():
-                prompt = prompt_input(extras.garments, extras.colours)
-                with gr.Row():
-                    run = gr.Button("Generate", variant="primary", elem_id="generate", scale=3)
-                    stop = gr.Button("Cancel", elem_id="cancel", scale=1)
+            with gr.Column(elem_id="picture_side", min_width=300):
                 results = pictures_gallery("Pictures", "results", columns=2)
-                status = gr.Markdown(elem_id="status")
+                status = gr.Markdown("", elem_id="status")
+                words_panel(prompt, extras.garments, extras.colours)
                 options, ways = option_inputs(demo), way_inputs(list(models.files))
                 further = further_inputs(demo)
                 history, fetch = history_panel()
-        gr.Markdown(demo.about(), elem_id="about")
+                dropped = settings_panel()
+        gr.Markdown(demo.name(), elem_id="model_name")
         compare = ways[0]
         compare.change(lambda wanted: gr.Gallery(columns=3 if wanted else 2), compare, results, **PRIVATE)
         inputs = [panel.editor, prompt, *options, *photo.inputs, *ways, *further]
         going = gr.on(
             [run.click, prompt.submit],
-            plain(processor(models, sessions)),
+            show_errors(make_process(models, sessions)),
             inputs,
             results,
             api_name="process",
             **ONE_AT_A_TIME,
         )
+        count = make_count_tokens(models)
+        counted = dict(trigger_mode="always_last", queue=False, **PRIVATE)
+        gr.on([page.load, prompt.change, options[0].change], count, [prompt, options[0]], tokens, **counted)
         connect_history(sessions, going, stop, status, history, fetch)
-        connect_map(sessions, models, panel, photo, prompt)
+        connect_map(sessions, models, templates, panel, photo, prompt)
         connect_photo(models, panel, photo)
-        connect_settings(sessions, models, named_settings(inputs), panel.editor, photo, *dropped)
-        page.load(None, None, None, js=ON_LOAD)
-        page.unload(leaver(sessions))
+        connect_settings(sessions, models, select_settings(inputs), panel.editor, photo, *dropped)
+        page.load(None, None, None, js=Path(__file__).with_name("page.js").read_text(encoding="utf-8"))
+        page.unload(make_leave(sessions))
     return page
 
 
-def named_settings(inputs: list) -> dict:
+def page_style(encoder) -> str:
+    """The page's CSS, with the colours of the brushes."""
+    css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    return css + "".join(
+        BRUSH_COLOUR.format(i, encoder.colours[region]) for i, region in enumerate(brush_order(encoder), 1)
+    )
+
+
+def select_settings(inputs: list) -> dict:
     """Of the page's inputs, those that a picture can say, by name."""
     names = [field.name for field in fields(Inputs)][:-1]
     named = {name: part for name, part in zip(names, inputs, strict=False) if name in (*SETTINGS, "model")}
@@ -107,28 +104,33 @@ def named_settings(inputs: list) -> dict:
     return named | {f"further_strength_{i}": part for i, part in enumerate(strengths, 1)}
 
 
-def processor(models: Models, sessions: Sessions):
+def make_process(models: Models, sessions: Sessions):
     """The function of the button Generate: Inputs -> [(map, caption), (picture, its seed), ...] as files."""
 
     def process(request: gr.Request, progress=gr.Progress(), *values):  # noqa: B008
         num = len(fields(Inputs)) - 1
         inputs, demo = Inputs(*values[:num], further=list(values[num:])), models.get(values[num - 1])
-        wanted, session = requested(inputs, demo), sessions.of(request.session_hash)
-        region_map = session.begin(wanted.ids, demo.encoder)
-        shown, kept = [region_map], []
-        try:
-            for told in streamed(lambda report: draw(demo, wanted, report), session.cancelled):
-                if isinstance(told, Step):
-                    progress((told.done, told.total), desc="Drawing", unit="steps")
-                    if told.preview is not None:
-                        text = f"preview after {told.done} of {told.total} steps"
-                        yield [*shown, (told.preview, text)]
-                else:
-                    kept += session.keep(told, wanted.map_png)
-                    shown = laid_out(region_map, kept, wanted.compare)
-                    yield shown
-        except Cancelled:
-            yield shown
+        wanted = read_request(inputs, demo)
+        with sessions.working(request.session_hash) as session:
+            region_map, before = session.begin(wanted.ids, demo.encoder), session.still_shown()
+            shown, kept = [region_map], []
+            try:
+                work = partial(draw_request, demo, wanted)
+                for told in stream_reports(work, session.cancelled):
+                    if isinstance(told, Step):
+                        progress((told.done, told.total), desc="Drawing", unit="steps")
+                        if told.preview is not None:
+                            text = f"preview after {told.done} of {told.total} steps"
+                            yield [*shown, (told.preview, text)]
+                    else:
+                        kept += session.keep(told, wanted.map_png)
+                        shown = session.shown = lay_out(region_map, kept, wanted.compare)
+                        yield shown
+            except Cancelled:
+                yield shown
+            except Exception:
+                yield shown if kept else before  # no preview is left of what comes to nothing
+                raise
 
     names = [field.name for field in fields(Inputs)][:-1]
     for i in range(1, len(models.demo.further) + 1):
@@ -140,7 +142,7 @@ def processor(models: Models, sessions: Sessions):
     return process
 
 
-def laid_out(region_map, pictures, compare):
+def lay_out(region_map, pictures, compare):
     """The map before the pictures; in a comparison before each pair, of which one follows it."""
     if not compare:
         return [region_map, *pictures]
@@ -150,19 +152,19 @@ def laid_out(region_map, pictures, compare):
 
 def connect_photo(models, panel, photo):
     """The photo under the map, and the map that is found in it."""
-    shower, seen = plain(photo_shower(models.encoder)), [photo.inputs[0], photo.show]
-    photo.show.input(shower, [panel.editor, *seen], panel.editor, **PRIVATE)
+    show, seen = show_errors(make_show_photo(models.encoder)), [photo.inputs[0], photo.show]
+    change_map(photo.show.input, show, [panel.editor, *seen], panel.editor)
 
-    def changed(value, path, show):
-        return shower(value, path, show) if show else gr.skip()
+    def show_again(value, path, wanted):
+        return show(value, path, wanted) if wanted else gr.skip()
 
-    photo.inputs[0].change(changed, [panel.editor, *seen], panel.editor, **PRIVATE)
+    photo.inputs[0].change(show_again, [panel.editor, *seen], panel.editor, **PRIVATE)
     if photo.find:
-        find = plain(map_finder(models))
+        find = show_errors(make_find_garments(models))
         photo.find.click(find, seen, panel.editor, api_name="find_garments", **ONE_AT_A_TIME)
 
 
-def leaver(sessions):
+def make_leave(sessions):
     def leave(request: gr.Request):
         sessions.end(request.session_hash)
 

@@ -1,19 +1,47 @@
-"""The right of the demo's page: words and numbers, in the order of demo.request.Inputs."""
+"""The right of the demo's page: words and numbers, in the order of demo.page_request.Inputs."""
+
+from html import escape
 
 import gradio as gr
 
-from demo.request import MAX_SEED
+from demo.infotext import join_prompts, shorten
+from demo.page_request import MAX_SEED
 from ldm.models.diffusion.samplers import SAMPLERS
 
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
-def prompt_input(garments: dict[str, list[str]], colours: list[str]):
-    """The prompt, above region, colour and garment to choose and a button that writes them into it."""
+def prompt_input(value: str):
+    """The prompt's field, filled with the words that go with the map that the page opens with."""
     example = "a person in a red dress"
-    prompt = gr.Textbox(label="Prompt", placeholder=example, lines=2, elem_id="prompt")
+    return gr.Textbox(value, label="Prompt", placeholder=example, lines=1, max_lines=4, elem_id="prompt")
+
+
+def make_count_tokens(models):
+    """The function that says of a prompt, with the added one, how much of it the model reads."""
+
+    def count_tokens(prompt, added):
+        demo = models.demo  # None while another one is loaded
+        tokenizer = getattr(demo.model.cond_stage_model, "tokenizer", None) if demo else None
+        try:
+            text = join_prompts("Prompt", prompt, added)
+        except ValueError as error:
+            return f"<span class='beyond'>{escape(str(error))}</span>"
+        if tokenizer is None:
+            return ""
+        ids, room = tokenizer.encode(text), tokenizer.max_length - 2
+        if len(ids) <= room:
+            return f"{len(ids)} of {room} tokens"
+        rest = escape(shorten(tokenizer.decode(ids[room:]), 60))
+        return f"<span class='beyond'>{len(ids)} of {room} tokens: the model does not read “{rest}”</span>"
+
+    return count_tokens
+
+
+def words_panel(prompt, garments: dict[str, list[str]], colours: list[str]) -> None:
+    """Region, colour and garment to choose, and a button that writes them into the prompt."""
     if not garments:
-        return prompt
+        return
     first = next(iter(garments))
     with gr.Accordion("Garment words", open=False, elem_id="words_panel"):
         with gr.Row():
@@ -27,11 +55,10 @@ def prompt_input(garments: dict[str, list[str]], colours: list[str]):
         return gr.Dropdown(garments[name], value=garments[name][0])
 
     region.change(of_region, region, garment, **PRIVATE)
-    add.click(with_garment, [prompt, colour, garment], prompt, **PRIVATE)
-    return prompt
+    add.click(add_garment, [prompt, colour, garment], prompt, **PRIVATE)
 
 
-def with_garment(prompt: str | None, colour: str, garment: str) -> str:
+def add_garment(prompt: str | None, colour: str, garment: str) -> str:
     """A prompt that names one more garment: "a person in a red dress", then ", blue jeans"."""
     words = garment if colour == "any" else f"{colour} {garment}"
     is_plural = garment.endswith("s") and not garment.endswith("ss")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demo.map_over_photo import over_photo, painted_ids
-from demo.photo import CANVAS, on_canvas, read_photo
-from demo.request import NO, REPAINT, START
+from demo.map_over_photo import blend_over_photo, read_painted_ids
+from demo.page_request import NO, REPAINT, START
+from demo.photo import CANVAS, read_photo, scale_to_canvas
 
 
 @dataclass
 class PhotoPanel:
-    inputs: list  # photo first, in the order of demo.request.Inputs
+    inputs: list  # photo first, in the order of demo.page_request.Inputs
     find: gr.Button | None  # None where there is no segmenter
     show: gr.Checkbox  # whether the photo is seen under the map
 
@@ -48,7 +48,7 @@ def photo_panel(demo) -> PhotoPanel:
     return PhotoPanel([photo, use, denoise, repaint, grow, feather], find, show)
 
 
-def map_finder(models):
+def make_find_garments(models):
     """A photo's file, and whether it is to be seen under its map -> that map, for the editor."""
 
     def find_garments(photo, show=False):
@@ -57,33 +57,33 @@ def map_finder(models):
         ids = models.segment(read_photo(photo)[None])[0]
         if not ids.any():
             raise ValueError("No garment was found in the photo: paint the map, or take another photo.")
-        return shown_value(models.encoder, ids, photo, show)
+        return background_value(models.encoder, ids, photo, show)
 
     return find_garments
 
 
-def photo_shower(encoder):
+def make_show_photo(encoder):
     """An editor's value, the photo's file and whether it is to be seen -> the value with or without it."""
 
     def show_photo(value, photo, show):
-        return shown_value(encoder, painted_ids(value, encoder), photo, show)
+        return background_value(encoder, read_painted_ids(value, encoder), photo, show)
 
     return show_photo
 
 
-def shown_value(encoder, ids, photo, show, longest_short_side=CANVAS):
+def background_value(encoder, ids, photo, show, longest_short_side=CANVAS):
     """A map uint8 (h, w) as an image editor's value: plain, or over the photo's file if it is to be seen.
 
     An empty map takes the photo's shape. Where the photo cannot be shown, a notice says why.
     """
-    background = encoder.to_rgb(on_canvas(ids, longest_short_side))
+    background = encoder.to_rgb(scale_to_canvas(ids, longest_short_side))
     if show and photo is None:
         gr.Info("There is no photo yet. Add one under Photo, and it is shown under the map.")
     elif show:
         try:
             pixels = read_photo(photo)
             ids = ids if ids.any() else np.zeros(pixels.shape[:2], np.uint8)
-            background = over_photo(on_canvas(ids, longest_short_side), pixels, encoder)
+            background = blend_over_photo(scale_to_canvas(ids, longest_short_side), pixels, encoder)
         except ValueError as error:
             gr.Info(f"The photo is not shown under the map. {error}")
     return dict(background=background, layers=[], composite=None)

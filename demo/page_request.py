@@ -4,10 +4,10 @@ import random
 from dataclasses import dataclass, field, fields, replace
 
 from cldm.controls import Control, check_number
-from demo.infotext import joined, name_of, names_of
-from demo.map_over_photo import painted_ids
+from demo.infotext import file_name, file_names, join_prompts
+from demo.map_over_photo import read_painted_ids
 from demo.model import Demo
-from demo.photo import digest_of, fitting, painted_again, palette_png, read_photo
+from demo.photo import choose_stored_map, digest_of, fit_photo, palette_png, read_photo
 from generation.generate import Settings
 from generation.inpainting import Photo, region_mask
 from pictures.painted_maps import resized, working_map
@@ -53,7 +53,7 @@ class Inputs:
 
 
 @dataclass
-class Request:
+class PageRequest:
     """What is to be drawn: `ids` uint8 (H, W) under the first of `controls`, and the facts for metadata.
 
     map_png: what goes into the pictures, to be painted on again.
@@ -69,30 +69,39 @@ class Request:
     map_png: bytes
 
 
-def requested(inputs: Inputs, demo: Demo) -> Request:
-    """The Request of a page's Inputs; ValueError says what is wrong with which of them, and what to do."""
+def read_request(inputs: Inputs, demo: Demo) -> PageRequest:
+    """The PageRequest of a page's Inputs; ValueError says which of them is wrong, and the remedy."""
     for name in ("compare", "preview"):
         if not isinstance(getattr(inputs, name), bool):
             raise ValueError(f"{name} must be true or false, got {str(getattr(inputs, name))[:60]!r}")
     check_number("image_resolution", inputs.image_resolution, 64, 2048)
-    painted = painted_ids(inputs.input_image, demo.encoder)
+    painted = read_painted_ids(inputs.input_image, demo.encoder)
     ids = working_map(painted, int(inputs.image_resolution))
     settings = settings_of(inputs)
     own = settings.control(demo.encoder.to_hint(ids))
     further, told = _further(inputs, demo, ids.shape)
     photo, start = _photo(inputs, demo, painted.shape, ids)
     first = dict(
-        file=name_of(demo.file), sha256=demo.digest, start=own.start, end=own.end, strength=own.strength
+        file=file_name(demo.file), sha256=demo.digest, start=own.start, end=own.end, strength=own.strength
     )
     first |= dict(guess_mode=own.guess_mode, map_sha256=digest_of(ids))
     # what the Controls say themselves
     settings = replace(settings, strength=1.0, guess_mode=False, control_start=0.0, control_end=1.0)
     names = "prompt", "negative_prompt", "steps", "sampler", "scale", "guidance_rescale", "eta"
     facts = {name: getattr(settings, name) for name in names}
-    facts |= dict(size=list(ids.shape), model=names_of(demo.source), controls=[first, *told], photo=start)
+    facts |= dict(size=list(ids.shape), model=file_names(demo.source), controls=[first, *told], photo=start)
     facts |= dict(page=_page(inputs, demo, first))
-    map_png = palette_png(painted_again(painted, ids, int(inputs.image_resolution)), demo.encoder)
-    return Request(ids, settings, [own, *further], photo, inputs.compare, inputs.preview, facts, map_png)
+    map_png = palette_png(choose_stored_map(painted, ids, int(inputs.image_resolution)), demo.encoder)
+    return PageRequest(
+        ids=ids,
+        settings=settings,
+        controls=[own, *further],
+        photo=photo,
+        compare=inputs.compare,
+        preview=inputs.preview,
+        facts=facts,
+        map_png=map_png,
+    )
 
 
 def _page(inputs, demo, first):
@@ -102,7 +111,7 @@ def _page(inputs, demo, first):
     }
     values = {f.name: getattr(inputs, f.name) for f in fields(Inputs) if f.name not in left}
     further = [
-        dict(file=name_of(steering.file.path), sha256=steering.digest, factor=factor, has_map=bool(path))
+        dict(file=file_name(steering.file.path), sha256=steering.digest, factor=factor, has_map=bool(path))
         for steering, path, factor in zip(
             demo.further, inputs.further[::2], inputs.further[1::2], strict=False
         )
@@ -115,8 +124,8 @@ def settings_of(inputs: Inputs) -> Settings:
     """What Inputs say besides maps and photo; ValueError names the one that is out of its range."""
     seed = inputs.seed
     settings = Settings(
-        prompt=joined("Prompt", inputs.prompt, inputs.a_prompt),
-        negative_prompt=joined("Negative prompt", inputs.n_prompt),
+        prompt=join_prompts("Prompt", inputs.prompt, inputs.a_prompt),
+        negative_prompt=join_prompts("Negative prompt", inputs.n_prompt),
         num_samples=inputs.num_samples,
         steps=inputs.ddim_steps,
         sampler=inputs.sampler,
@@ -144,14 +153,15 @@ def _further(inputs, demo, size):
         try:
             picture = steering.read(path)
         except ValueError as error:
-            raise ValueError(f"The map of {name_of(steering.file.path)}: {_without(error, path)}") from error
+            name = file_name(steering.file.path)
+            raise ValueError(f"The map of {name}: {_without(error, path)}") from error
         control = steering.control(resized(picture, size))
         own = control.strength
         strength = own * factor if isinstance(own, int | float) else [value * factor for value in own]
         controls.append(replace(control, strength=strength))
         facts.append(
             steering.facts()
-            | dict(file=name_of(steering.file.path), strength=strength, map_sha256=digest_of(picture))
+            | dict(file=file_name(steering.file.path), strength=strength, map_sha256=digest_of(picture))
         )
     return controls, facts
 
@@ -164,14 +174,14 @@ def _photo(inputs, demo, painted_shape, ids):
         raise ValueError(f"a photo is used {NO}, {START} or {REPAINT}, got {inputs.photo_use!r}")
     if inputs.photo is None:
         raise ValueError("There is no photo to start from: add one, or choose to use it not at all.")
-    pixels = fitting(read_photo(inputs.photo), painted_shape, ids.shape)
+    pixels = fit_photo(read_photo(inputs.photo), painted_shape, ids.shape)
     check_number("Grow", inputs.grow, 0, 512)
     regions = ",".join(inputs.repaint or []) if inputs.photo_use == REPAINT else ""
     if inputs.photo_use == REPAINT and not regions:
         raise ValueError("No region is chosen to be repainted: tick at least one.")
     mask = region_mask(ids, demo.encoder, regions, int(inputs.grow)) if regions else None
     feather = inputs.feather if regions else 0
-    start = Photo(pixels, inputs.denoise, mask, feather)
+    start = Photo(pixels=pixels, denoise=inputs.denoise, mask=mask, feather=feather)
     told = dict(denoise=inputs.denoise, inpaint=regions, grow=inputs.grow if regions else 0, feather=feather)
     return start, dict(file="photo", sha256=digest_of(pixels)) | told
 

@@ -4,11 +4,11 @@ from html import escape
 
 import gradio as gr
 
+from demo.errors import Refused, as_refused, show_errors
 from demo.page_map import CLICK
-from demo.page_photo import shown_value
+from demo.page_photo import background_value
 from demo.photo import palette_png
-from demo.plain import plain
-from demo.restoring import Restored, restored
+from demo.restoring import RestoredSettings, restore_settings
 
 PRIVATE = dict(api_visibility="private", show_progress="hidden")
 LARGEST = 2048  # short side up to which a stored map is painted on as it is
@@ -26,20 +26,23 @@ def connect_settings(sessions, models, components: dict, editor, photo, picture,
 
     def take_over(path, photo_path, show):
         try:
-            found = restored(path, components, models, photo_path)
+            found = restore_settings(path, components, models, photo_path)
             said = as_html(found)
-        except ValueError as error:
-            found, said = Restored({}, None), f"<p>Nothing was taken over. {escape(str(error))}</p>"
+        except Exception as error:
+            if not isinstance(refused := as_refused(error), Refused):
+                raise
+            found = RestoredSettings(values={}, ids=None)
+            said = f"<p>Nothing was taken over. {escape(refused.message)}</p>"
         value = gr.skip()
         if found.ids is not None:
-            value = shown_value(models.encoder, found.ids, photo_path, show, LARGEST)
+            value = background_value(models.encoder, found.ids, photo_path, show, LARGEST)
         values = [found.values.get(name, gr.skip()) for name in components]
         return value, *values, said, None
 
     def settings_of(request: gr.Request, path):
         if path is None:
             raise ValueError("There is no picture: give one whose settings are wanted.")
-        found, region_map = restored(path, components, models), None
+        found, region_map = restore_settings(path, components, models), None
         if found.ids is not None:
             content = palette_png(found.ids, models.encoder)
             region_map = str(sessions.of(request.session_hash).write("map", ".png", content))
@@ -49,10 +52,10 @@ def connect_settings(sessions, models, components: dict, editor, photo, picture,
     results = [editor, *components.values(), told, picture]
     picture.upload(take_over, [picture, *seen], results, **PRIVATE)
     answer = gr.JSON(visible=False), gr.File(visible=False)
-    gr.Button(visible=False).click(plain(settings_of), picture, answer, api_name="settings_of")
+    gr.Button(visible=False).click(show_errors(settings_of), picture, answer, api_name="settings_of")
 
 
-def as_html(found: Restored) -> str:
+def as_html(found: RestoredSettings) -> str:
     """What was taken over and what was not; of a stranger's file, nothing is markup."""
     what = "the map and " if found.ids is not None else ""
     seed = f", seed {found.values['seed']} among them" if "seed" in found.values else ""
@@ -93,18 +96,18 @@ def connect_history(sessions, going, stop, status, history, fetch):
 
     def listed(request: gr.Request):
         session = sessions.of(request.session_hash)
-        return list(reversed(session.pictures)), session.told()
+        return list(reversed(session.pictures)), session.summarize()
 
     def cancel(request: gr.Request):
         session = sessions.of(request.session_hash)
         session.stop()
         # the request may end by itself before the page ends it, and then says how it stands, too
-        return session.told()
+        return session.summarize()
 
     def archive(request: gr.Request):
         return str(sessions.of(request.session_hash).archive())
 
     going.success(listed, None, [history, status], queue=False, **PRIVATE)
     stop.click(cancel, None, status, cancels=[going], queue=False, **PRIVATE)
-    fetch.click(plain(archive), None, zipped, api_name="download", show_progress="minimal")
+    fetch.click(show_errors(archive), None, zipped, api_name="download", show_progress="minimal")
     zipped.change(None, None, None, js=CLICK.format("zip_file"))

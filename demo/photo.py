@@ -35,7 +35,7 @@ def read_photo(path):
         raise ValueError(_too_large("far more") if too_large else NO_PICTURE) from error
 
 
-def fitting(photo, shape, size):
+def fit_photo(photo, shape, size):
     """A photo uint8 (h, w, 3) at the size (H, W) of a map that was painted with `shape` (h, w)."""
     (h, w), (map_h, map_w) = photo.shape[:2], shape
     if abs(h * map_w / (w * map_h) - 1) > SAME_SHAPE:
@@ -77,7 +77,7 @@ def palette_png(ids, encoder) -> bytes:
     return buffer.getvalue()
 
 
-def on_canvas(ids, longest_short_side: int = CANVAS):
+def scale_to_canvas(ids, longest_short_side: int = CANVAS):
     """Region ids uint8 (h, w) with a short side between CANVAS and another number of pixels."""
     working_size(ids.shape, CANVAS)  # says so if one side is far longer than the other
     short = min(ids.shape)
@@ -85,12 +85,12 @@ def on_canvas(ids, longest_short_side: int = CANVAS):
     return resized(ids, tuple(round(side * scale) for side in ids.shape))
 
 
-def painted_again(painted, ids, resolution: int):
+def choose_stored_map(painted, ids, resolution: int):
     """What gives a request's map `ids` again: the painted map as the painter shows it, or else `ids`.
 
     The former is finer, where pictures are small; it is another map where a program has sent a larger one.
     """
-    shown = on_canvas(painted)
+    shown = scale_to_canvas(painted)
     same = np.array_equal(resized(shown, working_size(shown.shape, resolution)), ids)
     return shown if same else ids
 

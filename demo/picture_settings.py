@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from demo.infotext import from_parameters, name_of, shortened
-from demo.request import NO, REPAINT, START
+from demo.infotext import file_name, parse_parameters, shorten
+from demo.page_request import NO, REPAINT, START
 from generation.picture_text import KEY, MAP_KEY, MAX_MAP_TEXT
 from pictures.painted_maps import MAX_BYTES, decode_map
 
@@ -19,7 +19,7 @@ SAYS_NOTHING = "The picture does not say how it was made: programs that save it 
 
 @dataclass
 class Found:
-    """Values by the names of demo.request.Inputs, not yet checked, and what else there is.
+    """Values by the names of demo.page_request.Inputs, not yet checked, and what else there is.
 
     strict: the demo's page wrote them, so that a value off its range means that the file was tampered with.
     missing: what the picture names but does not hold, in words.
@@ -51,7 +51,7 @@ def read_picture_settings(path) -> Found:
         facts = _facts(texts[KEY])
         return _of_page(facts, texts) if "page" in facts else _of_tool(facts)
     if "parameters" in texts:
-        return Found(**from_parameters(texts["parameters"]))
+        return Found(**parse_parameters(texts["parameters"]))
     raise ValueError(SAYS_NOTHING)
 
 
@@ -62,7 +62,7 @@ def stored_map(found: Found, encoder):
     except ValueError as error:
         if "off the palette" in str(error):
             raise
-        raise ValueError(f"The map in the picture is damaged. {shortened(error, 200)}") from error
+        raise ValueError(f"The map in the picture is damaged. {shorten(error, 200)}") from error
 
 
 def _texts(path) -> dict[str, str]:
@@ -102,8 +102,8 @@ def _of_page(facts, texts):
     found = Found(
         _typed(page, "inputs", dict) | dict(seed=facts.get("seed")),
         strict=True,
-        checkpoint=(name_of(_typed(checkpoint, "file", str)), _typed(checkpoint, "sha256", str)),
-        base=(name_of(_typed(facts, "model", str).split(" on ")[-1]), ""),
+        checkpoint=(file_name(_typed(checkpoint, "file", str)), _typed(checkpoint, "sha256", str)),
+        base=(file_name(_typed(facts, "model", str).split(" on ")[-1]), ""),
         further=[control for control in _typed(page, "further", list) if isinstance(control, dict)],
         map_digest=_typed(page, "map_sha256", str),
         photo_digest=str(photo.get("sha256")) if isinstance(photo, dict) else None,
@@ -127,21 +127,19 @@ def _of_tool(facts):
     values = dict(a_prompt="") | {name: facts[theirs] for name, theirs in names.items() if theirs in facts}
     size = _typed(facts, "size", list)
     found = Found(values | dict(image_resolution=min(size) if _numbers(size) else size))
-    found.base = name_of(_typed(facts, "model", str)), ""
+    found.base = file_name(_typed(facts, "model", str)), ""
     if facts.get("guidance_rescale"):
-        found.missing.append(
-            f"guidance rescale {shortened(facts['guidance_rescale'])}, which the page has not"
-        )
+        found.missing.append(f"guidance rescale {shorten(facts['guidance_rescale'])}, which the page has not")
     controls = [control for control in _typed(facts, "controls", list) if isinstance(control, dict)]
     if controls:
         first = controls[0]
-        found.checkpoint = name_of(str(first.get("file"))), str(first.get("sha256"))
-        found.missing.append(f"the map, {shortened(first.get('map'))}: upload it")
+        found.checkpoint = file_name(str(first.get("file"))), str(first.get("sha256"))
+        found.missing.append(f"the map, {shorten(first.get('map'))}: upload it")
         values = dict(strength=first.get("strength"), control_start=first.get("start"))
         found.values |= values | dict(control_end=first.get("end"), guess_mode=first.get("guess_mode", False))
     for control in controls[1:]:
-        name, strength = name_of(str(control.get("file"))), control.get("strength")
-        found.missing.append(f"the further control {shortened(name)} of strength {shortened(strength)}")
+        name, strength = file_name(str(control.get("file"))), control.get("strength")
+        found.missing.append(f"the further control {shorten(name)} of strength {shorten(strength)}")
     _add_photo(found, facts.get("photo"))
     return found
 
@@ -150,7 +148,7 @@ def _add_photo(found, photo):
     if not isinstance(photo, dict):
         found.values["photo_use"] = NO
         return
-    found.missing.append(f"the photo, {shortened(name_of(str(photo.get('file'))))}: add it under Photo")
+    found.missing.append(f"the photo, {shorten(file_name(str(photo.get('file'))))}: add it under Photo")
     regions = [name.strip() for name in str(photo.get("inpaint") or "").split(",") if name.strip()]
     found.values |= dict(photo_use=REPAINT if regions else START, denoise=photo.get("denoise"))
     if regions:

@@ -7,11 +7,11 @@ import gradio as gr
 import numpy as np
 
 from cldm.controls import check_number
-from demo.infotext import joined, name_of, names_of, shortened
+from demo.infotext import file_name, file_names, join_prompts, shorten
 from demo.loading import Models
-from demo.photo import digest_of, fitting, read_photo
+from demo.page_request import MAX_SEED, OF_A_PHOTO, Inputs, settings_of
+from demo.photo import digest_of, fit_photo, read_photo
 from demo.picture_settings import Found, read_picture_settings, stored_map
-from demo.request import MAX_SEED, OF_A_PHOTO, Inputs, settings_of
 from pictures.painted_maps import resized, working_size
 
 # a page of another model has others, so that they say nothing about a file's soundness
@@ -20,7 +20,7 @@ SETTINGS = [f.name for f in fields(Inputs) if f.name not in ("input_image", "pho
 
 
 @dataclass
-class Restored:
+class RestoredSettings:
     """`values` by the names of Inputs, further strengths as further_strength_1 and so on; `ids` None: no map.
 
     missing: what the picture was made with and the page does not have now, in words.
@@ -31,7 +31,7 @@ class Restored:
     missing: list[str] = field(default_factory=list)
 
 
-def restored(path, components: dict, models: Models, photo=None) -> Restored:
+def restore_settings(path, components: dict, models: Models, photo=None) -> RestoredSettings:
     """What can be had of a picture's settings.
 
     Args:
@@ -43,7 +43,7 @@ def restored(path, components: dict, models: Models, photo=None) -> Restored:
         ValueError: the file says nothing, or is damaged; or the page wrote it and a value cannot be one.
     """
     found = read_picture_settings(path)
-    result = Restored({}, None, [*found.missing])
+    result = RestoredSettings(values={}, ids=None, missing=[*found.missing])
     for name, value in found.values.items():
         _take(result, found, components, name, value)
     if (beyond := result.values.get("seed", 0) + result.values.get("num_samples", 1) - 1 - MAX_SEED) > 0:
@@ -61,7 +61,7 @@ def restored(path, components: dict, models: Models, photo=None) -> Restored:
 
 def _take(result, found, components, name, value):
     if name not in SETTINGS:
-        result.missing.append(f"{shortened(name)}, which is no setting of this page")
+        result.missing.append(f"{shorten(name)}, which is no setting of this page")
         return
     try:
         result.values[name] = _checked(components[name], name, value)
@@ -74,9 +74,9 @@ def _take(result, found, components, name, value):
 def _checked(component, name, value):
     """A value as a request brings it; ValueError says what is wanted."""
     if name in ("prompt", "a_prompt", "n_prompt"):
-        joined(component.label, value)
+        join_prompts(component.label, value)
     elif isinstance(component, gr.Checkbox) and not isinstance(value, bool):
-        raise ValueError(f"{component.label}: true or false is wanted, got {shortened(value)}")
+        raise ValueError(f"{component.label}: true or false is wanted, got {shorten(value)}")
     elif isinstance(component, gr.Slider | gr.Number):
         check_number(component.label, value, component.minimum, component.maximum)
     elif value is None:
@@ -114,7 +114,7 @@ def _note_checkpoint(result, found, models):
     if found.checkpoint is None:
         return
     name, digest = found.checkpoint
-    told = f"the checkpoint {shortened(name)} (SHA-256 {shortened(digest)})"
+    told = f"the checkpoint {shorten(name)} (SHA-256 {shorten(digest)})"
     if name not in models.files:
         result.missing.append(f"{told}: this page has {', '.join(models.files)}")
         return
@@ -128,26 +128,26 @@ def _note_base(result, found, models):
     demo = models.demo
     if found.base is None or demo is None or result.values.get("model", models.name) != models.name:
         return
-    (name, digest), own = found.base, names_of(demo.source).split(" on ")[-1]
+    (name, digest), own = found.base, file_names(demo.source).split(" on ")[-1]
     if Path(name.split(" on ")[-1]).stem != Path(own).stem and name != Path(own).stem:
-        told = f"{shortened(name)} (hash {shortened(digest)})" if digest else shortened(name)
+        told = f"{shorten(name)} (hash {shorten(digest)})" if digest else shorten(name)
         result.missing.append(f"the base {told}: this page draws with {own}")
 
 
 def _take_further(result, found, components, models):
     """Strengths of further controls; their maps are not in the picture."""
-    own = [name_of(steering.file.path) for steering in models.demo.further] if models.demo else []
+    own = [file_name(steering.file.path) for steering in models.demo.further] if models.demo else []
     for control in found.further:
         name, factor = str(control.get("file")), control.get("factor")
         if control.get("has_map") is not True:
             continue
         if name not in own:
-            told = f"{shortened(name)} (SHA-256 {shortened(control.get('sha256'))})"
+            told = f"{shorten(name)} (SHA-256 {shorten(control.get('sha256'))})"
             result.missing.append(f"the further control {told}: start the demo with it, by --control")
             continue
         key = f"further_strength_{own.index(name) + 1}"
         result.values[key] = _checked(components[key], key, factor)
-        result.missing.append(f"the map of {shortened(name)}, which is not in the picture: add it")
+        result.missing.append(f"the map of {shorten(name)}, which is not in the picture: add it")
 
 
 def _is_the_photo(found, photo, result):
@@ -156,6 +156,6 @@ def _is_the_photo(found, photo, result):
         return False
     size = working_size(result.ids.shape, int(result.values.get("image_resolution", 64)))
     try:
-        return digest_of(fitting(read_photo(photo), result.ids.shape, size)) == found.photo_digest
+        return digest_of(fit_photo(read_photo(photo), result.ids.shape, size)) == found.photo_digest
     except ValueError:
         return False

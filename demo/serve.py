@@ -1,61 +1,96 @@
-"""The page on the network, fetching nothing from elsewhere."""
+"""A page on the network, fetching nothing from elsewhere."""
 
-import os
 import socket
-from pathlib import Path
 
 import gradio as gr
 from gradio import networking
+from starlette.middleware import Middleware
 
-from demo.page_map import brush_order
+from demo.guards import ClosedEndpoints
 from pictures.painted_maps import MAX_BYTES
 
-RULE = "#brush label:nth-of-type({})::before {{ background: rgb{} }}\n"
+# darker than gradio's, in which help has a contrast of 2.5 and the border of a checkbox one of 1.2
+COLOURS = dict(
+    body_text_color_subdued="#5b6270",
+    body_text_color_subdued_dark="#b4bac4",
+    block_info_text_color="#5b6270",
+    block_info_text_color_dark="#b4bac4",
+    block_label_text_color="#4a5160",
+    block_label_text_color_dark="#f2f4f7",
+    block_title_text_color="#4a5160",
+    block_title_text_color_dark="#f2f4f7",
+    input_placeholder_color="#666d7a",
+    input_placeholder_color_dark="#a9b0bc",
+    checkbox_border_color="#767d8a",
+    checkbox_border_color_dark="#bcc2cc",
+    button_primary_background_fill="#3f3fc4",
+    button_primary_background_fill_hover="#33339f",
+    button_primary_background_fill_dark="#4f4fd6",
+    button_primary_background_fill_hover_dark="#6161e0",
+    checkbox_label_background_fill_selected="#3f3fc4",
+    checkbox_label_background_fill_selected_dark="#4f4fd6",
+    checkbox_background_color_selected="#3f3fc4",
+    checkbox_background_color_selected_dark="#6161e0",
+    checkbox_border_color_selected="#3f3fc4",
+    checkbox_border_color_selected_dark="#8f8ff0",
+)
+THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(**COLOURS)
+HEAD = '<meta name="robots" content="noindex">'
+# of every page: what has the focus is seen
+FOCUS = """
+:is(button, a, input, textarea, select, [tabindex], .options li):focus-visible {
+  outline: 3px solid #3f3fc4 !important; outline-offset: 2px !important; border-radius: 4px
+}
+.dark :is(button, a, input, textarea, select, [tabindex], .options li):focus-visible {
+  outline-color: #a9a9ff !important
+}
+"""
 
 
-def style(encoder) -> str:
-    """The page's CSS."""
-    css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    return css + "".join(
-        RULE.format(i, encoder.colours[region]) for i, region in enumerate(brush_order(encoder), 1)
-    )
+def serve(page, css: str, port: int | None = None, host="127.0.0.1", queue=16, share=False):
+    """Show a page until it is stopped.
 
-
-def serve(page, encoder, arguments):
-    """Show a page until Ctrl+C; `arguments` are host, port (None: a free one), share and queue.
+    Args:
+        page: gradio Blocks. css: of its own.
+        port: None takes a free one from 7860. host: 0.0.0.0 is for everybody in the network.
+        queue: requests that may wait.
+        share: also make a public address, by gradio's servers.
 
     Raises:
         ValueError: nobody can listen there, or the queue has a length that none can have.
     """
-    if not 1 <= arguments.queue <= 1000:
-        raise ValueError(f"--queue must be between 1 and 1000, got {arguments.queue}")
-    fonts = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    look = dict(theme=gr.themes.Soft(**fonts), css=style(encoder), footer_links=["api"], quiet=True)
-    look |= dict(head='<meta name="robots" content="noindex">')
-    place = dict(server_name=arguments.host, server_port=arguments.port, share=False)
-    page.queue(max_size=arguments.queue, default_concurrency_limit=4)
+    if not 1 <= queue <= 1000:
+        raise ValueError(f"--queue must be between 1 and 1000, got {queue}")
+    page.queue(max_size=queue, default_concurrency_limit=4)
     try:
         # gradio tries a hundred ports, noisily, on an address that is none of this machine's
-        family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
-        socket.create_server((arguments.host, arguments.port or 0), family=family).close()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port or 0), family=family).close()
         page.launch(
-            **place,
-            **look,
+            server_name=host,
+            server_port=port,
+            share=False,
+            theme=THEME,
+            css=css + FOCUS,
+            head=HEAD,
+            footer_links=["api"],
+            app_kwargs=dict(middleware=[Middleware(ClosedEndpoints)]),
             run_history=False,
             show_error=True,
             max_file_size=MAX_BYTES,
+            quiet=True,
             prevent_thread_lock=True,
         )
     except (OSError, OverflowError) as error:
-        where = f"--host {arguments.host} --port {arguments.port or 'any'}"
-        raise ValueError(f"{where} is taken or cannot be used: choose others") from error
+        where = f"--host {host} --port {port or 'any'}" if host != "127.0.0.1" else f"--port {port or 'any'}"
+        raise ValueError(f"{where} is taken or cannot be used: choose another") from error
     print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
-    if arguments.share:
-        print(shared(page), flush=True)
+    if share:
+        print(open_public_address(page), flush=True)
     page.block_thread()
 
 
-def shared(page) -> str:
+def open_public_address(page) -> str:
     """Make a public address, once the page is up; says which, or why there is none.
 
     Gradio's own `share=True` would keep the local address back until its servers have answered, prints a page
@@ -70,27 +105,3 @@ def shared(page) -> str:
             "goes on at the address above."
         )
     return f"Public address: {url.replace('http://', 'https://', 1)}"
-
-
-def stay_offline() -> None:
-    """To be called before gradio is imported: no telemetry, no look-ups of names."""
-    # gradio asks its own page whether it is up, which must not go through a proxy
-    os.environ |= dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", no_proxy="*")
-
-
-def serve_locally(page, css: str, port: int | None, max_bytes: int) -> None:
-    """Show a page on 127.0.0.1 alone, fetching nothing from elsewhere; a `port` of None takes a free one.
-
-    `max_bytes`: of an uploaded file. ValueError for a port that cannot be used.
-    """
-    import gradio as gr
-
-    theme = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    local = dict(server_name="127.0.0.1", server_port=port, share=False, run_history=False, show_error=True)
-    look = dict(theme=theme, css=css, footer_links=["api"], quiet=True)
-    try:
-        page.queue(max_size=16).launch(**local, **look, max_file_size=max_bytes, prevent_thread_lock=True)
-    except (OSError, OverflowError) as error:
-        raise ValueError(f"--port {port} is taken or no port that can be used: choose another") from error
-    print(f"Open {page.local_url} in a browser; Ctrl+C stops.", flush=True)
-    page.block_thread()

@@ -4,12 +4,13 @@ import secrets
 import shutil
 import zipfile
 from collections import OrderedDict
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory, mkdtemp
 from threading import Event, Lock, Thread
 
-from demo.drawing import Drawn
+from demo.drawing import DrawnPicture
 from demo.photo import palette_png
 from demo.sheet import contact_sheet
 from generation.picture_text import png_with
@@ -27,6 +28,8 @@ class Session:
     def __init__(self, folder: Path):
         self.folder, self.pictures, self.cancelled, self._requests, self._files = folder, [], Event(), 0, 0
         self.stopped = False  # by the visitor, the request that was begun last
+        self.shown = []  # (file, caption) of the results that the page shows
+        self.at_work = 0  # requests that are being drawn
         self._changing = Lock()  # of the pictures: a zip is made while others are drawn
 
     def begin(self, ids, encoder) -> tuple[Path, str]:
@@ -40,12 +43,16 @@ class Session:
         self.stopped = True
         self.cancelled.set()
 
-    def told(self) -> str:
+    def summarize(self) -> str:
         """How it stands, in a sentence or two."""
         drawn = sum(caption != MAP for _, caption in self.pictures)
         return "Cancelled. " * self.stopped + f"{drawn} picture{'s' * (drawn != 1)} in this session."
 
-    def keep(self, drawn: list[Drawn], region_map: bytes = b"") -> list[tuple[Path, str]]:
+    def still_shown(self) -> list[tuple[Path, str]]:
+        """What the page shows of earlier requests, as far as it is kept."""
+        return [picture for picture in self.shown if picture[0].exists()]
+
+    def keep(self, drawn: list[DrawnPicture], region_map: bytes = b"") -> list[tuple[Path, str]]:
         """(file, caption) of finished pictures of the request begun last; they hold its map, a PNG."""
         kept = []
         for picture in drawn:
@@ -86,22 +93,32 @@ class Session:
 
 
 class Sessions:
-    """Sessions by the key that a browser gives itself; of too many, the longest unused goes."""
+    """Sessions by the key that a browser gives itself, in folders below `root`.
 
-    def __init__(self):
-        self._root, self._lock, self._sessions = TemporaryDirectory(prefix="garments_"), Lock(), OrderedDict()
+    Of too many, those of programs that give no key go first, which nobody can ask for again, then the longest
+    unused; one whose request is being drawn stays.
+    """
+
+    def __init__(self, root: Path | None = None):
+        self._root = TemporaryDirectory(prefix="garments_", dir=root)
+        self._lock, self._sessions, self._keyless = Lock(), OrderedDict(), set()
 
     def of(self, key: str | None) -> Session:
         """The session of a key; a new one for a program that gives none."""
-        key = key or secrets.token_hex()
         with self._lock:
-            if key not in self._sessions:
-                # not named by the key, which a stranger chooses
-                self._sessions[key] = Session(Path(mkdtemp(dir=self._root.name)))
-            self._sessions.move_to_end(key)
-            while len(self._sessions) > MAX_SESSIONS:
-                self._remove(next(iter(self._sessions)))
-            return self._sessions[key]
+            return self._get(key)
+
+    @contextmanager
+    def working(self, key: str | None):
+        """The session of a key, which is not ended for others' sake as long as the context lasts."""
+        with self._lock:
+            session = self._get(key)
+            session.at_work += 1
+        try:
+            yield session
+        finally:
+            with self._lock:
+                session.at_work -= 1
 
     def end(self, key: str | None) -> None:
         """The visitor has left: what runs is stopped, what was kept is deleted."""
@@ -109,7 +126,22 @@ class Sessions:
             if key in self._sessions:
                 self._remove(key)
 
+    def _get(self, key):
+        if not key:
+            key = secrets.token_hex()
+            self._keyless.add(key)
+        if key not in self._sessions:
+            # not named by the key, which a stranger chooses
+            self._sessions[key] = Session(Path(mkdtemp(dir=self._root.name)))
+        self._sessions.move_to_end(key)
+        idle = [k for k, session in self._sessions.items() if k != key and not session.at_work]
+        idle.sort(key=lambda k: k not in self._keyless)  # the longest unused first in both halves
+        for other in idle[: max(0, len(self._sessions) - MAX_SESSIONS)]:
+            self._remove(other)
+        return self._sessions[key]
+
     def _remove(self, key):
+        self._keyless.discard(key)
         session = self._sessions.pop(key)
         session.cancelled.set()
         shutil.rmtree(session.folder, ignore_errors=True)
@@ -122,7 +154,7 @@ class Cancelled(Exception):
     """Somebody has asked to stop."""
 
 
-def streamed(work, cancelled: Event):
+def stream_reports(work, cancelled: Event):
     """Yield what `work(report)` reports, each as soon as it is there; raise what it raises.
 
     It runs in a thread of its own. Once `cancelled` is set, or the generator closed, `report` raises

@@ -182,15 +182,19 @@ def names_and_colours(content) -> tuple[tuple, tuple]:
 
 def match_colours(rgb, colours):
     """Colours (..., 3) -> region ids uint8 (...), and where they are none of `colours`: bool (...)."""
-    codes, wanted = _encode(rgb), _encode(colours)
-    order = np.argsort(wanted)
-    places = order[np.searchsorted(wanted, codes, sorter=order).clip(max=len(wanted) - 1)]
-    return places.astype(np.uint8), wanted[places] != codes
+    codes = _encode(rgb)
+    ids, wrong = np.zeros(codes.shape, np.uint8), np.ones(codes.shape, bool)
+    # a region at a time, as the map of a stranger may be large
+    for region, wanted in enumerate(_encode(colours)):
+        found = codes == wanted
+        ids[found] = region
+        wrong &= ~found
+    return ids, wrong
 
 
 def _encode(rgb):
-    """0xrrggbb int64 (...) of colours (..., 3)."""
-    red, green, blue = np.moveaxis(np.asarray(rgb).astype(np.int64), -1, 0)
+    """0xrrggbb int32 (...) of colours (..., 3)."""
+    red, green, blue = (np.asarray(rgb)[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
 
 

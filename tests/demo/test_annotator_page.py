@@ -139,6 +139,6 @@ def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(
 
 def test_a_missing_segmenter_ends_the_script_in_one_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["", "--segmenter", "nowhere.pth"])
-    monkeypatch.setattr("demo.serve.stay_offline", lambda: None)
+    monkeypatch.setattr("demo.start.prepare_server", lambda: None)
     with pytest.raises(SystemExit, match="^error: no U2-Net weights at nowhere.pth.*cloth-segmentation"):
         gradio_annotator.main()

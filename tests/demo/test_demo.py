@@ -52,7 +52,7 @@ def test_a_control_branch_on_its_base_is_the_whole_model(files, demo):
     wanted, state = demo.model.state_dict(), control.model.state_dict()
     assert state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
     assert control.control_is_trained and not control.warning()
-    assert "control.safetensors on" in control.about()
+    assert "control.safetensors on" in control.name()
 
 
 def test_the_checkpoint_knows_what_its_colours_mean(files, demo):
@@ -150,4 +150,4 @@ def test_stable_diffusion_starts_with_the_originals_defaults():
     assert start["a_prompt"] == "best quality, extremely detailed" and start["n_prompt"].startswith(
         "longbody, lowres"
     )
-    assert demo.about() == "Model: control_sd15_seg.pth."
+    assert demo.name() == "Model: control_sd15_seg.pth." and "512 pixels" in demo.about()

@@ -1,6 +1,7 @@
 """Whatever a program sends to the demo, it gets a plain error, and the server lives on."""
 
 import io
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -9,8 +10,9 @@ import pytest
 from PIL import Image
 
 from demo_requests import REGIONS, top_and_bottom
-from demo_server import Files, connected
+from demo_server import ROOT, Files, connected
 
+NOT_UPLOADED = "A file is named that nobody has uploaded|valid|Something went wrong"
 NAN = float("nan")
 QUICK = dict(prompt="a", num_samples=1, ddim_steps=1, seed=1, preview=False, api_name="/process")
 VALUES = {
@@ -74,7 +76,9 @@ def refused(client, message, **values):
     """The error that a client meets; it must say `message`, and nothing of the server's folders."""
     with pytest.raises(Exception, match=message) as caught:
         client.predict(**values)
-    assert "site-packages" not in str(caught.value) and "/uploads/" not in str(caught.value)
+    said = str(caught.value)
+    assert "site-packages" not in said and "/uploads/" not in said and "gradio" not in said.lower()
+    assert tempfile.gettempdir() not in said and str(ROOT) not in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -108,6 +112,7 @@ MAPS = {
     "grey": (picture("L", colour=99), {}, "greyscale"),
     "of 16 bits": (Image.fromarray(np.full((64, 64), 999, np.uint16)), {}, "greyscale|off the palette"),
     "wide": (picture("P", (5000, 8)), {}, "5000 x 8 pixels: sides of at most 4096"),
+    "of 8000 pixels a side": (picture("1", (8000, 8000)), {}, "8000 x 8000 pixels: sides of at most 4096"),
     "long": (Image.fromarray(REGIONS.to_rgb(top_and_bottom(64, 300))), {}, "at most|4 times the other"),
     "empty": (picture("P"), {}, "The map is empty"),
     "JPEG": (Image.fromarray(REGIONS.to_rgb(top_and_bottom())), dict(suffix=".jpg"), "off the palette"),
@@ -154,10 +159,20 @@ def test_a_picture_without_settings_is_refused_with_the_reason(client, files):
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../etc/passwd", "models/README.md", "..\\secret", ""])
 def test_files_of_the_server_cannot_be_read_by_their_path(client, path):
     given = dict(path=path, meta={"_type": "gradio.FileData"})
-    with pytest.raises(Exception):  # noqa: B017
-        client.predict(**QUICK | dict(input_image=dict(background=given, layers=[], composite=None)))
-    with pytest.raises(Exception):  # noqa: B017
-        client.predict(photo=given, api_name="/find_garments")
+    painting = dict(background=given, layers=[], composite=None)
+    refused(client, NOT_UPLOADED, **QUICK | dict(input_image=painting))
+    refused(client, NOT_UPLOADED, photo=given, api_name="/find_garments")
+
+
+@pytest.mark.parametrize("address", ["http://made-up.example/a.png", "https://made-up.example/a.png"])
+def test_no_address_that_a_client_names_is_looked_up(client, demo_server, address):
+    given = dict(path=address, meta={"_type": "gradio.FileData"})
+    painting = dict(background=given, layers=[], composite=None)
+    refused(client, NOT_UPLOADED, **QUICK | dict(input_image=painting))
+    refused(client, NOT_UPLOADED, photo=given, api_name="/find_garments")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{demo_server.url}/gradio_api/file={address}")
+    assert "made-up.example" not in demo_server.looked_up()
 
 
 @pytest.mark.parametrize("value", ["hello", 5, [], dict(background=5), dict(layers="a"), None])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo.request import REPAINT
+from demo.page_request import REPAINT
 from demo_requests import REGIONS, drawn, small_demo
 from generation.control_files import ControlFile, Steering
 from small import small_model
@@ -84,13 +84,13 @@ def test_a_request_that_was_stopped_amid_sampling_leaves_the_next_one_its_parts(
     def stop(told):
         raise InterruptedError
 
-    from demo.drawing import draw
+    from demo.drawing import draw_request
     from demo_requests import request
 
     demo = demo_with_a_further_control(low_memory=True)
     places = Places(demo)
     with pytest.raises(InterruptedError):
-        draw(demo, request(demo, **choices), stop)
+        draw_request(demo, request(demo, **choices), stop)
     assert places.where["text"] == "cpu" and places.where["unet"] == DEVICE
     drawn(demo, **choices)
     assert places.beside("text") == {"text", "autoencoder"}

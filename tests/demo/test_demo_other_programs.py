@@ -5,8 +5,8 @@ import time
 import pytest
 from PIL import Image
 
+from demo.page_request import NO, REPAINT, START
 from demo.page_settings import as_html
-from demo.request import NO, REPAINT, START
 from demo_pictures import Page, altered, draw_one, with_texts
 from demo_requests import small_demo
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.map_over_photo import over_photo
+from demo.map_over_photo import blend_over_photo
 from demo_pictures import with_texts
 from demo_requests import REGIONS, top_and_bottom
 from demo_server import CHROMIUM, QUIET, Files, connected, wait_for
@@ -98,7 +98,7 @@ def test_a_pictures_settings_and_map_give_the_same_picture_again(client, files):
 
 def test_a_map_over_a_photo_is_drawn_from_as_the_map_alone(client, files):
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    seen = Image.fromarray(over_photo(top_and_bottom(), photo, REGIONS))
+    seen = Image.fromarray(blend_over_photo(top_and_bottom(), photo, REGIONS))
     first, second = (client.predict(input_image=files.editor(v), **REQUEST) for v in (None, seen))
     assert all(np.array_equal(pixels(a), pixels(b)) for a, b in zip(first, second, strict=True))
 
@@ -162,7 +162,15 @@ def browser():
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "name", ["trace_a_photo", "take_over_settings", "go_without_a_mouse", "keep_a_thin_brush"]
+    "name",
+    [
+        "trace_a_photo",
+        "take_over_settings",
+        "go_without_a_mouse",
+        "keep_a_thin_brush",
+        "see_and_read_everything",
+        "find_everything_on_a_phone",
+    ],
 )
 def test_a_visit_to_the_page_finds_what_it_wants(demo_server, tmp_path, browser, name):
     import demo_visits

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.photo import on_canvas
-from demo.request import REPAINT
+from demo.page_request import REPAINT
+from demo.photo import scale_to_canvas
 from demo_pictures import Page, draw_one
 from demo_requests import REGIONS, drawn, editor_value, request, small_demo, top_and_bottom
 from generation.control_files import ControlFile, Steering
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 def drawn_again(demo, found, **changes):
     """The first picture of what was restored, with the values that the page would send."""
-    ids = on_canvas(found.ids, 2048)
+    ids = scale_to_canvas(found.ids, 2048)
     return drawn(demo, input_image=editor_value(ids), **found.values | changes)[0][0]
 
 

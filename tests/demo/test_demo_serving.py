@@ -1,14 +1,12 @@
 """The demo's page stays on this machine unless asked otherwise, and is there whatever the internet does."""
 
 import urllib.request
-from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 from gradio import networking
 
 from demo.serve import serve
-from demo_requests import REGIONS
 
 ADDRESS = "http://made-up-name.gradio.live"
 GET = networking.httpx.get
@@ -20,13 +18,11 @@ def served(monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
 
     def call(**options):
-        arguments = SimpleNamespace(host="127.0.0.1", port=None, share=False, queue=4)
-        vars(arguments).update(options)
         with gr.Blocks(analytics_enabled=False) as page:
             gr.Markdown("hello")
         answers = []
         page.block_thread = lambda: answers.append(urllib.request.urlopen(page.local_url).status)
-        serve(page, REGIONS, arguments)
+        serve(page, "", **options)
         page.close(verbose=False)
         return answers
 

@@ -4,23 +4,26 @@ import weakref
 import zipfile
 from dataclasses import replace
 from threading import Event, Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from demo import session as session_module
-from demo.drawing import Drawn
-from demo.loading import Models, read_templates
-from demo.page_options import with_garment
-from demo.session import Cancelled, Sessions, streamed
+from demo.drawing import DrawnPicture
+from demo.loading import Models
+from demo.offers import read_templates
+from demo.page_options import add_garment, make_count_tokens
+from demo.session import Cancelled, Sessions, stream_reports
 from demo_requests import REGIONS, drawn, small_demo, top_and_bottom
+from ldm.modules.encoders.tokenizer import PromptTokenizer
 from pictures.hint import HintEncoder
 
 
 def picture(seed):
     facts = dict(prompt="a", negative_prompt="", steps=1, sampler="ddim", scale=3.0, seed=seed)
     facts |= dict(size=[64, 64], model="m", controls=[], photo=None)
-    return Drawn(np.zeros((64, 64, 3), np.uint8), facts, True, None)
+    return DrawnPicture(np.zeros((64, 64, 3), np.uint8), facts, True, None)
 
 
 def test_sessions_have_folders_of_their_own_that_no_visitor_names():
@@ -68,11 +71,11 @@ def test_what_a_visitor_cancelled_is_said_until_the_next_request():
     session = sessions.of("a")
     session.begin(top_and_bottom(), REGIONS)
     session.keep([picture(7)])
-    assert session.told() == "1 picture in this session."  # a map is none
+    assert session.summarize() == "1 picture in this session."  # a map is none
     session.stop()
-    assert session.cancelled.is_set() and session.told() == "Cancelled. 1 picture in this session."
+    assert session.cancelled.is_set() and session.summarize() == "Cancelled. 1 picture in this session."
     session.begin(top_and_bottom(), REGIONS)
-    assert not session.cancelled.is_set() and "Cancelled" not in session.told()
+    assert not session.cancelled.is_set() and "Cancelled" not in session.summarize()
 
 
 def test_the_longest_unused_of_too_many_sessions_goes(monkeypatch):
@@ -81,6 +84,24 @@ def test_the_longest_unused_of_too_many_sessions_goes(monkeypatch):
     first, second = sessions.of("a"), sessions.of("b")
     sessions.of("a"), sessions.of("c")
     assert first.folder.exists() and not second.folder.exists()
+
+
+def test_a_request_that_is_being_drawn_outlasts_any_number_of_other_visitors(monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_SESSIONS", 4)
+    sessions = Sessions()
+    waiting = sessions.of("b")
+    with sessions.working("a") as session:
+        for _ in range(20):
+            sessions.of(None)
+        assert not session.cancelled.is_set() and session.folder.exists()
+        assert waiting.folder.exists()  # who has a page open goes behind programs that give no key
+        for number in range(20):
+            sessions.of(f"made up {number}")
+        assert not session.cancelled.is_set() and session.folder.exists() and not waiting.folder.exists()
+        assert len(list(session.folder.parent.iterdir())) == 4
+    for number in range(4):
+        sessions.of(f"later {number}")
+    assert not session.folder.exists()
 
 
 def test_a_session_keeps_its_newest_pictures_and_zips_them(monkeypatch):
@@ -104,7 +125,7 @@ def test_reports_come_as_they_are_made_and_errors_where_they_are_waited_for():
 
     got = []
     with pytest.raises(ValueError, match="no third"):
-        for value in streamed(work, Event()):
+        for value in stream_reports(work, Event()):
             got.append(value)
     assert got == [1, 2]
 
@@ -121,7 +142,7 @@ def test_work_has_stopped_when_it_is_cancelled_or_nobody_listens(way):
             done.append(True)
             raise
 
-    stream = streamed(work, cancelled)
+    stream = stream_reports(work, cancelled)
     next(stream)
     if way == "close":
         stream.close()
@@ -132,10 +153,21 @@ def test_work_has_stopped_when_it_is_cancelled_or_nobody_listens(way):
     assert done == [True]
 
 
+def test_below_the_prompt_stands_how_much_of_it_the_model_reads():
+    embedder = SimpleNamespace(tokenizer=PromptTokenizer(max_length=12))
+    models = SimpleNamespace(demo=SimpleNamespace(model=SimpleNamespace(cond_stage_model=embedder)))
+    count = make_count_tokens(models)
+    assert count("a red top", "sharp") == "5 of 10 tokens" and count(None, "") == "0 of 10 tokens"
+    assert "12 of 10 tokens: the model does not read “&lt; hat”" in count("a red top " * 3 + "a < hat", "")
+    assert "at most" in count("a" * 3000, "")
+    models.demo = None  # another model is being loaded
+    assert count("a red top", "") == ""
+
+
 def test_garments_join_the_prompt_with_their_article():
-    assert with_garment("", "red", "dress") == "a person in a red dress"
-    assert with_garment(None, "any", "evening gown") == "a person in an evening gown"
-    assert with_garment("a person in a red top, ", "blue", "jeans") == "a person in a red top, blue jeans"
+    assert add_garment("", "red", "dress") == "a person in a red dress"
+    assert add_garment(None, "any", "evening gown") == "a person in an evening gown"
+    assert add_garment("a person in a red top, ", "blue", "jeans") == "a person in a red top, blue jeans"
 
 
 def test_templates_of_a_folder_come_with_their_prompts_and_others_are_named(tmp_path):
@@ -147,7 +179,7 @@ def test_templates_of_a_folder_come_with_their_prompts_and_others_are_named(tmp_
     (tmp_path / "c.png").write_bytes(b"hello")
     warnings = []
     (_, *first), (ids, *second) = read_templates(tmp_path, REGIONS, warnings.append)
-    assert first == ["a red top", True] and second == ["b suit", False]
+    assert first == ["a", "a red top"] and second == ["b suit", None]
     assert np.array_equal(ids, top_and_bottom())
     assert len(warnings) == 1 and "c.png is no template" in warnings[0]
     with pytest.raises(FileNotFoundError, match="--templates .* is no folder"):
@@ -182,14 +214,14 @@ def test_a_cancelled_drawing_leaves_what_was_finished():
     seen, cancelled = [], Event()
 
     def work(report):
-        from demo.drawing import draw
+        from demo.drawing import draw_request
         from demo_requests import request
 
         demo = small_demo(low_memory=True)
-        draw(demo, request(demo), report)
+        draw_request(demo, request(demo), report)
 
     with pytest.raises(Cancelled):
-        for told in streamed(work, cancelled):
+        for told in stream_reports(work, cancelled):
             if isinstance(told, list):
                 seen += told
                 cancelled.set()

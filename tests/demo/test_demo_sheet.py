@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from demo import sheet
-from demo.drawing import Drawn
+from demo.drawing import DrawnPicture
 from demo.session import Sessions
 from demo.sheet import GAP, MARGIN, TILE, contact_sheet, wrapped
 from demo_requests import REGIONS, top_and_bottom
@@ -22,7 +22,7 @@ def session():
 def picture(seed, colour, prompt="a red top", with_map=True, miou=0.5):
     facts = dict(prompt=prompt, negative_prompt="", steps=1, sampler="ddim", scale=3.0, seed=seed)
     facts |= dict(size=[64, 64], model="m", controls=[], photo=None)
-    return Drawn(np.full((64, 64, 3), colour, np.uint8), facts, with_map, miou)
+    return DrawnPicture(np.full((64, 64, 3), colour, np.uint8), facts, with_map, miou)
 
 
 def read(session):

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from demo import page_photo
-from demo.map_over_photo import over_photo, painted_ids
+from demo.map_over_photo import blend_over_photo, read_painted_ids
 from demo.page_map import to_map_file
-from demo.page_photo import map_finder, photo_shower, shown_value
+from demo.page_photo import background_value, make_find_garments, make_show_photo
 from demo_requests import REGIONS, drawn, editor_value, request, small_demo, top_and_bottom
 from pictures.hint import HintEncoder
 
@@ -47,20 +47,22 @@ def photo_file(tmp_path):
 )
 @pytest.mark.parametrize("photo", [PHOTO, PHOTO * 0, PHOTO * 0 + 255])
 def test_the_map_is_read_again_whatever_the_photo_and_the_map(ids, photo):
-    shown = over_photo(ids, photo, REGIONS)
-    assert np.array_equal(painted_ids(value_of(shown), REGIONS), ids)
+    shown = blend_over_photo(ids, photo, REGIONS)
+    assert np.array_equal(read_painted_ids(value_of(shown), REGIONS), ids)
     nudged = np.clip(shown.astype(int) + RANDOM.integers(-1, 2, shown.shape), 0, 255).astype(np.uint8)
-    assert np.array_equal(painted_ids(value_of(nudged), REGIONS), ids)
+    assert np.array_equal(read_painted_ids(value_of(nudged), REGIONS), ids)
 
 
 def test_the_photo_can_be_seen_in_every_region():
-    dark, bright = (over_photo(top_and_bottom(), np.full_like(PHOTO, level), REGIONS) for level in (20, 235))
+    dark, bright = (
+        blend_over_photo(top_and_bottom(), np.full_like(PHOTO, level), REGIONS) for level in (20, 235)
+    )
     assert (bright.astype(int) - dark).max(-1).min() > 80
 
 
 def test_pictures_are_those_of_the_map_alone():
     demo = small_demo()
-    seen = value_of(over_photo(top_and_bottom(), PHOTO, REGIONS), [stroke(3, slice(0, 8))])
+    seen = value_of(blend_over_photo(top_and_bottom(), PHOTO, REGIONS), [stroke(3, slice(0, 8))])
     plain = editor_value(layers=[stroke(3, slice(0, 8))])
     assert request(demo, input_image=seen).facts == request(demo, input_image=plain).facts
     pictures = [drawn(demo, input_image=value)[0][0].pixels for value in (seen, plain)]
@@ -70,7 +72,7 @@ def test_pictures_are_those_of_the_map_alone():
 @pytest.mark.parametrize("quality", [75, 100])
 def test_a_picture_that_was_changed_on_its_way_is_refused(quality):
     buffer = io.BytesIO()
-    shown = over_photo(top_and_bottom(), PHOTO, REGIONS)
+    shown = blend_over_photo(top_and_bottom(), PHOTO, REGIONS)
     Image.fromarray(shown).save(buffer, "jpeg", quality=quality)
     with pytest.raises(ValueError, match="cannot be read at|off the palette"):
         request(small_demo(), input_image=value_of(np.asarray(Image.open(buffer))))
@@ -96,11 +98,11 @@ def test_pictures_of_something_else_are_refused_as_before(other):
 
 
 def test_showing_and_hiding_the_photo_keeps_map_and_strokes(photo_file):
-    show = photo_shower(REGIONS)
+    show = make_show_photo(REGIONS)
     before = editor_value(layers=[stroke(4, slice(0, 8))])
     seen = show(before, photo_file, True)
     hidden = show(value_of(seen["background"]), photo_file, False)
-    wanted = painted_ids(before, REGIONS)
+    wanted = read_painted_ids(before, REGIONS)
     assert seen["layers"] == [] and seen["background"].shape == (512, 512, 3)
     assert np.array_equal(REGIONS.to_ids(hidden["background"])[::8, ::8], wanted)
 
@@ -109,9 +111,9 @@ def test_an_empty_map_takes_the_photos_shape_and_a_painted_one_of_another_shape_
     tmp_path, notices
 ):
     Image.fromarray(PHOTO[:32]).save(tmp_path / "wide.png")
-    seen = shown_value(REGIONS, np.zeros((64, 64), np.uint8), str(tmp_path / "wide.png"), True)
+    seen = background_value(REGIONS, np.zeros((64, 64), np.uint8), str(tmp_path / "wide.png"), True)
     assert seen["background"].shape == (512, 1024, 3) and not notices
-    kept = shown_value(REGIONS, top_and_bottom(), str(tmp_path / "wide.png"), True)
+    kept = background_value(REGIONS, top_and_bottom(), str(tmp_path / "wide.png"), True)
     assert np.array_equal(REGIONS.to_ids(kept["background"])[::8, ::8], top_and_bottom())
     assert len(notices) == 1 and "not of one shape" in notices[0]
 
@@ -119,7 +121,7 @@ def test_an_empty_map_takes_the_photos_shape_and_a_painted_one_of_another_shape_
 def test_a_photo_that_is_missing_or_none_leaves_the_map_and_says_so(tmp_path, notices):
     (tmp_path / "text.png").write_bytes(b"hello")
     for path in (None, str(tmp_path / "text.png")):
-        shown = shown_value(REGIONS, top_and_bottom(), path, True)
+        shown = background_value(REGIONS, top_and_bottom(), path, True)
         assert np.array_equal(REGIONS.to_ids(shown["background"])[::8, ::8], top_and_bottom())
     assert "There is no photo yet" in notices[0] and "no picture that can be read" in notices[1]
 
@@ -127,10 +129,10 @@ def test_a_photo_that_is_missing_or_none_leaves_the_map_and_says_so(tmp_path, no
 def test_regions_that_differ_in_brightness_alone_cannot_be_shown_over_a_photo(photo_file, notices):
     greys = HintEncoder(("nothing", "cloth"), ((0, 0, 0), (200, 200, 200)))
     ids = np.uint8(top_and_bottom() > 0)
-    shown = shown_value(greys, ids, photo_file, True)
+    shown = background_value(greys, ids, photo_file, True)
     assert np.array_equal(greys.to_ids(shown["background"])[::8, ::8], ids)
     assert "brightness alone" in notices[0]
-    assert np.array_equal(painted_ids(value_of(greys.to_rgb(ids)), greys), ids)
+    assert np.array_equal(read_painted_ids(value_of(greys.to_rgb(ids)), greys), ids)
 
 
 def test_the_map_that_is_found_in_a_photo_can_be_seen_over_it(photo_file):
@@ -139,6 +141,8 @@ def test_the_map_that_is_found_in_a_photo_can_be_seen_over_it(photo_file):
 
     models = replace(small_demo(), segment=segment)
     for seen in (True, False):
-        value = map_finder(models)(photo_file, seen)
-        assert np.array_equal(painted_ids(value_of(value["background"]), REGIONS)[::8, ::8], top_and_bottom())
+        value = make_find_garments(models)(photo_file, seen)
+        assert np.array_equal(
+            read_painted_ids(value_of(value["background"]), REGIONS)[::8, ::8], top_and_bottom()
+        )
         assert (value["background"] == REGIONS.to_rgb(np.uint8([[1]]))).all(-1).any() != seen

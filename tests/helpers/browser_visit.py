@@ -47,6 +47,7 @@ def visit(browser, url, folder) -> list[str]:
 
 
 def paint_and_generate(page):
+    clear(page)
     for name, height in dict(top=0.4, bottom=0.7).items():
         paint(page, name, height)
     set_number(page, "ddim_steps", 5)
@@ -58,13 +59,23 @@ def paint_and_generate(page):
     assert picture.shape == (64, 64, 3) and picture.std() > 1
 
 
+def clear(page):
+    """Take away the template that the page opens with, once it is there."""
+    wait_for(lambda: shows(page, "head"))
+    page.get_by_label("Clear canvas").click()
+    wait_for(lambda: not shows(page, "head"))
+    page.locator("#painter:not(.waiting)").wait_for()
+
+
 def edit_and_save(page, folder):
     """A stroke can be undone, a template takes the place of the map, and what is seen is saved."""
     paint(page, "whole", 0.2)
     assert shows(page, "whole")
-    page.locator("#painter").get_by_role("button", name="Undo").click()
+    page.keyboard.press("ControlOrMeta+z")
     wait_for(lambda: not shows(page, "whole"))
-    page.locator("#templates button").first.click()
+    page.keyboard.press("ControlOrMeta+Shift+z")
+    wait_for(lambda: shows(page, "whole"))
+    page.locator("#templates").get_by_role("button", name="Top, pants, hat").click()
     wait_for(lambda: shows(page, "head"))
     assert "hat" in page.locator("#prompt").get_by_role("textbox").input_value()
     with page.expect_download() as download:
@@ -97,11 +108,19 @@ def download(page, folder):
 
 
 def meet_an_error(page, folder):
-    page.get_by_label("Clear canvas").click()
-    wait_for(lambda: not shows(page, "head"))
+    clear(page)
     Image.new("L", (64, 64), 99).save(folder / "grey.png")
     page.locator("input[data-testid^='Upload a map']").set_input_files(folder / "grey.png")
     page.get_by_text("The picture is greyscale").wait_for()
+    shown = page.locator("#results img:visible").count()
+    page.locator("#generate").click()
+    page.get_by_text("The map is empty").wait_for()
+    page.wait_for_timeout(300)
+    assert page.locator("#results img:visible").count() == shown > 0
+    middle = "document.querySelector('#results img').getBoundingClientRect()"
+    seen = f"(box => document.elementFromPoint(box.x + box.width / 2, box.y + 20).tagName)({middle})"
+    page.locator("#results img").first.scroll_into_view_if_needed()
+    assert page.evaluate(seen) == "IMG"  # nothing lies over it
 
 
 def nameless(page) -> list[str]:
@@ -113,11 +132,9 @@ def nameless(page) -> list[str]:
 
 
 def paint(page, region, height, span=(0.35, 0.65)):
-    """A stroke with a region's brush across the middle of the painter, once the brush has its colour."""
-    page.locator("#brush label", has_text=region).click()
-    colour = "rgb({}, {}, {})".format(*REGIONS.colours[REGIONS.names.index(region)])
-    page.locator(f"#painter button[aria-label=Color][style*='{colour}']").wait_for()
+    """A stroke across the middle of the painter, begun as soon as its brush was clicked."""
     box = page.locator("#painter canvas").first.bounding_box()
+    page.locator("#brush label", has_text=region).click()
     y = box["y"] + height * box["height"]
     page.mouse.move(box["x"] + span[0] * box["width"], y)
     page.mouse.down()

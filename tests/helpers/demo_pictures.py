@@ -6,12 +6,12 @@ import gradio as gr
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from demo.guards import guard_gradio
 from demo.loading import Models
-from demo.page import named_settings
+from demo.page import select_settings
 from demo.page_options import further_inputs, option_inputs, way_inputs
 from demo.page_photo import photo_panel
-from demo.plain import speak_plainly
-from demo.restoring import restored
+from demo.restoring import restore_settings
 from demo_requests import drawn
 from generation.picture_text import KEY, MAP_KEY, png_with
 
@@ -20,16 +20,16 @@ class Page:
     """A demo's inputs and models, without the page around them."""
 
     def __init__(self, demo):
-        speak_plainly()
+        guard_gradio()
         self.demo, self.models = demo, Models(lambda _: demo, lambda _: (None, None))
         with gr.Blocks(analytics_enabled=False):
             words = [gr.ImageEditor(), gr.Textbox(label="Prompt"), *option_inputs(demo)]
             ways = way_inputs(list(self.models.files))
             inputs = [*words, *photo_panel(demo).inputs, *ways, *further_inputs(demo)]
-        self.components = named_settings(inputs)
+        self.components = select_settings(inputs)
 
     def restored(self, path, photo=None):
-        return restored(path, self.components, self.models, photo)
+        return restore_settings(path, self.components, self.models, photo)
 
 
 def draw_one(demo, path, index=0, **changes):

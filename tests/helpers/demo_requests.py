@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 
 from demo import Demo
-from demo.drawing import Step, draw
-from demo.request import Inputs, requested
+from demo.drawing import Step, draw_request
+from demo.page_request import Inputs, read_request
 from pictures.hint import HintEncoder
 from pictures.regions import REGIONS_FILE
 from small import small_model
@@ -38,12 +38,12 @@ def editor_value(ids=None, layers=()):
 def request(demo, **changes):
     values = dict(input_image=editor_value()) | SHORT | changes
     assert values.keys() <= {field.name for field in fields(Inputs)}
-    return requested(Inputs(**values), demo)
+    return read_request(Inputs(**values), demo)
 
 
 def drawn(demo, **changes):
     """(finished pictures, Steps) of a request."""
     told = []
-    draw(demo, request(demo, **changes), told.append)
+    draw_request(demo, request(demo, **changes), told.append)
     finished = [picture for part in told if not isinstance(part, Step) for picture in part]
     return finished, [step for step in told if isinstance(step, Step)]

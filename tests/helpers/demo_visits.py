@@ -4,13 +4,17 @@ import base64
 import io
 import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from browser_visit import load_picture, nameless, new_page, paint, set_number, shows
+from browser_visit import clear, load_picture, nameless, new_page, paint, set_number, shows
 from demo_requests import REGIONS
 from demo_server import wait_for
+
+# functions that run in the page: `low_contrast` and `unseen_focus`
+CHECKS = Path(__file__).with_name("page_checks.js").read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -26,6 +30,7 @@ def trace_a_photo(page, folder):
     """Regions are painted over a photo; what is drawn from is their map alone, through every change."""
     photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     Image.fromarray(photo).resize((600, 600)).save(folder / "photo.jpg")
+    clear(page)
     page.locator("#photo_panel button").first.click()
     page.locator("#show_photo input").check()
     page.get_by_text("There is no photo yet").wait_for()
@@ -49,8 +54,8 @@ def trace_a_photo(page, folder):
 
 def take_over_settings(page, folder):
     """A picture that is dropped on the page sets map, words and numbers as they were; bad ones say why."""
-    page.locator("#templates button").first.click()
-    wait_for(lambda: shows(page, "head"))
+    page.locator("#templates").get_by_role("button", name="Maxi dress").click()
+    wait_for(lambda: shows(page, "whole"))
     words = page.locator("#prompt").get_by_role("textbox")
     words.fill("a red top, and a hat")
     for name, value in dict(ddim_steps=4, num_samples=1, seed=77).items():
@@ -61,10 +66,11 @@ def take_over_settings(page, folder):
     (folder / "made.png").write_bytes(picture.body())
     page.reload()
     page.locator("#painter button[aria-label=Color]").wait_for()
-    assert words.input_value() == "" and not shows(page, "head")
+    wait_for(lambda: words.input_value().startswith("a person in a blue short sleeve top"))
+    clear(page)
     drop(page, folder / "made.png")
     page.locator("#taken", has_text="Taken over: the map and").wait_for()
-    wait_for(lambda: shows(page, "head"))
+    wait_for(lambda: shows(page, "whole"))
     assert words.input_value() == "a red top, and a hat"
     page.locator("#generate").click()
     page.locator("#results .caption-label", has_text="seed 77").wait_for()
@@ -80,17 +86,19 @@ def take_over_settings(page, folder):
 def go_without_a_mouse(page, folder):
     """All from brush and template to the download is reached and done by keys."""
     page.on("filechooser", lambda chooser: None)  # without a listener in time, a real dialog would open
+    clear(page)
+    tab_to(page, "#templates .thumbnail-item")
+    page.keyboard.press("Enter")
+    wait_for(lambda: shows(page, "head"))
     tab_to(page, "#brush input")
     page.keyboard.press("ArrowRight")
     colour = "rgb({}, {}, {})".format(*REGIONS.colours[2])
     page.locator(f"#painter button[aria-label=Color][style*='{colour}']").wait_for()
-    tab_to(page, "#templates .thumbnail-item")
-    page.keyboard.press("Enter")
-    wait_for(lambda: shows(page, "head"))
+    page.evaluate("document.activeElement.blur()")
     tab_to(page, "#prompt textarea")
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("a red top, and a hat")
-    tab_to(page, "#generate")
+    tab_to(page, "#generate", most=4)
     page.keyboard.press("Enter")
     page.locator("#results .caption-label", has_text="seed").first.wait_for()
     assert saved_by_keys(page, "#save_map", folder).mode == "P"
@@ -108,6 +116,7 @@ def go_without_a_mouse(page, folder):
 
 def keep_a_thin_brush(page, folder):
     """The size of the brush is chosen once for all regions; no tool works on strokes alone."""
+    clear(page)
     page.locator("#brush_size input[type=number]").fill("4")
     page.locator("#brush_size input[type=number]").press("Tab")
     for region, height in dict(top=0.3, bottom=0.5, whole=0.7).items():
@@ -123,9 +132,9 @@ def keep_a_thin_brush(page, folder):
     assert "Undo" in names and not names & {"Erase", "Brush Size"}
 
 
-def tab_to(page, selector):
-    """Press Tab until what has the focus matches; once around the page at most."""
-    for _ in range(150):
+def tab_to(page, selector, most=150):
+    """Press Tab until what has the focus matches, at most so often: once around the page."""
+    for _ in range(most):
         if page.evaluate("s => document.activeElement.matches(s)", selector):
             return
         page.keyboard.press("Tab")
@@ -174,3 +183,40 @@ def saved_regions(page, folder):
         page.locator("#save_map").click()
     download.value.save_as(folder / "saved.png")
     return set(np.unique(Image.open(folder / "saved.png")).tolist())
+
+
+def see_and_read_everything(page, folder):
+    """Texts have a contrast of 4.5 to their ground and checkboxes one of 3; the focus is always seen."""
+    page.evaluate(CHECKS)
+    for panel in ("options", "words_panel", "photo_panel", "history_panel"):
+        page.locator(f"#{panel} button").first.click()
+    for dark in (False, True):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_timeout(600)  # colours fade
+        assert page.evaluate("lowContrast()") == [], f"in {'dark' if dark else 'light'} colours"
+    page.evaluate("document.body.classList.remove('dark')")
+    page.locator("body").click(position=dict(x=2, y=2))
+    unseen, seen = set(), 0
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        state = page.evaluate("unseenFocus()")
+        seen += state == ""
+        unseen |= {state} - {""}
+    assert unseen == set() and seen > 30
+
+
+def find_everything_on_a_phone(page, folder):
+    """On a phone the painter is in sight at first, Generate always, and the result once it is drawn."""
+    page.set_viewport_size(dict(width=390, height=844))
+    page.reload()
+    page.locator("#painter button[aria-label=Color]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    top = page.locator("#painter canvas").first.bounding_box()["y"]
+    assert top < 844 - 64 - 120
+    set_number(page, "ddim_steps", 2)
+    box = page.locator("#generate").bounding_box()
+    assert 0 < box["y"] < 844 - box["height"]
+    page.locator("#generate").click()
+    picture = page.locator("#results .caption-label", has_text="seed").first
+    picture.wait_for()
+    wait_for(lambda: 0 < picture.bounding_box()["y"] < 844 - 64)
