@@ -21,7 +21,6 @@ def main():
     )
     parser.add_argument("--num", type=int, default=96, help="how many (default: %(default)s)")
     arguments = parser.parse_args()
-    from dataclasses import replace
 
     import numpy as np
 
@@ -43,8 +42,8 @@ def main():
     settings = Settings(steps=12, scale=3.0, sampler="dpmpp_2m", seed=5000)
     results = {"ceiling": score(photos, maps, judge, demo.encoder.names)}
     for name, strength in (("floor", 0.0), ("control", 1.0)):
-        drawn = replace(settings, strength=strength)
-        results[name] = control_score(demo.model, maps, prompts, demo.encoder, judge, drawn)
+        given = demo.model, maps, prompts, demo.encoder, judge, settings
+        results[name] = control_score(*given, strength=strength)
     for name, result in results.items():
         regions = ", ".join(f"{region} {value:.3f}" for region, value in result.iou.items())
         print(f"{name}: mIoU {result.miou:.3f} on {len(items)} maps ({regions})", flush=True)

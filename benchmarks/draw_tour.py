@@ -16,6 +16,7 @@ import numpy as np  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from cldm.controls import Control  # noqa: E402
 from demo.loading import load_for_demo  # noqa: E402
 from generation.generate import Settings, generate  # noqa: E402
 from generation.inpainting import Photo, region_mask  # noqa: E402
@@ -55,10 +56,11 @@ class Painter:
     def colours(self, ids):
         return self.encoder.to_rgb(ids)
 
-    def draw(self, ids, prompt, photo=None, **settings):
+    def draw(self, ids, prompt, photo=None, strength=1.0, **settings):
         """Pictures uint8 (n, SIZE, SIZE, 3)."""
         chosen = replace(self.settings, prompt=prompt, **settings)
-        return generate(self.demo.model, self.encoder.to_hint(ids), chosen, photo=photo)
+        control = Control(self.encoder.to_hint(ids), strength=strength)
+        return generate(self.demo.model, control, chosen, photo=photo)
 
 
 def draw_annotation(painter, path: Path) -> None:

@@ -51,8 +51,9 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     rough = np.stack([roughen.ids(ids, np.random.default_rng([SEED, i])) for i, ids in enumerate(maps)])
 
     def scored(maps, strength=1.0):
-        settings = Settings(steps=steps, scale=3.0, sampler="dpmpp_2m", seed=SEED, strength=strength)
-        return control_score(demo.model, maps, [d.caption for d in dolls], demo.encoder, judge, settings)
+        settings = Settings(steps=steps, scale=3.0, sampler="dpmpp_2m", seed=SEED)
+        prompts = [doll.caption for doll in dolls]
+        return control_score(demo.model, maps, prompts, demo.encoder, judge, settings, strength=strength)
 
     exact, drawn = scored(maps), scored(rough)
     right, named = colours_that_follow(exact.pictures, exact.found, dolls, names)

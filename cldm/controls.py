@@ -35,6 +35,8 @@ class Control:
         several = isinstance(self.strength, Sequence) and not isinstance(self.strength, str)
         for factor in self.strength if several else [self.strength]:
             check_number("strength", factor, 0, 10)
+        if not isinstance(self.guess_mode, bool):
+            raise ValueError(f"guess_mode must be true or false, got {self.guess_mode!r:.60}")
         check_number("start", self.start, 0, 1)
         check_number("end", self.end, 0, 1)
         if self.start > self.end:

@@ -78,15 +78,13 @@ def read_request(inputs: Inputs, demo: Demo) -> PageRequest:
     painted = read_painted_ids(inputs.input_image, demo.encoder)
     ids = working_map(painted, int(inputs.image_resolution))
     settings = settings_of(inputs)
-    own = settings.control(demo.encoder.to_hint(ids))
+    own = control_of(inputs, demo.encoder.to_hint(ids))
     further, told = _further(inputs, demo, ids.shape)
     photo, start = _photo(inputs, demo, painted.shape, ids)
     first = dict(
         file=file_name(demo.file), sha256=demo.digest, start=own.start, end=own.end, strength=own.strength
     )
     first |= dict(guess_mode=own.guess_mode, map_sha256=digest_of(ids))
-    # what the Controls say themselves
-    settings = replace(settings, strength=1.0, guess_mode=False, control_start=0.0, control_end=1.0)
     names = "prompt", "negative_prompt", "steps", "sampler", "scale", "guidance_rescale", "eta"
     facts = {name: getattr(settings, name) for name in names}
     facts |= dict(size=list(ids.shape), model=file_names(demo.source), controls=[first, *told], photo=start)
@@ -130,16 +128,23 @@ def settings_of(inputs: Inputs) -> Settings:
         steps=inputs.ddim_steps,
         sampler=inputs.sampler,
         scale=inputs.scale,
-        strength=inputs.strength,
-        guess_mode=inputs.guess_mode,
-        control_start=inputs.control_start,
-        control_end=inputs.control_end,
         eta=inputs.eta,
         seed=random.randint(0, 65535) if seed in (None, -1) else seed,
     )
     if settings.seed + settings.num_samples - 1 > MAX_SEED:
         raise ValueError(f"seed {seed} is too large for {inputs.num_samples} pictures: they go to {MAX_SEED}")
     return settings
+
+
+def control_of(inputs: Inputs, hint) -> Control:
+    """The map's control as Inputs have it act; ValueError names the one that is out of its range."""
+    return Control(
+        hint=hint,
+        strength=inputs.strength,
+        start=inputs.control_start,
+        end=inputs.control_end,
+        guess_mode=inputs.guess_mode,
+    )
 
 
 def _further(inputs, demo, size):

@@ -9,7 +9,7 @@ import numpy as np
 from cldm.controls import check_number
 from demo.infotext import file_name, file_names, join_prompts, shorten
 from demo.loading import Models
-from demo.page_request import MAX_SEED, OF_A_PHOTO, Inputs, settings_of
+from demo.page_request import MAX_SEED, OF_A_PHOTO, Inputs, control_of, settings_of
 from demo.photo import digest_of, fit_photo, read_photo
 from demo.picture_settings import Found, read_picture_settings, stored_map
 from pictures.painted_maps import resized, working_size
@@ -88,8 +88,10 @@ def _checked(component, name, value):
 
 
 def _check_together(values):
+    inputs = Inputs(**{name: value for name, value in values.items() if name not in OF_A_PHOTO})
     try:
-        settings_of(Inputs(**{name: value for name, value in values.items() if name not in OF_A_PHOTO}))
+        settings_of(inputs)
+        control_of(inputs, np.zeros((64, 64, 3)))
     except ValueError as error:
         raise ValueError(f"The picture's settings are damaged. {error}") from error
 

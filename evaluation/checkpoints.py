@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cldm.weights.load import load_control, newest_checkpoint
-from evaluation.drawn import draw_set, missing, picture_set, tensors_digest, without_control
+from evaluation.drawn import draw_set, missing, picture_set, tensors_digest
 from evaluation.held_out import HeldOut, check_regions
 from evaluation.results import FLOOR
 from generation.control_files import digest
@@ -71,14 +71,14 @@ def read(label, path, request, held_out: HeldOut) -> Checkpoint:
 
 
 def sets_of(checkpoint: Checkpoint, out, num_seeds, floor_label) -> list[tuple]:
-    """(label, PictureSet, Settings) with and without control."""
+    """(label, PictureSet, whether they are drawn with control), with and without it."""
     settings, said = checkpoint.settings, checkpoint.facts
     drawn = {name: getattr(settings, name) for name in PICTURE_FACTS}
     base = drawn | {name: said[name] for name in ("sha256_of_all_but_control", "zero_terminal_snr")}
     control = base | dict(control=said["sha256"], colours=said["colours"])
     return [
-        (checkpoint.label, picture_set(out, "control", control, num_seeds), settings),
-        (floor_label, picture_set(out, "floor", base, num_seeds), without_control(settings)),
+        (checkpoint.label, picture_set(out, "control", control, num_seeds), True),
+        (floor_label, picture_set(out, "floor", base, num_seeds), False),
     ]
 
 
@@ -96,6 +96,7 @@ def draw_all(checkpoint, held_out: HeldOut, out, request, known, progress) -> di
         total = len(wanted) * request.num_seeds * len(held_out)
         report = progress(f"drawing by {checkpoint.path}", total, "pictures", total - todo).add
         loaded = load_control(checkpoint.path, request.config, request.device)
-        for _, pictures, settings in wanted:
-            draw_set(loaded, held_out, pictures, settings, request.batch_size, report)
+        for _, pictures, controlled in wanted:
+            settings, batch_size = checkpoint.settings, request.batch_size
+            draw_set(loaded, held_out, pictures, controlled, settings, batch_size, report)
     return {label: pictures for label, pictures, _ in wanted}

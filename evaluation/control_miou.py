@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cldm.controls import Control
 from generation.generate import Settings, sample
 from pictures.region_overlap import confusion, iou_per_region
 
@@ -60,13 +61,15 @@ def score(pictures, maps, judge, names) -> ControlScore:
     return ControlScore(float(np.mean(list(iou.values()))), iou, pictures, stacked(found))
 
 
-def control_score(model, maps, prompts, encoder, judge, settings: Settings, batch_size=16) -> ControlScore:
+def control_score(
+    model, maps, prompts, encoder, judge, settings: Settings, batch_size=16, strength=1.0
+) -> ControlScore:
     """Generate one picture per map uint8 (H, W) and prompt, and score it. Strength 0 gives the floor."""
-    pictures = draw(model, maps, prompts, encoder, settings, batch_size)
+    pictures = draw_maps(model, maps, prompts, encoder, settings, batch_size, strength=strength)
     return score(pictures, maps, judge, encoder.names)
 
 
-def draw(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbers=None):
+def draw_maps(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbers=None, strength=1.0):
     """One picture uint8 (H, W, 3) per map uint8 (H, W) and prompt, `stacked`.
 
     Picture i draws from seed settings.seed + i, or + numbers[i] where `numbers` tell the items' places among
@@ -75,7 +78,7 @@ def draw(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbe
     pictures, numbers = [None] * len(maps), range(len(maps)) if numbers is None else numbers
     for group in by_size(maps):
         for part in (group[i : i + batch_size] for i in range(0, len(group), batch_size)):
-            control = settings.control(encoder.to_hint(np.stack([maps[i] for i in part])))
+            control = Control(encoder.to_hint(np.stack([maps[i] for i in part])), strength=strength)
             texts, seeds = [prompts[i] for i in part], [settings.seed + numbers[i] for i in part]
             drawn = sample(model, [control], texts, settings, maps[part[0]].shape, seeds=seeds)
             for i, picture in zip(part, drawn, strict=True):

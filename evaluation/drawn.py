@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cldm.controls import Control
 from cldm.weights.load import Loaded
 from generation.generate import Settings, sample
 from jobs.whole_files import write_atomically
@@ -62,8 +63,8 @@ def missing(held_out, pictures: PictureSet) -> int:
     return sum(not pictures.path(key, s).exists() for key in held_out.keys for s in range(pictures.num_seeds))
 
 
-def draw_set(loaded: Loaded, held_out, pictures: PictureSet, settings: Settings, batch_size, report):
-    """Draw what a set lacks, calling `report(number)` after each batch. Strength 0 draws without control.
+def draw_set(loaded: Loaded, held_out, pictures: PictureSet, controlled: bool, settings, batch_size, report):
+    """Draw what a set lacks, with or without control, calling `report(number)` after each batch.
 
     A batch of which one is missing is drawn as a whole, to the bit as by a run that nobody stopped.
     """
@@ -73,29 +74,25 @@ def draw_set(loaded: Loaded, held_out, pictures: PictureSet, settings: Settings,
             lacking = [path for path in paths if not path.exists()]
             if not lacking:
                 continue
-            drawn = draw(loaded, held_out, part, seed, settings)
+            drawn = draw_items(loaded, held_out, part, seed, controlled, settings)
             for path, picture in zip(paths, drawn, strict=True):
                 if path in lacking:
                     write_atomically(path, png(picture))
             report(len(lacking))
 
 
-def draw(loaded, held_out, part, seed, settings):
+def draw_items(loaded, held_out, part, seed, controlled, settings: Settings):
     """Pictures uint8 (n, H, W, 3) of the items at the places `part`."""
     items = [held_out[i] for i in part]
     seeds = [settings.seed + STRIDE * seed + held_out.places[i] for i in part]
     controls = None
-    if settings.strength:
-        controls = [settings.control(held_out.hint(items, loaded.encoder or held_out.regions))]
+    if controlled:
+        controls = [Control(held_out.hint(items, loaded.encoder or held_out.regions))]
     prompts, size = [item.prompt for item in items], held_out.sizes[part[0]]
     try:
         return sample(loaded.model, controls, prompts, settings, size, seeds=seeds)
     except torch.OutOfMemoryError as error:
         raise ValueError("Out of memory: a smaller --batch-size takes less") from error
-
-
-def without_control(settings: Settings) -> Settings:
-    return replace(settings, strength=0.0)
 
 
 def read_png(path):

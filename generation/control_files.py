@@ -66,7 +66,14 @@ class Steering:
         """Of what `read` gave, stacked to (n, h, w) or (n, h, w, 3)."""
         hint = self.encoder.to_hint(pictures) if self.encoder else pictures.astype(np.float32) / 255.0
         file = self.file
-        return Control(hint, self.branch, file.strength, file.start, file.end, file.guess_mode)
+        return Control(
+            hint=hint,
+            branch=self.branch,
+            strength=file.strength,
+            start=file.start,
+            end=file.end,
+            guess_mode=file.guess_mode,
+        )
 
     def read(self, path):
         """Region ids uint8 (h, w) of a map, or uint8 (h, w, 3) where the colours mean nothing to us."""

@@ -12,12 +12,10 @@ from generation.inpainting import FACTOR, Photo, start_of
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 
-OF_A_SINGLE_HINT = "strength", "guess_mode", "control_start", "control_end"
-
 
 @dataclass
 class Settings:
-    """What a picture depends on besides model and hint; two equal settings give equal pictures."""
+    """What a picture depends on besides model and controls; two equal settings give equal pictures."""
 
     prompt: str = ""
     negative_prompt: str = ""
@@ -26,10 +24,6 @@ class Settings:
     sampler: str = "ddim"
     scale: float = 9.0  # classifier-free guidance
     guidance_rescale: float = 0.0  # against overexposure by it: 0.7 suits models of zero terminal SNR
-    strength: float = 1.0  # factor on every control residual
-    guess_mode: bool = False  # control without prompt: strength falls towards the outer residuals
-    control_start: float = 0.0  # shares of the steps between which control acts
-    control_end: float = 1.0
     eta: float = 0.0  # DDIM's noise
     seed: int = 0  # picture i draws from seed + i
 
@@ -40,9 +34,6 @@ class Settings:
             steps=(1, 1000),
             scale=(0, 100),
             guidance_rescale=(0, 1),
-            strength=(0, 10),
-            control_start=(0, 1),
-            control_end=(0, 1),
             eta=(0, 1),
             seed=(0, 2**63 - 65),
         )
@@ -59,13 +50,6 @@ class Settings:
                 setattr(self, field.name, int(value))  # pages and JSON send 20.0
         if self.sampler not in SAMPLERS:
             raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {self.sampler!r}")
-        if self.control_start > self.control_end:
-            raise ValueError(f"control_start {self.control_start} lies behind control_end {self.control_end}")
-
-    def control(self, hint) -> Control:
-        """A single hint as these settings have it act."""
-        factors = dict(strength=self.strength, guess_mode=self.guess_mode)
-        return Control(hint, start=self.control_start, end=self.control_end, **factors)
 
 
 def generate(
@@ -76,14 +60,14 @@ def generate(
     Args:
         model: a ControlLDM, on any device; its `control_scales` are ignored.
         hint: float32 (H, W, 3) in [0, 1], or (num_samples, H, W, 3) for a hint per picture; or a Control or a
-            list of them, which say themselves what the settings say of a single hint; None without control.
+            list of them, which say how strongly and when they act; None without control.
         size: (H, W), needed when there is neither hint nor photo.
         callback: called after each step with dict(i=, t=, x=, pred_x0=).
         photo: what to start from instead of noise.
         parts: cldm.parts_present.OneStage to have only those parts of the model on its device that
             are at work.
     """
-    controls = _controls(hint, settings)
+    controls = _as_controls(hint)
     sizes = [control.size for control in controls] + [photo.size for photo in [photo] if photo]
     if not sizes and size is None:
         raise ValueError("without a hint, the size (H, W) is wanted")
@@ -134,16 +118,13 @@ def sample(
     return start.composed(to_uint8(model.decode_first_stage(start.finished(latents))))
 
 
-def _controls(hint, settings):
+def _as_controls(hint):
     """The Controls of `generate`'s hint."""
     if hint is None:
         return []
     given = [hint] if isinstance(hint, Control) else hint
     if not (isinstance(given, list | tuple) and all(isinstance(control, Control) for control in given)):
-        return [settings.control(hint)]
-    for name in OF_A_SINGLE_HINT:
-        if getattr(settings, name) != getattr(Settings, name):
-            raise ValueError(f"{name} is a single hint's: with Controls, say it of each of them")
+        return [Control(hint)]
     return list(given)
 
 

@@ -56,7 +56,7 @@ def check_controls(request: Request, files) -> None:
         num = max(1, round(request.denoise * num))
     for file in files:
         try:
-            control = Control(np.zeros((64, 64, 3)), None, file.strength, file.start, file.end)
+            control = Control(np.zeros((64, 64, 3)), strength=file.strength, start=file.start, end=file.end)
         except ValueError as error:
             raise ValueError(f"--control {file.path}: {error}") from error
         if not control.steps(range(num)):

@@ -1,13 +1,12 @@
 """Is the mask obeyed? Control mIoU on held-out maps while a run trains."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from batches.loader import check_sizes
-from evaluation.control_miou import draw, score, stacked
+from evaluation.control_miou import draw_maps, score, stacked
 from generation.generate import Settings
 from jobs.ranks import gathered, part_of, say
 from learning.callbacks.measurement import Measurement, measuring
@@ -56,13 +55,21 @@ class ControlMetric(Measurement):
         row = dict(miou=result.miou, floor=self.floor, ceiling=self.ceiling) | result.iou
         return {name: f"{value:.4f}" for name, value in row.items()}
 
-    def _draw(self, trainer, pl_module, **changes):
+    def _draw(self, trainer, pl_module, strength=1.0):
         """A picture per map, for all processes."""
         mine = part_of(range(len(self.maps)))
         maps, prompts = [self.maps[i] for i in mine], [self.prompts[i] for i in mine]
-        settings = replace(self.settings, **changes)
         with measuring(trainer, pl_module), pl_module.stages_present():
-            drawn = draw(pl_module, maps, prompts, self.encoder, settings, self.batch_size, numbers=mine)
+            drawn = draw_maps(
+                pl_module,
+                maps,
+                prompts,
+                self.encoder,
+                self.settings,
+                batch_size=self.batch_size,
+                numbers=mine,
+                strength=strength,
+            )
         return stacked(gathered(list(drawn)))
 
     def _score(self, pictures):

@@ -131,7 +131,7 @@ def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(
         with pytest.raises(Exception, match=message):
             client.predict(*request, api_name="/annotate")
     (tmp_path / "broken.png").write_bytes(b"hello")
-    with pytest.raises(Exception, match="identify image file|broken"):
+    with pytest.raises(Exception, match="this is no picture that can be read"):
         client.predict(handle_file(str(tmp_path / "broken.png")), 100, 200, api_name="/annotate")
     names = set(server[1].read_text().split())
     assert names and names <= {"127.0.0.1", "localhost"}

@@ -126,7 +126,7 @@ def test_a_picture_can_be_drawn_again_from_its_seed(demo):
         (dict(ddim_steps=0), "steps must be between"),
         (dict(sampler="euler"), "sampler must be one of"),
         (dict(sampler="dpmpp_2m", eta=0.5), "eta must be 0"),
-        (dict(control_start=0.9, control_end=0.1), "control_start 0.9 lies behind"),
+        (dict(control_start=0.9, control_end=0.1), "start 0.9 lies behind"),
     ],
 )
 def test_a_request_that_cannot_be_met_says_why(demo, changes, message):

@@ -10,7 +10,7 @@ from PIL import Image
 from annotator.segment import PixelSegmenter
 from cldm.weights.load import load_control
 from evaluation import drawn as drawing
-from evaluation.control_miou import draw, region_iou
+from evaluation.control_miou import draw_maps, region_iou
 from evaluation.drawn import STRIDE, read_png
 from evaluation.held_out import HeldOut
 from generation.generate import Settings
@@ -55,9 +55,9 @@ def test_pictures_and_miou_are_those_of_control_score(evaluate, folder, tmp_path
     judge = PixelSegmenter.load(JUDGE).segment
     found = results(out)["metrics"]
     for kind, label, strength in (("control", "control", 1.0), ("floor", "no control", 0.0)):
-        settings = Settings(steps=2, sampler="dpmpp_2m", scale=3.0, strength=strength)
+        settings = Settings(steps=2, sampler="dpmpp_2m", scale=3.0)
         prompts = [item.prompt for item in items]
-        wanted = draw(loaded.model, maps, prompts, ENCODER, settings, numbers=numbers)
+        wanted = draw_maps(loaded.model, maps, prompts, ENCODER, settings, numbers=numbers, strength=strength)
         drawn = of_kind(out, kind)
         assert max(np.abs(a.astype(int) - b).max() for a, b in zip(drawn, wanted, strict=True)) <= 1
         iou = region_iou(maps, [judge(picture[None])[0] for picture in drawn], ENCODER.names)
@@ -137,7 +137,7 @@ def test_page_and_sheet_show_maps_both_controls_and_photos(compared):
 
 def test_the_same_command_draws_only_what_is_lacking(evaluate, folder, tmp_path, monkeypatch):
     whole, drawn = pictures(evaluate(tmp_path / "whole")), []
-    original = drawing.draw
+    original = drawing.draw_items
 
     def failing(*arguments):
         if len(drawn) == 3:
@@ -145,12 +145,12 @@ def test_the_same_command_draws_only_what_is_lacking(evaluate, folder, tmp_path,
         drawn.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(drawing, "draw", failing)
+    monkeypatch.setattr(drawing, "draw_items", failing)
     with pytest.raises(SystemExit, match="the disk is full"):
         evaluate(tmp_path / "parts")
     assert 0 < len(pictures(tmp_path / "parts")) < len(whole)
     drawn.clear()
-    monkeypatch.setattr(drawing, "draw", lambda *arguments: drawn.append(1) or original(*arguments))
+    monkeypatch.setattr(drawing, "draw_items", lambda *arguments: drawn.append(1) or original(*arguments))
     parts = pictures(evaluate(tmp_path / "parts"))
     assert parts == whole and len(drawn) == 12 - 3
     drawn.clear()
@@ -172,7 +172,7 @@ def test_other_settings_are_other_pictures(evaluate, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_its_exit_code(evaluate, tmp_path, monkeypatch, capsys, number):
-    monkeypatch.setattr(drawing, "draw", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(drawing, "draw_items", lambda *_: os.kill(os.getpid(), number))
     with pytest.raises(SystemExit) as stopped:
         evaluate(tmp_path)
     assert stopped.value.code == 128 + number and "the same command resumes" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def evaluate(folder, monkeypatch):
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(evaluate, tmp_path, monkeypatch, given, message):
-    monkeypatch.setattr(drawn, "draw", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(drawn, "draw_items", lambda *_: pytest.fail("something was drawn"))
     with pytest.raises(SystemExit, match=message) as stopped:
         evaluate(tmp_path / "out", **given)
     assert stopped.value.code.startswith("error: ") and "\n" not in stopped.value.code

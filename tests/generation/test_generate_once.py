@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cldm.controls import Control
 from cldm.ddim_hacked import DDIMSampler
 from cldm.denoisers import guided_denoiser, precompute
 from generation.generate import Settings, generate
@@ -84,9 +85,9 @@ def test_guidance_parts_at_the_first_attention_to_the_prompts(model, hint):
 
 def test_a_range_of_steps_or_guess_mode_still_works_once(model, hint):
     block = model.control_model.input_hint_block
-    for change in (dict(control_start=0.3, control_end=0.8), dict(guess_mode=True), dict(scale=1.0)):
+    for acts, change in ((dict(start=0.3, end=0.8), {}), (dict(guess_mode=True), {}), ({}, dict(scale=1.0))):
         with counted(block) as (calls, rows):
-            generate(model, hint, Settings(**SETTINGS | change))
+            generate(model, Control(hint, **acts), Settings(**SETTINGS | change))
         assert calls[block] == 1 and rows[block] == 3
 
 

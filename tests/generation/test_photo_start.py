@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cldm.controls import Control
 from generation.generate import Settings, generate
 from generation.inpainting import Photo, faded, region_mask
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
@@ -84,7 +85,7 @@ def test_where_the_last_step_is_all_noise_denoise_1_is_text_to_image(pixels):
 def test_control_and_its_range_count_the_steps_that_are_run(model, pixels, hint):
     calls = []
     handle = model.control_model.register_forward_pre_hook(lambda *_: calls.append(1))
-    generate(model, hint, settings(steps=10, control_end=0.5), photo=Photo(pixels, 0.6))
+    generate(model, Control(hint, end=0.5), settings(steps=10), photo=Photo(pixels, 0.6))
     handle.remove()
     assert len(calls) == 3
 
