@@ -24,16 +24,22 @@ from pictures.painted_maps import read_map
 ROOT = Path(__file__).parents[2]
 # starts as the pages' scripts do, and says where it keeps files
 SCRIPT = """
-from demo.start import prepare_server
-prepare_server()
 import os, pathlib, time
 from demo.session import Sessions
-sessions = Sessions()
-file = sessions.of("a").write("a", ".png", b"a")
-upload = pathlib.Path(os.environ["GRADIO_TEMP_DIR"], "b.png")
-upload.write_bytes(b"b")
-print(file, upload, sep="\\n", flush=True)
-time.sleep(100)
+from demo.start import prepare_server
+from jobs.command_line import entry_point
+
+@entry_point("stopped")
+def main():
+    prepare_server()
+    sessions = Sessions()
+    file = sessions.of("a").write("a", ".png", b"a")
+    upload = pathlib.Path(os.environ["GRADIO_TEMP_DIR"], "b.png")
+    upload.write_bytes(b"b")
+    print(file, upload, sep=chr(10), flush=True)
+    time.sleep(100)
+
+main()
 """
 
 

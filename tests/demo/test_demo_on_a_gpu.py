@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from demo.request import REPAINT
 from PIL import Image
 
 from annotator.segment import PixelSegmenter
+from demo.page_request import REPAINT
 from demo_requests import REGIONS, drawn, small_demo
 from generation.control_files import ControlFile, Steering
 from small import small_model
