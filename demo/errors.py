@@ -13,6 +13,7 @@ from gradio.exceptions import InvalidPathError
 ROOT = Path(__file__).parent.parent
 READ_BY = gr.ImageEditor, gr.Image, gr.File, gr.Slider, gr.Number, gr.Dropdown, gr.Radio, gr.CheckboxGroup
 UNKNOWN = "Something went wrong on the server. Its owner finds the reason in the log."
+UNREADABLE = "A value has not the form that its input takes: the page's API says which."
 NOT_UPLOADED = "A file is named that nobody has uploaded: upload it first."
 # an absolute path, of which the last part stays; what stands before it is no letter, as in "and/or"
 PATH = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:)?(?:[\\/][^\s\\/'\",;:]+)+[\\/]([^\s\\/'\",;:]+)")
@@ -91,7 +92,10 @@ def tell_error(error: BaseException | None, show_error: bool) -> dict:
     if error is None:
         return dict(error=None)
     refused = error if isinstance(error, Refused) else as_refused(error)
-    message = refused.message if isinstance(refused, Refused) else UNKNOWN
+    # the function in which gradio makes what its components expect of what was sent
+    is_read = any(frame.name == "preprocess_data" for frame in traceback.extract_tb(error.__traceback__))
+    message = UNREADABLE if is_read else UNKNOWN
+    message = refused.message if isinstance(refused, Refused) else message
     return dict(error=message, visible=True, title="Error", duration=10)
 
 

@@ -28,7 +28,7 @@ def guard_gradio() -> None:
     EpsImagePlugin.gs_binary = False  # Pillow would run Ghostscript on a stranger's file, whatever its name
     processing_utils.async_ssrf_protected_get = refuse_address
     gr.ImageEditor.accept_blobs._is_server_fn = False
-    if not hasattr(gr.ImageEditor.preprocess, "__wrapped__"):
+    if not getattr(gr.ImageEditor.preprocess, "checks_sizes", False):
         gr.ImageEditor.preprocess = check_before(gr.ImageEditor.preprocess)
     guard_errors()
 
@@ -49,7 +49,7 @@ def check_before(preprocess):
         check_sizes(self.label, [file.path for file in (payload.background, *payload.layers) if file])
         return preprocess(self, payload.model_copy(update=dict(composite=None)))
 
-    read.__wrapped__ = preprocess
+    read.checks_sizes = True
     return read
 
 

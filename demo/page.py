@@ -158,7 +158,7 @@ def connect_photo(models, panel, photo):
     def show_again(value, path, wanted):
         return show(value, path, wanted) if wanted else gr.skip()
 
-    photo.inputs[0].change(show_again, [panel.editor, *seen], panel.editor, **PRIVATE)
+    change_map(photo.inputs[0].change, show_again, [panel.editor, *seen], panel.editor)
     if photo.find:
         find = show_errors(make_find_garments(models))
         photo.find.click(find, seen, panel.editor, api_name="find_garments", **ONE_AT_A_TIME)

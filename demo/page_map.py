@@ -19,7 +19,8 @@ MEANINGS = dict(
 CLICK = "() => document.querySelector('#{0} a, a#{0}, button#{0}').click()"
 # a value that is on its way from the server would wipe out what is painted meanwhile
 WAIT = "(...values) => { document.querySelector('#painter').classList.add('waiting'); return values; }"
-GO_ON = "() => document.querySelector('#painter').classList.remove('waiting')"
+# half a second later, as the picture of the value is fetched and drawn then
+GO_ON = "() => setTimeout(() => document.querySelector('#painter').classList.remove('waiting'), 500)"
 # the colours of the regions are in the page, so that none is painted with before the server has answered
 SET_BRUSH = """(region, size) => {{
     const colour = {colours}[region];

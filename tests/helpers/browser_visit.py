@@ -133,6 +133,7 @@ def nameless(page) -> list[str]:
 
 def paint(page, region, height, span=(0.35, 0.65)):
     """A stroke across the middle of the painter, begun as soon as its brush was clicked."""
+    page.locator("#painter:not(.waiting)").wait_for()
     box = page.locator("#painter canvas").first.bounding_box()
     page.locator("#brush label", has_text=region).click()
     y = box["y"] + height * box["height"]

@@ -1,5 +1,6 @@
 """The demo's script in a process of its own, serving a model of a few layers."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -106,6 +108,16 @@ def connected(url):
 
     # its own patience is five seconds, too little on a machine that is busy with other tests
     return Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=dict(timeout=900))
+
+
+def answer(url, endpoint, data):
+    """What the server says to a request that no client has prepared, as text."""
+    body = json.dumps(dict(data=data)).encode()
+    request = Request(f"{url}/gradio_api/call/{endpoint}", body, {"Content-Type": "application/json"})
+    with urlopen(request) as accepted:
+        event = json.loads(accepted.read())["event_id"]
+    with urlopen(f"{url}/gradio_api/call/{endpoint}/{event}") as stream:
+        return stream.read().decode()
 
 
 class Files:
