@@ -4,6 +4,7 @@ A branch that has seen exact outlines alone follows those of a rough map just as
 """
 
 import re
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +32,14 @@ def simplified(mask, pixels: float):
     drawn = np.zeros(mask.shape, np.uint8)
     cv2.fillPoly(drawn, polygons, 1)  # together, so that holes stay holes
     return drawn.astype(bool)
+
+
+class Draw(NamedTuple):
+    """What is asked of the data: which item, whether mirrored, and for which epoch whatever else is drawn."""
+
+    index: int
+    mirrored: bool = False
+    epoch: int = 0
 
 
 class RoughMaps:
@@ -69,7 +78,7 @@ class RoughMaps:
 
 
 class RoughItems(Dataset):
-    """The items of FlippedItems by (index, mirrored, epoch), with rough maps drawn from (seed, epoch, index).
+    """The items of FlippedItems by a Draw, with rough maps drawn from (seed, epoch, index).
 
     Photos, their moments and prompts are those of the dataset.
     """
@@ -80,14 +89,14 @@ class RoughItems(Dataset):
     def __len__(self):
         return len(self.dataset)
 
-    def __getitem__(self, place):
-        index, mirrored, epoch = place
-        item = self.dataset[index, mirrored]
+    def __getitem__(self, draw: Draw):
+        item = self.dataset[draw]
         try:
-            hint = self.rough.hint(item["hint"], np.random.default_rng([self.seed, epoch, index]))
+            rng = np.random.default_rng([self.seed, draw.epoch, draw.index])
+            hint = self.rough.hint(item["hint"], rng)
         except ValueError as error:
             raise ValueError(
-                f"the map of item {index} cannot be made rough, train with mask_dilation=0 "
+                f"the map of item {draw.index} cannot be made rough, train with mask_dilation=0 "
                 f"mask_simplification=0: {error}"
             ) from error
         return {**item, "hint": hint}
@@ -97,7 +106,7 @@ SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 class FlippedItems(Dataset):
-    """The items of a dataset by (index, mirrored, ...); its arrays (H, W, c) become tensors.
+    """The items of a dataset by a Draw; its arrays (H, W, c) become tensors.
 
     An item whose prompt has the word left or right is never mirrored.
     """
@@ -108,13 +117,12 @@ class FlippedItems(Dataset):
     def __len__(self):
         return len(self.dataset)
 
-    def __getitem__(self, place):
-        index, mirrored = place[:2]
-        item = self.dataset[index]
-        mirrored = mirrored and not SIDES.search(item["txt"])
+    def __getitem__(self, draw: Draw):
+        item = self.dataset[draw.index]
+        mirrored = draw.mirrored and not SIDES.search(item["txt"])
         arrays = {key: torch.as_tensor(item[key]) for key in ("jpg", "hint") if key in item}
         if mirrored:
             arrays = {key: array.flip(1) for key, array in arrays.items()}
         if mirrored and "moments" in item:
-            arrays["moments"] = self.dataset.moments(index, mirrored=True)
+            arrays["moments"] = self.dataset.moments(draw.index, mirrored=True)
         return {**item, **arrays}

@@ -6,7 +6,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, default_collate
 
-from batches.augment import FlippedItems, RoughItems
+from batches.augment import Draw, FlippedItems, RoughItems
 from batches.map_checks import check_maps
 from batches.mixed_prompts import MixedItems
 from jobs.parallel import outlive_signals
@@ -14,7 +14,7 @@ from jobs.progress import say
 
 
 class SeededBatches(Sampler):
-    """Lists of indices: this rank's batches of one epoch, in an order drawn from (seed, epoch).
+    """Lists of Draws: this rank's batches of one epoch, in an order drawn from (seed, epoch).
 
     Every rank gets the same number of batches, all of them full and of one size, which is the same on all
     ranks; the remainder of an epoch, different in each, is left out. `skip` batches are passed over at the
@@ -22,16 +22,13 @@ class SeededBatches(Sampler):
 
     Args:
         sizes: of the items, None where unknown; or how many items there are.
-        flip: give (index, mirrored) instead of indices, mirrored for half of them, drawn from (seed, epoch).
-        keyed: give (index, mirrored, epoch), for whatever else an item's loader draws.
+        flip: half of them are mirrored, drawn from (seed, epoch).
     """
 
-    def __init__(
-        self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False, keyed=False
-    ):
+    def __init__(self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False):
         sizes = [None] * sizes if isinstance(sizes, int) else sizes
         self.num_items, self.batch_size, self.seed = len(sizes), batch_size, seed
-        self.flip, self.keyed = flip, keyed
+        self.flip = flip
         self.rank, self.row = rank, batch_size * world_size  # a row is what all ranks see at once
         self.buckets = list(dict.fromkeys(sizes))
         numbers = {size: number for number, size in enumerate(self.buckets)}
@@ -62,11 +59,7 @@ class SeededBatches(Sampler):
         rows = self._rows(rng)
         mirrored = rng.random(self.num_items) < 0.5
         for row in rows[first:]:
-            batch = self._share(row)
-            if self.flip or self.keyed:
-                key = (self.epoch,) if self.keyed else ()
-                batch = [(i, bool(mirrored[i]) and self.flip, *key) for i in batch]
-            yield batch
+            yield [Draw(i, self.flip and bool(mirrored[i]), self.epoch) for i in self._share(row)]
 
     def items_at(self, place: int) -> list[int]:
         """The indices in this rank's batch number `place` of the epoch."""
@@ -167,8 +160,7 @@ class TrainingData(pl.LightningDataModule):
         sizes = sizes_of(self.dataset)
         self._check_sizes(sizes)
         check_maps(self.dataset, self.encoder)
-        drawn = dict(flip=self.flip, keyed=bool(self.rough or self.prompts))
-        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, **drawn)
+        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, self.flip)
         if batches.unseen and rank == 0:
             say(
                 f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
@@ -202,8 +194,6 @@ class TrainingData(pl.LightningDataModule):
         return [lines[i]["target"] if lines else f"item {i}" for i in places]
 
     def _items(self):
-        if not (self.flip or self.rough or self.prompts):
-            return self.dataset
         items = FlippedItems(self.dataset)
         items = RoughItems(items, self.rough, self.seed) if self.rough else items
         return MixedItems(items, self.prompts, self.seed) if self.prompts else items

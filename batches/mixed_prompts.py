@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from batches.augment import SIDES
+from batches.augment import SIDES, Draw
 from batches.prompt_policies import read_policy
 from batches.prompts import OTHERS, Prompt, PromptPolicy, build, check_line, texts_of, weights_of
 from cldm.image_log import FIXED
@@ -115,7 +115,7 @@ def lines_of(dataset) -> list[dict]:
 
 
 class MixedItems(Dataset):
-    """The items of FlippedItems or RoughItems by (index, mirrored, epoch), with prompts drawn by `seed`.
+    """The items of FlippedItems or RoughItems by a Draw, with prompts drawn by `seed`.
 
     `fixed_txt` is their fixed version. An item with left or right in any of its prompts is not mirrored.
     """
@@ -126,12 +126,11 @@ class MixedItems(Dataset):
     def __len__(self):
         return len(self.dataset)
 
-    def __getitem__(self, place):
-        index, mirrored, epoch = place
-        drawn = self.prompts.drawn(index, epoch, self.seed).text
-        fixed = self.prompts.fixed(index).text
+    def __getitem__(self, draw: Draw):
+        drawn = self.prompts.drawn(draw.index, draw.epoch, self.seed).text
+        fixed = self.prompts.fixed(draw.index).text
         sided = SIDES.search(drawn) or SIDES.search(fixed)
-        item = self.dataset[index, mirrored and not sided, epoch]
+        item = self.dataset[draw._replace(mirrored=draw.mirrored and not sided)]
         return {**item, "txt": drawn, FIXED: fixed}
 
 

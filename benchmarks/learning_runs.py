@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from train_ways import TrainingStep
 
 from annotator.segment import PixelSegmenter
+from batches.augment import FlippedItems
 from batches.cache.build import build_cache
 from batches.cache.items import CachedItems
 from batches.loader import SeededBatches, TrainingData, collate, sizes_of
@@ -93,7 +94,7 @@ def train_diffusers(options, dataset, folder, every):
         return of_control({names[name]: tensor for name, tensor in branch.state_dict().items()})
 
     batches = SeededBatches(sizes_of(dataset), options.batch_size, options.seed)
-    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=collate)
+    loader = DataLoader(FlippedItems(dataset), batch_sampler=batches, collate_fn=collate)
     watch = Stopwatch(folder, every, options.max_steps, state)
     while len(watch.losses) < options.max_steps:
         for i, batch in enumerate(loader):

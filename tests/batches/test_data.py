@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from batches.augment import FlippedItems
+from batches.augment import Draw, FlippedItems
 from batches.loader import SeededBatches, TrainingData, bucket_text, collate
 
 WIDE, TALL, RARE = (512, 512), (768, 512), (512, 768)
@@ -14,7 +14,11 @@ SIZES = [WIDE] * 40 + [TALL] * 23 + [RARE] * 3 + [None] * 9
 
 
 def seen(batches):
-    return [i for batch in batches for i in batch]
+    return [draw.index for batch in batches for draw in batch]
+
+
+def mirrored(batches):
+    return {draw.index: draw.mirrored for batch in batches for draw in batch}
 
 
 def test_an_epoch_shows_every_picture_once_and_only_whole_steps():
@@ -40,18 +44,18 @@ def test_no_batch_mixes_sizes_and_ranks_have_the_same_at_once():
     ranks = [SeededBatches(SIZES, 2, seed=3, rank=rank, world_size=2, accumulate=3) for rank in range(2)]
     steps = list(zip(*ranks, strict=True))
     assert len(steps) == len(ranks[0]) == (10 + 5 + 0 + 2) // 3 * 3
-    assert all(len({SIZES[i] for i in a + b}) == 1 and len(a) == len(b) == 2 for a, b in steps)
+    assert all(len({SIZES[draw.index] for draw in a + b}) == 1 and len(a) == len(b) == 2 for a, b in steps)
     shown = seen(ranks[0]) + seen(ranks[1])
     assert len(set(shown)) == len(shown)
 
 
 def test_buckets_alternate_at_random():
     batches = SeededBatches([WIDE] * 400 + [TALL] * 400, 4)
-    first = [batch[0] < 400 for batch in batches]
+    first = [batch[0].index < 400 for batch in batches]
     changes = sum(a != b for a, b in zip(first, first[1:], strict=False))
     assert 80 < changes < 120  # 99.5 expected of 199
     batches.set_epoch(1)
-    assert first != [batch[0] < 400 for batch in batches]
+    assert first != [batch[0].index < 400 for batch in batches]
 
 
 def test_pictures_of_a_bucket_that_fills_no_batch_are_counted():
@@ -78,12 +82,13 @@ def test_too_few_pictures_for_one_step_are_refused_with_the_remedy():
 
 def test_half_of_the_pictures_are_mirrored_others_in_each_epoch():
     batches = SeededBatches(1000, 10, flip=True)
-    first = dict(seen(batches))
+    first = mirrored(batches)
     assert 450 < sum(first.values()) < 550
     batches.set_epoch(1)
-    second = dict(seen(batches))
+    second = mirrored(batches)
     assert 400 < sum(first[i] != second[i] for i in range(1000)) < 600
-    assert [i for i, _ in seen(SeededBatches(1000, 10, flip=True))] == seen(SeededBatches(1000, 10))
+    assert seen(SeededBatches(1000, 10, flip=True)) == seen(SeededBatches(1000, 10))
+    assert not any(mirrored(SeededBatches(1000, 10)).values())
 
 
 class Pictures:
@@ -105,13 +110,13 @@ class Pictures:
 
 def test_picture_and_map_are_mirrored_together_unless_the_prompt_names_a_side():
     items, plain = FlippedItems(Pictures()), Pictures()
-    for index, mirrored in ((0, True), (2, True), (5, True)):
+    for index in (0, 2, 5):
         for key in ("jpg", "hint"):
             wanted = np.asarray(plain[index][key])[:, ::-1]
-            assert np.array_equal(items[index, mirrored][key], wanted)
-    for place in ((1, True), (4, True), (0, False)):
-        assert all(np.array_equal(items[place][key], plain[place[0]][key]) for key in ("jpg", "hint"))
-    assert collate([items[0, True], items[2, False]])["hint"].shape == (2, 64, 64, 1)
+            assert np.array_equal(items[Draw(index, True)][key], wanted)
+    for draw in (Draw(1, True), Draw(4, True), Draw(0)):
+        assert all(np.array_equal(items[draw][key], plain[draw.index][key]) for key in ("jpg", "hint"))
+    assert collate([items[Draw(0, True)], items[Draw(2)]])["hint"].shape == (2, 64, 64, 1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

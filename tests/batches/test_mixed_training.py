@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from batches.augment import FlippedItems, RoughMaps
+from batches.augment import Draw, FlippedItems, RoughMaps
 from batches.cache.build import build_cache
 from batches.loader import TrainingData
 from batches.mixed_prompts import MixedItems, MixedPrompts, read_tokenizer
@@ -155,7 +155,7 @@ def test_a_drawn_prompt_that_tells_sides_keeps_its_picture_from_being_mirrored(t
     item = dict(jpg=np.arange(12.0).reshape(2, 2, 3), hint=np.zeros((2, 2, 3)), txt="own")
     lines = [dict(target="0.png", prompt="own", captions=dict(blip=text))]
     prompts = MixedPrompts(PromptPolicy(({"blip": 1},), budget=0), lines)
-    made = MixedItems(FlippedItems([item]), prompts, seed=0)[0, True, 0]
+    made = MixedItems(FlippedItems([item]), prompts, seed=0)[Draw(0, True)]
     assert made["txt"] == text
     assert np.array_equal(made["jpg"], item["jpg"]) == ("left" in text)
 

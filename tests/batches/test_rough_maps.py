@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from batches.augment import FlippedItems, RoughItems, RoughMaps, dilated, simplified
+from batches.augment import Draw, FlippedItems, RoughItems, RoughMaps, dilated, simplified
 from batches.loader import SeededBatches, TrainingData
 from ldm.checkpoint import read_state_dict
 from learning.options import TrainOptions
@@ -144,7 +144,7 @@ def test_photos_are_untouched_and_maps_repeat_by_seed_and_epoch_whatever_the_wor
 def test_rough_maps_of_mirrored_items_are_of_the_mirrored_map(folder):
     items, plain = FlippedItems(MyDataset(folder)), MyDataset(folder)[3]
     rough, mirrored = RoughMaps(ENCODER, 4, 0), torch.from_numpy(plain["hint"]).flip(1)
-    made = RoughItems(items, rough, seed=7)[3, True, 2]
+    made = RoughItems(items, rough, seed=7)[Draw(3, True, 2)]
     assert torch.equal(made["jpg"], torch.from_numpy(plain["jpg"]).flip(1))
     assert torch.equal(made["hint"], rough.hint(mirrored, np.random.default_rng([7, 2, 3])))
     assert not torch.equal(made["hint"], mirrored)
@@ -166,12 +166,12 @@ def test_a_run_with_every_quality_option_resumes_exactly(folder):
 
 def test_the_sampler_tells_items_the_epoch_and_changes_nothing_else():
     for flip in (False, True):
-        keyed, plain = (SeededBatches(20, 4, seed=3, flip=flip, keyed=keyed) for keyed in (True, False))
-        for batches in (keyed, plain):
-            batches.set_epoch(6)
-        for ours, theirs in zip(keyed, plain, strict=True):
-            wanted = [(*place, 6) for place in theirs] if flip else [(i, False, 6) for i in theirs]
-            assert ours == wanted
+        batches = SeededBatches(20, 4, seed=3, flip=flip)
+        batches.set_epoch(6)
+        draws = [draw for batch in batches for draw in batch]
+        assert {draw.epoch for draw in draws} == {6}
+        assert [draw.index for draw in draws] == [i for place in range(5) for i in batches.items_at(place)]
+        assert any(draw.mirrored for draw in draws) == flip
 
 
 def test_maps_of_other_colours_are_refused_with_the_remedy():
@@ -181,7 +181,7 @@ def test_maps_of_other_colours_are_refused_with_the_remedy():
 
     items = RoughItems(Circles(), RoughMaps(ENCODER, 3, 0), seed=0)
     with pytest.raises(ValueError, match="map of item 5 .* mask_dilation=0 .* 4096 of 4096 pixels are off"):
-        items[5, False, 0]
+        items[Draw(5)]
 
 
 def test_a_folder_without_regions_is_refused_at_the_start(folder):
