@@ -11,6 +11,7 @@ from dataclasses import fields
 
 import pytest
 
+from annotator.caption.captioners import CAPTIONERS
 from jobs.command_line import LEFT_NOTHING, RESUMES, SHARED, WIDEST, Parser, entry_point
 from jobs.parallel import default_workers
 from learning.options import TrainOptions, parse_options
@@ -148,6 +149,13 @@ def test_options_of_captioners_can_be_spelt_in_three_ways(given, monkeypatch):
     assert options.mode == "fast" and options.start in ("", "blip")
 
 
+@pytest.mark.parametrize("name", CAPTIONERS)
+def test_no_option_of_a_captioner_has_the_name_of_one_of_the_script(name, monkeypatch):
+    actions = options_of(parser_of("tutorial_caption", monkeypatch))
+    own = {flag for action in actions for flag in action.option_strings}
+    assert not {f"--{entry.name.replace('_', '-')}" for entry in fields(CAPTIONERS[name].options)} & own
+
+
 SLIPS = [
     ("tutorial_train", ["--max-step", "300"], "'--max-step', did you mean '--max-steps'?"),
     ("tutorial_train", ["max_step=300"], "'max_step', did you mean '--max-steps'?"),
@@ -206,6 +214,7 @@ WAYS = {
 }
 SCRIPT = """
 import sys, threading, time
+from annotator.caption.captioners import CAPTIONERS
 from jobs.command_line import RESUMES, entry_point
 from jobs.parallel import run_jobs
 def begin():
