@@ -70,7 +70,7 @@ def main():
     from jobs.parallel import default_workers
     from learning.build import resolve_precision
     from learning.segmenter.data import draw_examples, read_examples
-    from learning.segmenter.judging import judge
+    from learning.segmenter.judging import judge_segmenter
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
 
     args.precision = resolve_precision(args.precision)
@@ -89,7 +89,7 @@ def main():
     folder = args.run / recipe.replace("--", "").replace(" ", "_").replace("/", "-")[-200:]
     dolls = Dolls(examples.train, examples.held_out, args.batch_size, STEPS_PER_EPOCH, workers)
     fit(training, dolls, folder, args.precision)
-    metadata = judge(segmenter.round_weights(), examples.pairs, examples.num_pairs, JUDGING_SEED)
+    metadata = judge_segmenter(segmenter.round_weights(), examples.pairs, examples.num_pairs, JUDGING_SEED)
     for kind, found in metadata.items():
         print(f"{kind.removeprefix('held_out_')} held-out pictures: {found}")
     segmenter.save(args.out, metadata | {"recipe": f"tutorial_train_segmenter.py {recipe}"})

@@ -5,6 +5,7 @@ from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pictures.crops import Crop
 from pictures.pairs import PICTURES
@@ -14,13 +15,31 @@ from pictures.unusable import Unusable
 SMALLEST, LONGEST_SHAPE = 16, 16  # pixels a side; one side by the other
 
 
-def find_photos(folder: Path) -> tuple[list[str], Counter]:
-    """Photos by their path in the folder, with forward slashes, and how many other files of which suffix.
+class FoundPhotos(NamedTuple):
+    """What is in a folder and its sub-folders; paths start from there and have forward slashes.
+
+    `others` are the other files, counted by suffix; `closed` is (path, reason) of what can't be entered.
+    """
+
+    photos: list[str]
+    others: Counter
+    closed: list[tuple[str, str]]
+
+
+def find_photos(folder: Path) -> FoundPhotos:
+    """The photos of a folder and its sub-folders; OSError where the folder itself can't be read.
 
     Linked folders are entered, each once. What is hidden is left alone.
     """
-    found, others, seen = [], Counter(), set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    found, others, closed, seen = [], Counter(), [], set()
+
+    def note(error: OSError):
+        if Path(error.filename) == folder:
+            raise error
+        place = Path(error.filename).relative_to(folder).as_posix()
+        closed.append((place, f"the folder can't be read: {error.strerror}"))
+
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=note):
         seen.add(os.path.realpath(place))
         inner = [name for name in sorted(folders) if not name.startswith(".")]
         folders[:] = [name for name in inner if os.path.realpath(os.path.join(place, name)) not in seen]
@@ -32,7 +51,7 @@ def find_photos(folder: Path) -> tuple[list[str], Counter]:
                 found.append(path.relative_to(folder).as_posix())
             else:
                 others[path.suffix.lower() or "without a suffix"] += 1
-    return sorted(found), others
+    return FoundPhotos(sorted(found), others, closed)
 
 
 def name_maps(photos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -53,7 +72,7 @@ def name_maps(photos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]
     return maps, rejected
 
 
-def read_photo(path: Path):
+def read_whole_photo(path: Path):
     """The upright photo in RGB, uint8 (h, w, 3); Unusable says why it can't be read."""
     photo = open_photo(path)
     height, width = photo.height, photo.width

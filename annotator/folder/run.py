@@ -8,7 +8,7 @@ from pathlib import Path
 
 from annotator.folder import folder_files
 from annotator.folder.folder_files import MASKS, TABLE
-from annotator.folder.photos import find_photos, name_maps, read_ahead, read_photo
+from annotator.folder.photos import find_photos, name_maps, read_ahead, read_whole_photo
 from annotator.folder.sheet import write_sheet
 from annotator.interface import Annotator
 from jobs.parallel import default_workers
@@ -36,7 +36,7 @@ class AnnotatingJob:
         return row | dict(found=self.annotator.maps.describe_content(pixels))
 
     def read(self, name: str):
-        return read_photo(self.photos / self.maps[name])
+        return read_whole_photo(self.photos / self.maps[name])
 
     def write(self, name: str, pixels) -> None:
         path = self.out / MASKS / name
@@ -63,7 +63,7 @@ def annotate_folder(photos, out, annotator: Annotator, limit: int | None = None,
         if value is not None and value < 1:
             raise ValueError(f"--{option} must be at least 1, got {value}")
     folder_files.check_places(photos, out)
-    found, others = find_photos(photos)
+    found, others, closed = find_photos(photos)
     if others:
         counts = [f"{count} {suffix}" for suffix, count in others.most_common(MOST_LISTED)]
         rest = others.total() - sum(count for _, count in others.most_common(MOST_LISTED))
@@ -72,6 +72,7 @@ def annotate_folder(photos, out, annotator: Annotator, limit: int | None = None,
     if not found:
         raise ValueError(f"{photos} holds no photos: files such as .jpg, .png, .webp or .tif are wanted")
     maps, rejected = name_maps(found[:limit])
+    rejected += closed
     job = AnnotatingJob(photos=photos, out=out, annotator=annotator, maps=maps, rejected=rejected)
     settings = dict(made_by=folder_files.MINE, photos=str(photos)) | annotator.settings
     with folder_files.open_folder(out, settings), warnings.catch_warnings():

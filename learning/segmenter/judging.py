@@ -10,7 +10,7 @@ from pictures.region_overlap import confusion, iou_per_region, mean_iou
 TOGETHER = 32  # pictures of one size
 
 
-def judge(segmenter, pairs, num_pairs: int, seed: int) -> dict[str, str]:
+def judge_segmenter(segmenter, pairs, num_pairs: int, seed: int) -> dict[str, str]:
     """What to say about a segmenter: its mIoU and each region's IoU, as pictures are and degraded.
 
     `pairs[i]` is a photo uint8 (h, w, 3) and its region ids uint8 (h, w).

@@ -78,6 +78,22 @@ def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(run, 
     assert "10 photos rejected, see rejected.csv" in told and "  bomb.png: the photo can't be read" in told
 
 
+def test_a_folder_that_cannot_be_entered_is_listed(run, photos, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if os.fspath(path).endswith("shirts"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    run(photos, tmp_path / "out", *CANNY)
+    monkeypatch.undo()
+    reason = "the folder can't be read: Permission denied"
+    assert table(tmp_path / "out" / "rejected.csv") == [dict(photo="shirts", reason=reason)]
+    assert len(table(tmp_path / "out" / "maps.csv")) == 2
+
+
 def test_a_photo_that_was_mended_is_no_longer_rejected(run, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()

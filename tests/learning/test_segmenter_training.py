@@ -15,7 +15,7 @@ from annotator.segment import load_segmenter
 from annotator.segment.segformer import SegFormerSegmenter
 from annotator.segment.u2net import U2NetSegmenter
 from learning.segmenter.data import DistortedPhotos, FolderPhotos, SqueezedPhotos, weigh_regions
-from learning.segmenter.judging import judge
+from learning.segmenter.judging import judge_segmenter
 from learning.segmenter.train import SegmenterTraining
 from pictures.region_maps import save_map
 from pictures.regions import REGIONS_FILE, Regions
@@ -158,7 +158,7 @@ def test_the_loss_falls_and_what_is_written_is_what_was_judged(tmp_path, monkeyp
     assert "--size 32" in said["recipe"] and "--data" in said["recipe"] and said["held_out_clean"] in printed
     segmenter = load_segmenter(tmp_path / "segmenter.safetensors")
     assert segmenter.size == 32 and segmenter.names == FolderPhotos(folder, "val").names
-    found = judge(segmenter, FolderPhotos(folder, "val"), 2, tutorial_train_segmenter.JUDGING_SEED)
+    found = judge_segmenter(segmenter, FolderPhotos(folder, "val"), 2, tutorial_train_segmenter.JUDGING_SEED)
     assert found["held_out_clean"] == said["held_out_clean"]
 
 
