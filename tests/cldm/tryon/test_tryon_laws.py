@@ -165,7 +165,7 @@ class TestSampling:
             ]
             return model.predictions(x, steps, guidance.combine(torch.cat(parts)))
 
-        draw = SAMPLERS[sampler]
+        draw = SAMPLERS[sampler].run
         with torch.no_grad():
             once = draw(tryon_denoiser(model, encoded, guidance), x, model.alphas_cumprod, steps)
             anew = draw(recomputing, x, model.alphas_cumprod, steps)
