@@ -4,7 +4,7 @@ A new captioner is a module with a subclass of Captioner (interface.py), its opt
 """
 
 import importlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.options import option
@@ -134,13 +134,3 @@ def load_captioner(name: str, weights=None, options=None, device="cpu", dtype=No
         raise ValueError(f"{name} needs a folder of weights")
     captioner = getattr(importlib.import_module(f"annotator.caption.{entry.module}"), entry.captioner)
     return captioner.load(weights, options or entry.options(), device, dtype)
-
-
-def describe_captioners() -> str:
-    """The captioners and their options, for --help."""
-    lines = []
-    for name, entry in CAPTIONERS.items():
-        lines.append(f"{name}:")
-        for f in fields(entry.options):
-            lines.append(f"  {f.name + '=' + str(f.default):<27} {f.metadata['help']}")
-    return "\n".join(lines)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from annotator.caption.attributes import AttributesCaptioner
-from annotator.caption.captioners import CAPTIONERS, AttributesOptions, describe_captioners
+from annotator.caption.captioners import AttributesOptions
 from annotator.caption.clip_labels import read_word_lists
 from caption_folder import job, make_folder, read_lines, register
 from preparation.captions.column_files import check_name
@@ -191,12 +191,3 @@ def test_a_damaged_file_of_weights_is_an_error_of_the_folder(tmp_path, file, con
 def test_a_longer_text_than_the_model_reads_is_refused():
     with pytest.raises(ValueError, match="longer than the model reads"):
         load_small("blip", max_new_tokens=5000).caption(some_pictures()[:1])
-
-
-def test_help_parts_every_option_from_its_meaning():
-    meanings = [
-        f.metadata["help"]
-        for entry in CAPTIONERS.values()
-        for f in entry.options.__dataclass_fields__.values()
-    ]
-    assert all(f" {meaning}" in describe_captioners() for meaning in meanings)
