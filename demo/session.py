@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 
 from demo.drawing import DrawnPicture
 from demo.photo import palette_png
-from demo.sheet import contact_sheet
+from demo.session_sheet import draw_session_sheet
 from generation.picture_text import png_with
 
 MAX_SESSIONS, MAX_PICTURES = 64, 200
@@ -79,7 +79,7 @@ class Session:
         with self._changing, zipfile.ZipFile(path, "w") as archive:  # PNG does not get smaller
             for file, _ in self.pictures:
                 archive.write(file, file.name)
-            archive.writestr("sheet.png", contact_sheet(self.pictures))
+            archive.writestr("sheet.png", draw_session_sheet(self.pictures))
         return path
 
     def _keep(self, name, content, caption):

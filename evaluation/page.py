@@ -1,18 +1,19 @@
 """The contact sheet and the page of an evaluation."""
 
 import html
+import io
 
 import numpy as np
+from PIL import Image
 
 from evaluation.protocol import flat
 from evaluation.results import PHOTOS
 from evaluation.tables import difference_text, notes, table_rows
-from generation.sheet import tile
 from jobs.whole_files import write_atomically
 from reporting.html import box, folded, page, picture, table
-from reporting.strips import png
+from reporting.picture_sheet import Row, Tile, draw_sheet
 
-SHOWN, SIDE, BAR = 12, 192, 26
+SHOWN, SIDE = 12, 192
 
 
 def shown_items(held_out) -> list[int]:
@@ -20,22 +21,15 @@ def shown_items(held_out) -> list[int]:
     return sorted({round(x) for x in np.linspace(0, len(held_out) - 1, min(SHOWN, len(held_out)))})
 
 
-def contact_sheet(held_out, sets: dict):
-    """A row for each shown item: its map, the first picture of each set, its photo; uint8 (H, W, 3)."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    titles = ["map", *sets, "photo"]
-    head = Image.new("RGB", (SIDE * len(titles), BAR), "white")
-    for i, title in enumerate(titles):
-        ImageDraw.Draw(head).text((SIDE * i + 4, 5), title, fill="#24292f", font=ImageFont.load_default(15))
-    rows = [np.asarray(head)]
+def draw_contact_sheet(held_out, sets: dict) -> bytes:
+    """A PNG with a row for each shown item: its map, the first picture of each set, its photo."""
+    rows = []
     for i in shown_items(held_out):
         item, key = held_out[i], held_out.keys[i]
-        pictures = [item.map, *(pictures.pictures(key)[0] for pictures in sets.values()), item.photo]
-        ways = [Image.Resampling.NEAREST] + [Image.Resampling.LANCZOS] * (len(pictures) - 1)
-        tiles = [tile(Image.fromarray(p), SIDE, way) for p, way in zip(pictures, ways, strict=True)]
-        rows.append(np.concatenate(tiles, axis=1))
-    return np.concatenate(rows)
+        drawn = [Tile(pictures.pictures(key)[0], caption=label) for label, pictures in sets.items()]
+        tiles = [Tile(item.map, caption="map", is_map=True), *drawn, Tile(item.photo, caption="photo")]
+        rows.append(Row(title="", tiles=tiles))
+    return draw_sheet(rows, SIDE)
 
 
 def sheet_sets(sets: dict) -> dict:
@@ -45,8 +39,8 @@ def sheet_sets(sets: dict) -> dict:
 
 def write_page(out, held_out, sets, results, missing, protocol):
     """sheet.png, and evaluation.html, which needs no other file."""
-    sheet = contact_sheet(held_out, sheet_sets(sets))
-    write_atomically(out / "sheet.png", png(sheet))
+    sheet = draw_contact_sheet(held_out, sheet_sets(sets))
+    write_atomically(out / "sheet.png", sheet)
     count = protocol["pictures"]["count_per_set"]
     legend = "".join(
         f"<li><b>{html.escape(label)}</b>: {html.escape(facts['file'])} ({facts['sha256']})</li>"
@@ -64,7 +58,7 @@ def write_page(out, held_out, sets, results, missing, protocol):
         f"<div class=scroll>{table(table_rows(results, missing))}</div>",
         *(f"<p class=n>{html.escape(note)}</p>" for note in notes(results, missing, count)),
         "<h2>Pictures</h2>",
-        picture(sheet),
+        picture(np.asarray(Image.open(io.BytesIO(sheet)))),
         f"<ol class=n>{prompts}</ol>",
         folded("What the numbers are", table(meanings, "options")),
         folded("Protocol", table([dict(of=k, is_=v) for k, v in flat(protocol).items()], "options")),

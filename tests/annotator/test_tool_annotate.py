@@ -14,6 +14,7 @@ from annotator.openpose import Pose, draw_poses
 from annotator.segment import load_segmenter
 from pictures.hint import HintEncoder
 from pictures.region_maps import load_map
+from reporting.picture_sheet import GAP, MARGIN
 
 NAMES = ["grey.webp", "shirts/13.png", "shirts/21.png", "shirts/41.png", "turned.jpg"]
 
@@ -169,6 +170,6 @@ def test_the_number_of_threads_changes_no_file(run, photos, tmp_path):
 def test_the_sheet_shows_photos_beside_their_maps(run, photos, tmp_path):
     run(photos, tmp_path, *GARMENTS)
     with Image.open(tmp_path / "sheet.png") as image:
-        assert image.size == (16 + 4 * (404 + 16), 16 + 2 * 240)
+        assert image.size[0] == 8 * 200 + 7 * GAP + 2 * MARGIN
         colours = {colour for _, colour in image.convert("RGB").getcolors(2**20)}
     assert {(255, 0, 0), (0, 0, 255), (255, 255, 0)} <= colours

@@ -46,7 +46,7 @@ def test_a_visitor_who_leaves_stops_the_work_and_takes_the_pictures_along():
 
 def test_a_zip_holds_the_pictures_that_were_there_while_new_ones_push_them_out(monkeypatch):
     monkeypatch.setattr(session_module, "MAX_PICTURES", 3)
-    sessions, original = Sessions(), session_module.contact_sheet
+    sessions, original = Sessions(), session_module.draw_session_sheet
     session = sessions.of("a")
     session.begin(top_and_bottom(), REGIONS)
     session.keep([picture(0), picture(1)])
@@ -59,7 +59,7 @@ def test_a_zip_holds_the_pictures_that_were_there_while_new_ones_push_them_out(m
         assert [path.name for path, _ in pictures] == ["0001_map.png", "0001_seed_0.png", "0001_seed_1.png"]
         return original(pictures)
 
-    monkeypatch.setattr(session_module, "contact_sheet", sheet)
+    monkeypatch.setattr(session_module, "draw_session_sheet", sheet)
     with zipfile.ZipFile(session.archive()) as archive:
         assert len(archive.namelist()) == 4
     drawing[0].join()

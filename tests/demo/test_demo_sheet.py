@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo import sheet
 from demo.drawing import DrawnPicture
 from demo.session import Sessions
-from demo.sheet import GAP, MARGIN, TILE, contact_sheet, wrapped
+from demo.session_sheet import draw_session_sheet
 from demo_requests import REGIONS, top_and_bottom
+from reporting import picture_sheet
+from reporting.picture_sheet import GAP, MARGIN, TILE, wrap
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def picture(seed, colour, prompt="a red top", with_map=True, miou=0.5):
 
 
 def read(session):
-    return np.asarray(Image.open(io.BytesIO(contact_sheet(session.pictures))))
+    return np.asarray(Image.open(io.BytesIO(draw_session_sheet(session.pictures))))
 
 
 def areas(pixels, colour):
@@ -51,13 +52,13 @@ def test_each_request_is_a_row_of_its_map_and_its_pictures(session):
 
 def test_captions_stand_below_with_seed_and_miou(session, monkeypatch):
     written = []
-    original = sheet._write
+    original = picture_sheet.write
 
-    def write(draw, x, y, lines, *options):
+    def write(draw, place, lines, *options):
         written.extend(lines)
-        original(draw, x, y, lines, *options)
+        original(draw, place, lines, *options)
 
-    monkeypatch.setattr(sheet, "_write", write)
+    monkeypatch.setattr(picture_sheet, "write", write)
     session.begin(top_and_bottom(), REGIONS)
     session.keep([picture(2**31 - 1, 9), picture(2**31 - 1, 9, with_map=False, miou=0.25)])
     read(session)
@@ -78,7 +79,7 @@ def test_what_does_not_fit_a_line_goes_on_below_the_pictures_and_long_prompts_en
     places = areas(pixels, (0, 0, 200))
     assert len(places) == 12 and len({top for top, _ in places}) == 2
     assert min(left for _, left in places) == MARGIN + TILE + GAP
-    assert wrapped("much " * 390, 18, 1000, 2)[1].endswith("...")
+    assert wrap("much " * 390, 18, 1000, 2)[1].endswith("...")
 
 
 def test_a_request_without_pictures_or_without_its_map_is_shown_all_the_same(session):
@@ -87,30 +88,3 @@ def test_a_request_without_pictures_or_without_its_map_is_shown_all_the_same(ses
     session.keep([picture(0, (0, 0, 200))])
     session.pictures.pop(0)
     assert len(areas(read(session), (0, 0, 200))) == 1
-
-
-def test_letters_that_the_font_lacks_and_endless_words_stay_within_the_width():
-    from PIL import ImageFont
-
-    font = ImageFont.load_default(15)
-    for text in ("日本 dress", "a" * 500, "", "a\nb\tc"):
-        lines = wrapped(text, 15, 200, 2)
-        assert all(font.getlength(line) <= 200 for line in lines) and len(lines) <= 2
-    assert wrapped("日本 dress", 15, 200, 2) == ["?? dress"]
-
-
-def test_an_endless_word_is_measured_a_few_times_not_once_a_letter(monkeypatch):
-    """Languages without spaces write such; measuring takes time by the letter."""
-    from PIL import ImageFont
-
-    measured, original = [], ImageFont.FreeTypeFont.getlength
-
-    def getlength(font, text, *options):
-        measured.append(text)
-        return original(font, text, *options)
-
-    monkeypatch.setattr(ImageFont.FreeTypeFont, "getlength", getlength)
-    [line] = wrapped("日" * 2000, 18, 1000, 2)
-    assert len(measured) < 30 and line.endswith("?...")
-    font = ImageFont.load_default(18)
-    assert original(font, line) <= 1000 < original(font, f"?{line}")

@@ -16,8 +16,8 @@ from generation import run as run_over_table
 from generation.generate import Settings, generate
 from generation.inpainting import Photo, region_mask
 from generation.picture_text import parameters, read_facts
-from generation.sheet import LINE
 from pictures.region_maps import load_map
+from reporting.picture_sheet import GAP, MARGIN, TILE
 from small_maps import FEW, REGIONS, command_line, pictures, rows, write_maps
 from sources import ROOT
 
@@ -45,7 +45,7 @@ def test_held_out_maps_are_drawn_listed_and_shown(draw, tmp_path):
         ("a red top, 1", "4", "64"),
         ("a red top, 2", "5", "128"),
     ]
-    assert Image.open(out / "sheet.png").size == (3 * 128, 64 + 128 + 64 + 3 * 2 * LINE)
+    assert Image.open(out / "sheet.png").size[0] == 3 * TILE + 2 * GAP + 2 * MARGIN
     assert not (out / "rejected.csv").exists()
 
 
