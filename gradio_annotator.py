@@ -57,9 +57,9 @@ def main():
     from demo.start import prepare_server
 
     prepare_server()
-    from cldm.weights.load import pick_device
     from demo.annotators_page import CSS, build_page
     from demo.serve import serve
+    from jobs.devices import pick_device
 
     arguments.device = pick_device(arguments.device)
     serve(build_page(*load_annotators(arguments)), CSS, arguments.port)

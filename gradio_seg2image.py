@@ -56,11 +56,11 @@ def main():
     from demo.start import prepare_server
 
     prepare_server()
-    from cldm.weights.load import pick_device
     from demo.loading import Loader, Models
     from demo.offers import gather_extras
     from demo.page import build_page, page_style
     from demo.serve import serve
+    from jobs.devices import pick_device
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
 

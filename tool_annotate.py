@@ -52,7 +52,7 @@ def run(arguments):
 
     device, entry = "cpu", ANNOTATORS.get(arguments.annotator)
     if arguments.device != "auto" or (entry and entry.weights):
-        from cldm.weights.load import pick_device
+        from jobs.devices import pick_device
 
         device = pick_device(arguments.device)
     options = {name: getattr(arguments, name) for name in list_options()}

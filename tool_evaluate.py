@@ -58,10 +58,10 @@ def choose(arguments, paths, names, device):
 
 
 def run(arguments):
-    from cldm.weights.load import pick_device
     from evaluation.checkpoints import named_or_newest
     from evaluation.held_out import HeldOut, check_split
     from evaluation.run import Request, evaluate, read_regions
+    from jobs.devices import pick_device
     from jobs.progress import Progress
     from jobs.whole_files import alone_in
     from tutorial_dataset import MyDataset

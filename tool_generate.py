@@ -48,13 +48,13 @@ def parse_arguments():
 
 
 def run(arguments):
-    from cldm.weights.load import pick_device
     from generation.control_files import load_controls, named_or_newest
     from generation.planned import Planner
     from generation.request import check_controls, request_of
     from generation.run import describe, draw_all, there, write_tables
     from generation.sheet import write_sheet
     from generation.table import read_rows
+    from jobs.devices import pick_device
     from jobs.progress import Progress
     from jobs.whole_files import alone_in
     from pictures.hint import HintEncoder

@@ -44,7 +44,7 @@ def judge_of(options, data):
     `data` are all items of the folder, a MyDataset.
     """
     from annotator.segment import load_judge
-    from learning.build import own_device
+    from jobs.devices import own_device
     from pictures.hint import find_encoder
 
     regions, encoder = Path(options.data, "regions.yaml"), find_encoder(options.data)

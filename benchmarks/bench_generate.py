@@ -112,7 +112,7 @@ def main():
     import torch
     from generate_sides import Diffusers, Ours, random_model
 
-    from cldm.weights.load import pick_device
+    from jobs.devices import pick_device
 
     torch.set_num_threads(arguments.threads)
     device = torch.device(pick_device(arguments.device or "auto"))

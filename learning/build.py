@@ -11,7 +11,6 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from batches.cache.encoders import read_encoders
 from cldm.model import load_model
-from cldm.weights.load import pick_device
 from learning.options import TrainOptions
 from learning.verified_files import VerifiedIO
 
@@ -72,12 +71,6 @@ def trainable_table(model) -> str:
                     f"{name:<34}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
                 )
     return "\n".join(rows)
-
-
-def own_device() -> str:
-    """The device that this process will train on, as long as there is no trainer to ask."""
-    kind = pick_device("auto")
-    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if kind == "cuda" else kind
 
 
 def processes(options: TrainOptions) -> dict:

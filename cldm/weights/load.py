@@ -13,19 +13,6 @@ from ldm.checkpoint import CheckpointError
 from pictures.hint import HintEncoder
 
 
-def pick_device(name: str) -> str:
-    """A device that works here; `auto` takes the best there is."""
-    if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found.type if found else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (AssertionError, RuntimeError) as error:  # the former from a torch that was built without it
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the device {name!r} cannot be used here, try auto or cpu ({reason})") from error
-    return name
-
-
 def newest_checkpoint(runs="runs") -> Path | None:
     """The newest weights that training has left in the folders of `runs`."""
     found = [path for name in ("control", "full_step_*") for path in Path(runs).glob(f"*/{name}.safetensors")]

@@ -9,10 +9,11 @@ import torch
 from omegaconf import OmegaConf
 
 from cldm.weights import load
-from cldm.weights.load import newest_checkpoint, pick_device
+from cldm.weights.load import newest_checkpoint
 from demo import Demo, drawing
 from demo.loading import load_for_demo
 from demo_requests import REGIONS, drawn
+from jobs.devices import pick_device
 from ldm.checkpoint import write_state_dict
 from small import small_config, small_model
 
