@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from sources import ROOT
+from sources import LIBRARIES, ROOT, scripts
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md"]
 OURS = (
@@ -70,3 +70,9 @@ def test_every_page_can_be_reached_from_the_readme():
                 found.add(target)
                 waiting.append(target)
     assert {page.resolve() for page in PAGES[1:]} <= found
+
+
+def test_the_tree_of_the_readme_names_every_script_and_room():
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## The tree")[1]
+    lines = [line.split(" ")[0] for line in tree.splitlines()]
+    assert {script.name for script in scripts()} | {f"{room}/" for room in LIBRARIES} <= set(lines)
