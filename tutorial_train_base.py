@@ -15,6 +15,8 @@ def parse_arguments():
     add = parser.add_argument
     parser.share("--config", default="models/cldm_tiny8.yaml", help="The yaml of the model.")
     add("--run", type=Path, default=Path("runs/base"), metavar="DIR", help="The folder of all it makes.")
+    text = "The base of whose blocks the U-Net and the text encoder start."
+    add("--start", default="models/tiny/base.safetensors", metavar="FILE", help=text)
     number = dict(type=int, metavar="N")
     add("--dolls", default=15000, help="How many paper dolls are drawn.", **number)
     text = "How many batches of 16 pictures the autoencoder trains on."
@@ -56,6 +58,7 @@ def main():
         base_of,
         encode_group,
         export,
+        start_from,
         train_autoencoder,
         train_base,
         train_decoder,
@@ -77,8 +80,11 @@ def main():
         encode_group(model, 0.12, lone),
         encode_group(model, 0.11, square),
     ]
+    left = start_from(model, arguments.start)
+    print(f"started from {arguments.start}, but for {', '.join(left) or 'nothing'}")
     train_base(model, groups, run, arguments.max_steps)
-    export(model, run / "base.safetensors", vars(arguments))
+    recipe = {name: str(v) if isinstance(v, Path) else v for name, v in vars(arguments).items()}
+    export(model, run / "base.safetensors", recipe)
     print(f"wrote {run / 'base.safetensors'}; what it is worth: python benchmarks/check_tiny_base.py")
 
 

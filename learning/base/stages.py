@@ -159,6 +159,18 @@ def load_base(config_path, base, repainting=None) -> BaseTraining:
     return model
 
 
+def start_from(model, base) -> list[str]:
+    """Take U-Net and text encoder from a base file, but what has another shape; returns the names left out.
+
+    Worth it even from a base of other latents: its text encoder and inner blocks know how words bind.
+    """
+    found, own = read_state_dict(base), model.state_dict()
+    names = [name for name in own if name.startswith(("model.", "cond_stage_model."))]
+    left = [name for name in names if name not in found or found[name].shape != own[name].shape]
+    model.load_state_dict({name: found[name] for name in names if name not in left}, strict=False)
+    return left
+
+
 def export(model, path, recipe: dict):
     """Write a base in SD1.5's layout: weights in fp16, the schedule's tables exact, recipe as metadata.
 

@@ -13,7 +13,7 @@ from learning.base.autoencoder import (
     latent_moments,
     standardize_latents,
 )
-from learning.base.stages import CONV_IN, Batches, Group, base_of, export, load_base
+from learning.base.stages import CONV_IN, Batches, Group, base_of, export, load_base, start_from
 from small import small_model
 
 
@@ -81,6 +81,16 @@ def test_a_base_and_its_repainting_differ_in_the_first_convolution_alone(tmp_pat
         assert torch.equal(plain.apply_model(x, t, cond), both.apply_model(x, t, cond))
         told = both.apply_model(x, t, {**cond, "known": [known]})
         assert (told - both.apply_model(x, t, cond)).abs().max() > 1e-4
+
+
+def test_a_base_starts_from_the_blocks_of_another_that_have_its_shapes(tmp_path):
+    other, model = (base_of("models/cldm_tiny.yaml") for _ in range(2))
+    torch.nn.init.normal_(other.model.diffusion_model.out[2].weight)
+    export(other, tmp_path / "base.safetensors", {})
+    assert start_from(model, tmp_path / "base.safetensors") == [CONV_IN]
+    for part in ("out.2.weight", "middle_block.0.emb_layers.1.weight"):
+        ours, theirs = (m.state_dict()[f"model.diffusion_model.{part}"] for m in (model, other))
+        assert torch.equal(ours, theirs.half().float())
 
 
 def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
