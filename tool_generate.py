@@ -49,37 +49,37 @@ def parse_arguments():
 
 def run(arguments):
     from generation.control_files import load_controls, named_or_newest
-    from generation.planned import Planner
-    from generation.request import check_controls, request_of
-    from generation.run import describe, draw_all, there, write_tables
+    from generation.draw_table import draw_all, find_drawn, summarize, write_tables
+    from generation.options import check_controls, read_options
     from generation.sheet import write_sheet
     from generation.table import read_rows
+    from generation.table_pictures import RowChecker
     from jobs.devices import pick_device
     from jobs.progress import Progress
     from jobs.whole_files import alone_in
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
 
-    request, files, out = request_of(arguments), named_or_newest(arguments.control), arguments.out
-    check_controls(request, files)
-    rows, bad, unused = read_rows(request.maps, arguments.prompts, arguments.prompt, arguments.negative)
+    options, files, out = read_options(arguments), named_or_newest(arguments.control), arguments.out
+    check_controls(options, files)
+    rows, bad, unused = read_rows(options.maps, arguments.prompts, arguments.prompt, arguments.negative)
     loaded, controls = load_controls(files, arguments.config, pick_device(arguments.device), arguments.base)
-    planner = Planner(loaded, controls, request, HintEncoder.from_file(REGIONS_FILE))
-    planned, worse = planner.plan(rows[: arguments.limit])
+    checker = RowChecker(loaded, controls, options, HintEncoder.from_file(REGIONS_FILE))
+    pictures, worse = checker.check(rows[: arguments.limit])
     rejected = sorted(bad + worse, key=lambda row: row.row)
-    print(describe(planner, planned, rejected, unused), flush=True)
+    print(summarize(checker, pictures, rejected, unused), flush=True)
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
-        done = there(planned, out)
-        progress = Progress(str(out), len(planned), "pictures", len(done))
+        done = find_drawn(pictures, out)
+        progress = Progress(str(out), len(pictures), "pictures", len(done))
         try:
-            draw_all(planner, planned, out, arguments.batch_size, done, progress.add)
+            draw_all(checker, pictures, out, arguments.batch_size, done, progress.add)
         finally:
-            write_tables(planned, rejected, out)
-        if not planned:
+            write_tables(pictures, rejected, out)
+        if not pictures:
             raise ValueError(f"no row can be drawn, see {out / 'rejected.csv'}: {rejected[0].reason}")
-        shown = write_sheet(planner, planned, out)
-    print(f"{out}: {len(planned)} pictures, sheet.png shows those of the first {shown} maps")
+        shown = write_sheet(checker, pictures, out)
+    print(f"{out}: {len(pictures)} pictures, sheet.png shows those of the first {shown} maps")
 
 
 @entry_point(RESUMES)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from generation.planned import Planned, Planner
+from generation.table_pictures import RowChecker, TablePicture
 from jobs.whole_files import write_atomically
 from pictures.decoding import read_photo
 from reporting.picture_sheet import Row, Tile, draw_sheet
@@ -12,18 +12,18 @@ from reporting.strips import SHOWN
 SHEET, ROWS = "sheet.png", 40  # rows at most
 
 
-def write_sheet(planner: Planner, planned: list[Planned], out: Path) -> int:
+def write_sheet(checker: RowChecker, listed: list[TablePicture], out: Path) -> int:
     """A row for each map under its prompt: the first control's map, the photo if any, and the pictures.
 
     Returns how many rows are shown.
     """
     rows = defaultdict(list)
-    for picture in planned:
+    for picture in listed:
         if picture.row.number in rows or len(rows) < ROWS:
             rows[picture.row.number].append(picture)
     drawn = []
     for number, pictures in rows.items():
-        first, control = pictures[0], planner.controls[0]
+        first, control = pictures[0], checker.controls[0]
         hint = control.read(first.maps[0])
         colours = control.encoder.to_rgb(hint) if control.encoder else hint
         tiles = [Tile(pixels=colours, caption="map", is_map=True)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cldm.controls import Control
 from cldm.weights.load import load_control
-from generation import run as run_over_table
+from generation import draw_table
 from generation.generate import Settings, generate
 from generation.inpainting import Photo, region_mask
 from generation.picture_text import parameters, read_facts
@@ -82,7 +82,7 @@ def test_other_programs_read_the_settings_too(draw, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_same_bits(draw, tmp_path, monkeypatch, number, code):
     whole, out = pictures(draw(tmp_path / "whole", "--num", 2)), tmp_path / "out"
-    save, left = run_over_table.write_atomically, [3]
+    save, left = draw_table.write_atomically, [3]
 
     def stopping(path, data):
         save(path, data)
@@ -90,12 +90,12 @@ def test_a_stopped_run_goes_on_to_the_same_bits(draw, tmp_path, monkeypatch, num
         if left[0] == 0:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(run_over_table, "write_atomically", stopping)
+    monkeypatch.setattr(draw_table, "write_atomically", stopping)
     with pytest.raises(SystemExit) as stopped:
         draw(out, "--num", 2)
     assert stopped.value.code == code
     assert len(pictures(out)) == len(rows(out / "manifest.csv")) == 3
-    monkeypatch.setattr(run_over_table, "write_atomically", save)
+    monkeypatch.setattr(draw_table, "write_atomically", save)
     assert pictures(draw(out, "--num", 2)) == whole and len(rows(out / "manifest.csv")) == 6
 
 

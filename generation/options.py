@@ -26,7 +26,7 @@ RANGES = {
 
 
 @dataclass
-class Request:
+class GenerationOptions:
     """Seeds count on from `settings.seed`, `num` a row."""
 
     maps: Path
@@ -49,11 +49,11 @@ class Request:
         return found
 
 
-def check_controls(request: Request, files) -> None:
+def check_controls(options: GenerationOptions, files) -> None:
     """ValueError for a ControlFile that is out of its range, or means nothing for what is asked."""
-    num = request.settings.steps
-    if request.denoise is not None:
-        num = max(1, round(request.denoise * num))
+    num = options.settings.steps
+    if options.denoise is not None:
+        num = max(1, round(options.denoise * num))
     for file in files:
         try:
             control = Control(np.zeros((64, 64, 3)), strength=file.strength, start=file.start, end=file.end)
@@ -64,15 +64,15 @@ def check_controls(request: Request, files) -> None:
                 f"--control {file.path} acts at none of the {num} steps: its range "
                 f"{file.start:g}-{file.end:g} holds no whole step"
             )
-        if file.guess_mode and request.scale in (0, 1):
+        if file.guess_mode and options.scale in (0, 1):
             raise ValueError(
-                f"--guidance {request.scale:g} leaves one of guidance's two predictions, of which guess mode "
+                f"--guidance {options.scale:g} leaves one of guidance's two predictions, of which guess mode "
                 f"steers one alone: give another one, or {file.path} without :guess"
             )
 
 
-def request_of(arguments) -> Request:
-    """The Request of tool_generate.py's arguments; ValueError names the one that is out of its range."""
+def read_options(arguments) -> GenerationOptions:
+    """The options of tool_generate.py's arguments; ValueError names the one that is out of its range."""
     given = vars(arguments)
     for name, (low, high) in RANGES.items():
         if given[name] is not None:
@@ -94,4 +94,4 @@ def request_of(arguments) -> Request:
     settings = Settings(steps=arguments.sampling_steps, sampler=arguments.sampler, seed=arguments.seed)
     rest = {name: given[name] for name in ("maps", "num", "size", "inpaint", "grow", "feather")}
     rest |= dict(scale=arguments.guidance)
-    return Request(settings=settings, photos=arguments.photo, denoise=denoise, **rest)
+    return GenerationOptions(settings=settings, photos=arguments.photo, denoise=denoise, **rest)

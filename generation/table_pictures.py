@@ -10,17 +10,16 @@ from PIL import Image
 from cldm.weights.load import Loaded
 from generation.control_files import Steering, digest
 from generation.inpainting import Photo, named_regions, region_mask
-from generation.request import Request
+from generation.options import GenerationOptions
 from generation.table import Rejected, Row, inside
 from pictures.decoding import read_photo
-from pictures.hint import HintEncoder
 from pictures.painted_maps import EMPTY, resized, working_size
 
 SAME_SHAPE = 0.02  # share by which the aspects of a map and its photo may differ
 
 
 @dataclass(frozen=True)
-class Planned:
+class TablePicture:
     """A picture to be drawn: where its inputs are, and all that it depends on, as `facts`."""
 
     name: str  # its file
@@ -32,34 +31,34 @@ class Planned:
     facts: dict
 
 
-class Planner:
-    """Rows -> Planned pictures, for a model and its controls; `regions` where no control says its own."""
+class RowChecker:
+    """Rows -> TablePictures, for a model and its controls; `regions` where no control says its own."""
 
-    def __init__(self, loaded: Loaded, controls: list[Steering], request: Request, regions: HintEncoder):
-        self.loaded, self.controls, self.request = loaded, controls, request
+    def __init__(self, loaded: Loaded, controls: list[Steering], options: GenerationOptions, regions):
+        self.loaded, self.controls, self.options = loaded, controls, options
         self.native = 8 * loaded.model.image_size
-        scale = request.scale if request.scale is not None else 3.0 if self.native < 256 else 9.0
-        self.settings = replace(request.settings, scale=scale)
+        scale = options.scale if options.scale is not None else 3.0 if self.native < 256 else 9.0
+        self.settings = replace(options.settings, scale=scale)
         self.region_control = next((i for i, control in enumerate(controls) if control.encoder), 0)
         self.regions = controls[self.region_control].encoder or regions
-        if request.inpaint:
+        if options.inpaint:
             try:
-                named_regions(request.inpaint, self.regions)
+                named_regions(options.inpaint, self.regions)
             except ValueError as error:
-                raise ValueError(f"--inpaint {request.inpaint}: {error}") from error
+                raise ValueError(f"--inpaint {options.inpaint}: {error}") from error
 
-    def plan(self, rows: list[Row]) -> tuple[list[Planned], list[Rejected]]:
-        planned, rejected = [], []
+    def check(self, rows: list[Row]) -> tuple[list[TablePicture], list[Rejected]]:
+        pictures, rejected = [], []
         for row in rows:
             try:
-                planned += self._pictures(row)
+                pictures += self._pictures(row)
             except (ValueError, FileNotFoundError) as error:
                 rejected.append(Rejected(row.number, row.map[:100], str(error)))
-        return planned, rejected
+        return pictures, rejected
 
     def _pictures(self, row):
-        folders = [control.file.maps or self.request.maps for control in self.controls]
-        maps = tuple(existing(inside(folder, row.map)) for folder in folders)
+        folders = [control.file.maps or self.options.maps for control in self.controls]
+        maps = tuple(check_exists(inside(folder, row.map)) for folder in folders)
         pictures = [control.read(path) for control, path in zip(self.controls, maps, strict=True)]
         photo = self._photo(row)
         shapes = [picture.shape[:2] for picture in pictures] + (
@@ -74,22 +73,30 @@ class Planner:
         if self.controls[0].encoder and not pictures[0].any():
             raise ValueError(EMPTY)
         size = self._size(shapes[0])
-        if self.request.inpaint:
+        if self.options.inpaint:
             self.mask(resized(pictures[self.region_control], size))
         facts = self._facts(row, maps, photo, size)
         first = row.seed if row.seed is not None else self._seed(row)
         return [
-            Planned(self._name(row, seed), row, size, seed, maps, photo, facts | dict(seed=seed))
-            for seed in range(first, first + self.request.num)
+            TablePicture(
+                name=self._name(row, seed),
+                row=row,
+                size=size,
+                seed=seed,
+                maps=maps,
+                photo=photo,
+                facts=facts | dict(seed=seed),
+            )
+            for seed in range(first, first + self.options.num)
         ]
 
     def mask(self, picture):
         """The mask bool (H, W) that is painted anew, of what the control of the regions reads."""
         ids = picture if picture.ndim == 2 else self.regions.to_ids(picture)
-        return region_mask(ids, self.regions, self.request.inpaint, self.request.grow)
+        return region_mask(ids, self.regions, self.options.inpaint, self.options.grow)
 
     def _seed(self, row):
-        return self.settings.seed + (row.number - 1) * self.request.num
+        return self.settings.seed + (row.number - 1) * self.options.num
 
     def _name(self, row, seed):
         stem = re.sub(r"[^\w.-]", "_", Path(row.map.replace("\\", "/")).stem, flags=re.ASCII)[:60]
@@ -98,33 +105,33 @@ class Planner:
     def _size(self, shape):
         native, (h, w) = self.native, shape
         keeps = h % 64 == w % 64 == 0 and native**2 / 4 <= h * w <= native**2 * 9 / 4
-        if self.request.size is None and keeps:
+        if self.options.size is None and keeps:
             return h, w
-        return working_size(shape, self.request.size or native)
+        return working_size(shape, self.options.size or native)
 
     def _photo(self, row):
-        request = self.request
-        if request.denoise is None:
+        options = self.options
+        if options.denoise is None:
             return None
-        if request.photos is None:
+        if options.photos is None:
             if not row.photo:
                 raise ValueError("no photo is named: give --photo FOLDER, or a column photo")
-            path = inside(request.maps, row.photo)
+            path = inside(options.maps, row.photo)
             if not path.is_file():
                 raise FileNotFoundError(f"{path} does not exist: give --photo FOLDER")
             return path
-        if row.photo and (path := inside(request.photos, row.photo)).is_file():
+        if row.photo and (path := inside(options.photos, row.photo)).is_file():
             return path
-        found = request.photos_by_stem[Path(row.map).stem]
+        found = options.photos_by_stem[Path(row.map).stem]
         if len(found) != 1:
             raise ValueError(
-                f"{len(found)} files of {request.photos} are named as the map {row.map}, not one"
+                f"{len(found)} files of {options.photos} are named as the map {row.map}, not one"
             )
         return found[0]
 
     def _facts(self, row, maps, photo, size):
         """All that a picture depends on besides its seed, the base being told by its path alone."""
-        request = self.request
+        options = self.options
         controls = [
             control.facts() | dict(map=row.map, map_sha256=digest(path))
             for control, path in zip(self.controls, maps, strict=True)
@@ -132,10 +139,10 @@ class Planner:
         start = photo and dict(
             file=str(photo),
             sha256=digest(photo),
-            denoise=request.denoise,
-            inpaint=request.inpaint,
-            grow=request.grow,
-            feather=request.feather,
+            denoise=options.denoise,
+            inpaint=options.inpaint,
+            grow=options.grow,
+            feather=options.feather,
         )
         names = "steps", "sampler", "scale", "guidance_rescale", "eta"
         return dict(
@@ -148,8 +155,8 @@ class Planner:
             **{name: getattr(self.settings, name) for name in names},
         )
 
-    def inputs(self, batch: list[Planned]):
-        """(Controls, Photo or None) of Planned pictures of one size."""
+    def inputs(self, batch: list[TablePicture]):
+        """(Controls, Photo or None) of TablePictures of one size."""
         size = batch[0].size
         read = [
             [resized(c.read(path), size) for c, path in zip(self.controls, p.maps, strict=True)]
@@ -159,20 +166,21 @@ class Planner:
         controls = [control.control(stack) for control, stack in zip(self.controls, stacks, strict=True)]
         if batch[0].photo is None:
             return controls, None
-        pixels = np.stack([smoothly_resized(read_photo(planned.photo), size) for planned in batch])
+        pixels = np.stack([resize_smoothly(read_photo(picture.photo), size) for picture in batch])
         masks = None
-        if self.request.inpaint:
+        if self.options.inpaint:
             masks = np.stack([self.mask(picture) for picture in stacks[self.region_control]])
-        return controls, Photo(pixels, self.request.denoise, masks, self.request.feather)
+        options = self.options
+        return controls, Photo(pixels, denoise=options.denoise, mask=masks, feather=options.feather)
 
 
-def existing(path: Path) -> Path:
+def check_exists(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     return path
 
 
-def smoothly_resized(photo, size):
+def resize_smoothly(photo, size):
     """A photo uint8 (h, w, 3) at another size (H, W); itself where it has it."""
     if photo.shape[:2] == tuple(size):
         return photo
