@@ -7,6 +7,8 @@ from itertools import product
 
 import numpy as np
 
+from preparation.record import Record
+
 # Bits of 64 in which the hashes of copies may differ, where nothing else is asked for: 4 lose one in ten of
 # the drawings cropped by 2 %, 6 next to none. Other pictures can be as near, so thumbnails must confirm it:
 DISTANCE = 6
@@ -62,9 +64,9 @@ class Fingerprints:
         )
 
 
-def fingerprints(records: list[dict]) -> list[Fingerprints]:
+def fingerprints(records: list[Record]) -> list[Fingerprints]:
     """Those of the pictures, and those of the whole photos."""
-    measures = [record["measures"] for record in records]
+    measures = [record.measures for record in records]
     colourful = np.array([m["colour"] > GREY for m in measures])
     photos = [m["photo"] for m in measures]
     return [Fingerprints.of(measures, colourful), Fingerprints.of(photos, colourful, OF_PHOTOS)]
@@ -100,17 +102,17 @@ class Clusters:
             np.minimum.at(self._parents, np.maximum(one, other), np.minimum(one, other))
 
 
-def groups(records: list[dict], distance: float | None = None) -> list[int]:
+def groups(records: list[Record], distance: float | None = None) -> list[int]:
     """The number of each record's group: pictures of one photo, and of photos that show the same.
 
     A group must not be split between training and validation. `distance` is the number of the hashes' 64 bits
     in which copies may differ. Groups are numbered by their first name, whatever the order of the records.
     """
-    order = sorted(range(len(records)), key=lambda index: records[index]["name"])
+    order = sorted(range(len(records)), key=lambda index: records[index].name)
     ordered = [records[index] for index in order]
     clusters = _look_alike(fingerprints(ordered), distance)
     first_of: dict[str, int] = {}
-    photos = [first_of.setdefault(record["photo"], index) for index, record in enumerate(ordered)]
+    photos = [first_of.setdefault(record.photo, index) for index, record in enumerate(ordered)]
     clusters.join(np.arange(len(ordered)), np.array(photos, np.int64))
     numbers = np.unique(clusters.roots(), return_inverse=True)[1]
     found = np.empty(len(records), np.int64)
@@ -118,13 +120,13 @@ def groups(records: list[dict], distance: float | None = None) -> list[int]:
     return found.tolist()
 
 
-def find_duplicates(records: list[dict], worth: list, distance: float | None = None) -> dict[int, int]:
+def find_duplicates(records: list[Record], worth: list, distance: float | None = None) -> dict[int, int]:
     """Index of each record that shows the same as a better one => index of the better one, which stays.
 
     The record of the smallest `worth` stays, and all that look like it go; then the next that is left. So
     nothing goes because it looks like something that went. Pictures of one photo are never duplicates.
     """
-    order = sorted(range(len(records)), key=lambda index: records[index]["name"])
+    order = sorted(range(len(records)), key=lambda index: records[index].name)
     views = fingerprints([records[index] for index in order])
     roots = _look_alike(views, distance).roots()
     members: dict[int, list[int]] = {}
@@ -137,7 +139,7 @@ def find_duplicates(records: list[dict], worth: list, distance: float | None = N
             kept, rest = order[left[0]], left[1:]
             first = np.full_like(rest, left[0])
             same = np.any([view.same(first, rest, _or_default(distance)) for view in views], axis=0)
-            same &= [records[order[index]]["photo"] != records[kept]["photo"] for index in rest]
+            same &= [records[order[index]].photo != records[kept].photo for index in rest]
             kept_for |= {order[index]: kept for index in rest[same]}
             left = rest[~same]
     return kept_for
@@ -176,11 +178,11 @@ def _join_confirmed(clusters: Clusters, prints: Fingerprints, first, second, dis
         first, second = first[PAIRS_AT_ONCE:], second[PAIRS_AT_ONCE:]
 
 
-def distance_between(one: dict, other: dict) -> tuple[int, bool]:
+def distance_between(one: Record, other: Record) -> tuple[int, bool]:
     """In how many bits the hashes of two pictures or of their photos differ, and whether of mirror images."""
-    first, second = sorted((one, other), key=lambda record: record["name"])
-    pairs = [(first["measures"], second["measures"])]
-    pairs += [(first["measures"]["photo"], second["measures"]["photo"])]
+    first, second = sorted((one, other), key=lambda record: record.name)
+    pairs = [(first.measures, second.measures)]
+    pairs += [(first.measures["photo"], second.measures["photo"])]
     return min(
         ((int(a["phash"], 16) ^ int(b[key], 16)).bit_count(), key == "phash_mirrored")
         for a, b in pairs

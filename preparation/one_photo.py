@@ -20,6 +20,7 @@ from pictures.unusable import Box, Rejection, Unusable
 from preparation.examples import Example
 from preparation.measures import measure
 from preparation.options import PrepareOptions
+from preparation.record import Record
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Job:
     names: tuple[str, ...] | None
     colours: tuple[tuple[int, int, int], ...] | None
 
-    def prepare_all(self, examples: list[Example]) -> list[tuple[list[dict], list[Rejection]]]:
+    def prepare_all(self, examples: list[Example]) -> list[tuple[list[Record], list[Rejection]]]:
         """Records and rejections of each photo, its files written."""
         if parent_process():
             # the other cores have processes of their own
@@ -41,7 +42,7 @@ class Job:
             warnings.filterwarnings("ignore", module="PIL")
             return [self.prepare(example) for example in examples]
 
-    def prepare(self, example: Example) -> tuple[list[dict], list[Rejection]]:
+    def prepare(self, example: Example) -> tuple[list[Record], list[Rejection]]:
         """Records of the pictures that one photo gives, and all that is not used of its annotation.
 
         Files that are there stay as they are: they are the same, or somebody has corrected them.
@@ -62,7 +63,7 @@ class Job:
             raise RuntimeError(f"{example.photo} can't be prepared: {error!r}") from error
         return records, rejected
 
-    def _prepare(self, example: Example, annotation) -> list[dict]:
+    def _prepare(self, example: Example, annotation) -> list[Record]:
         options = self.options
         photo = open_photo(example.photo, annotation.height, annotation.width, example.upright)
         crops = choose_crops(
@@ -79,7 +80,7 @@ class Job:
             for crop, suffix in zip(crops, crop_suffixes(), strict=False)
         ]
 
-    def _write(self, example: Example, annotation, photo, crop: Crop, name: str) -> dict:
+    def _write(self, example: Example, annotation, photo, crop: Crop, name: str) -> Record:
         """Write the two files of one crop; returns its record."""
         drawn, pixels = annotation.draw(crop), photo.cut(crop)
         boxes = boxes_in_crop(annotation.boxes, crop)
@@ -89,29 +90,29 @@ class Job:
         for path, content in ((self.out / target, target_bytes), (self.out / source, map_bytes)):
             if not path.exists():
                 write_atomically(path, content)
-        return {
-            "name": name,
-            "example": example.name,
-            "photo": example.title,
-            "photo_size": [photo.height, photo.width],
-            "crop": [round(side, 3) for side in (crop.left, crop.top, crop.right, crop.bottom)],
-            "source": source,
-            "target": target,
-            "size": [crop.height, crop.width],
-            "bucket": f"{crop.height}x{crop.width}",
+        return Record(
+            name=name,
+            example=example.name,
+            photo=example.title,
+            photo_size=[photo.height, photo.width],
+            crop=[round(side, 3) for side in (crop.left, crop.top, crop.right, crop.bottom)],
+            source=source,
+            target=target,
+            size=[crop.height, crop.width],
+            bucket=f"{crop.height}x{crop.width}",
             **describe(drawn, self.names),
-            "boxes": [
+            boxes=[
                 [*(round(side, 2) for side in (box.left, box.top, box.right, box.bottom)), box.region]
                 for box in boxes
             ],
-            "measures": measure(pixels, boxes, photo, crop),
-            "captions": annotation.captions,
-            "rows": [annotation.num_painted, annotation.num_unpainted],
-            "incomplete": annotation.incomplete,
-            "map_crc": zlib.crc32(map_bytes),
-            "target_crc": zlib.crc32(target_bytes),
-            "target_bytes": len(target_bytes),
-        }
+            measures=measure(pixels, boxes, photo, crop),
+            captions=annotation.captions,
+            rows=[annotation.num_painted, annotation.num_unpainted],
+            incomplete=annotation.incomplete,
+            map_crc=zlib.crc32(map_bytes),
+            target_crc=zlib.crc32(target_bytes),
+            target_bytes=len(target_bytes),
+        )
 
 
 def check_crop_names(examples: list[Example]) -> None:

@@ -13,6 +13,7 @@ from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from pictures.decoding import read_photo
 from preparation.grounded_people import GroundedPersonDetector, is_grounding_dino
+from preparation.record import Record
 
 WANTED = (
     "a person detector is a folder of config.json, preprocessor_config.json and model.safetensors, as any "
@@ -109,7 +110,7 @@ def weights_file(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder} has no model.safetensors: {WANTED}")
 
 
-def detect_unlabelled(out, records: list[dict], detector_folder, device: str = "cpu") -> dict[str, float]:
+def detect_unlabelled(out, records: list[Record], detector_folder, device: str = "cpu") -> dict[str, float]:
     """The largest share of each picture that a person without garments takes, by the records' names.
 
     People found are kept in OUT/.prepare/people_*.jsonl, one file for each detector, so that an interrupted
@@ -117,21 +118,21 @@ def detect_unlabelled(out, records: list[dict], detector_folder, device: str = "
     """
     path = Path(out) / ".prepare" / f"people_{identity(detector_folder)}.jsonl"
     found = _read(path)
-    missing = [r for r in records if found.get(r["name"], {}).get("crc") != r["target_crc"]]
+    missing = [r for r in records if found.get(r.name, {}).get("crc") != r.target_crc]
     if missing:
         detector = load_detector(detector_folder, device)
         progress = Progress(f"{out}: people", len(records), "pictures", len(records) - len(missing))
-        missing.sort(key=lambda record: (record["size"], record["name"]))
+        missing.sort(key=lambda record: (record.size, record.name))
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start : start + CHUNK]
         for record, people in zip(chunk, _search(out, chunk, detector), strict=True):
             rows = [[round(float(value), 3) for value in row] for row in people]
-            found[record["name"]] = {"name": record["name"], "crc": record["target_crc"], "people": rows}
+            found[record.name] = {"name": record.name, "crc": record.target_crc, "people": rows}
         lines = (json.dumps(found[name]) + "\n" for name in sorted(found))
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, "".join(lines).encode())
         progress.add(len(chunk))
-    return {r["name"]: largest_unlabelled(found[r["name"]]["people"], r["boxes"], r["size"]) for r in records}
+    return {r.name: largest_unlabelled(found[r.name]["people"], r.boxes, r.size) for r in records}
 
 
 def identity(detector_folder) -> str:
@@ -147,11 +148,11 @@ def _read(path: Path) -> dict[str, dict]:
     return {entry["name"]: entry for entry in entries}
 
 
-def _search(out, records: list[dict], detector) -> list:
+def _search(out, records: list[Record], detector) -> list:
     """People in the records' pictures, which are batched by size: nothing is padded."""
     people = []
-    for _, same_size in groupby(records, key=lambda record: record["size"]):
-        targets = [Path(out) / record["target"] for record in same_size]
+    for _, same_size in groupby(records, key=lambda record: record.size):
+        targets = [Path(out) / record.target for record in same_size]
         for start in range(0, len(targets), BATCH):
             images = [read_photo(path) for path in targets[start : start + BATCH]]
             people += detector.detect(images)

@@ -8,6 +8,7 @@ from collections import Counter
 
 from pictures.unusable import Rejection
 from preparation.options import PrepareOptions
+from preparation.record import Record
 
 LAST_PROMPT = "garments"
 KEPT = ("source", "target", "prompt", "captions", "size", "bucket", "regions", "areas", "split", "group")
@@ -32,29 +33,29 @@ def choose_prompt(captions: dict[str, str], order: tuple[str, ...]) -> str:
     return next((captions[s] for s in (*order, *others, LAST_PROMPT) if captions.get(s)), "")
 
 
-def check_prompt(order: tuple[str, ...], records: list[dict]) -> None:
+def check_prompt(order: tuple[str, ...], records: list[Record]) -> None:
     """Raise ValueError for a source of captions that no photo has; the default, caption, may be absent."""
-    known = {source for record in records for source in record["captions"]}
+    known = {source for record in records for source in record.captions}
     for source in order:
         if records and source not in known | {"caption"}:
             listed = ", ".join(sorted(known)) or "none"
             raise ValueError(f"--prompt {source}: no photo has such captions, there are {listed}")
 
 
-def make_lines(records: list[dict], groups: list[int], options: PrepareOptions) -> list[dict]:
+def make_lines(records: list[Record], groups: list[int], options: PrepareOptions) -> list[dict]:
     """A line of prompt.json for each record; pictures of one group have one split."""
     first: dict[int, str] = {}
     for record, group in zip(records, groups, strict=True):
-        first[group] = min(first.get(group, record["example"]), record["example"])
+        first[group] = min(first.get(group, record.example), record.example)
     lines = []
     for record, group in zip(records, groups, strict=True):
         more = {
-            "prompt": choose_prompt(record["captions"], options.prompt),
+            "prompt": choose_prompt(record.captions, options.prompt),
             "split": split_of(first[group], options),
             "group": first[group],
         }
-        kept = [*KEPT, *(key for key in OF_CAPTIONERS if key in record)]
-        lines.append({key: (record | more)[key] for key in kept})
+        line = record.to_line() | more
+        lines.append({key: line[key] for key in (*KEPT, *OF_CAPTIONERS) if key in line})
     return lines
 
 
@@ -70,9 +71,9 @@ def rejected_csv(rejected: list[Rejection]) -> bytes:
     return text.getvalue().encode()
 
 
-def count_rows(num_rows: int, noted: list[dict], rejected: list[Rejection]) -> dict[str, int]:
+def count_rows(num_rows: int, noted: list[Record], rejected: list[Rejection]) -> dict[str, int]:
     """Rows of the raw table: painted, used for words only, rejected, and their total."""
-    rows = {record["example"]: record["rows"] for record in noted}
+    rows = {record.example: record.rows for record in noted}
     return {
         "total": num_rows,
         "painted": sum(painted for painted, _ in rows.values()) if num_rows else 0,
@@ -81,11 +82,11 @@ def count_rows(num_rows: int, noted: list[dict], rejected: list[Rejection]) -> d
     }
 
 
-def count_photos(source, records: list[dict]) -> dict[str, int]:
+def count_photos(source, records: list[Record]) -> dict[str, int]:
     """Photos that gave a picture, those that gave none, and their total."""
     known = {example.title for example in source.examples}
     total = len(source.examples) + len({r.image for r in source.rejected if r.image} - known)
-    used = len({record["example"] for record in records})
+    used = len({record.example for record in records})
     return {"total": total, "used": used, "rejected": total - used}
 
 

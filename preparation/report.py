@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.whole_files import write_atomically
 from pictures.regions import find_regions
 from pictures.unusable import Rejection
+from preparation.record import Record
 from preparation.report_parts import captions_part, checks_part, contents_part, name_of
 from reporting.bars import parts
 from reporting.contact_sheets import contact_sheet, evenly, overlay
@@ -20,7 +21,7 @@ def write_report(
     out: Path,
     lines: list[dict],
     left_out: list[dict],
-    records: dict[str, dict],
+    records: dict[str, Record],
     rejected: list[Rejection],
     summary: dict,
     thresholds: dict,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from preparation.checks import AT_LEAST, CHECKS, Check
+from preparation.record import Record
 from reporting.bars import bars, histogram
 from reporting.contact_sheets import contact_sheet, evenly, thumbnail
 
@@ -21,7 +22,7 @@ def checks_part(out: Path, lines: list[dict], left_out: list[dict], records: dic
     rows, sections = [], []
     for name, check in CHECKS.items():
         found = [line for line in left_out if reason_of(name, line)]
-        measured = {key: record["measures"].get(check.measure) for key, record in records.items()}
+        measured = {key: record.measures.get(check.measure) for key, record in records.items()}
         values = {key: value for key, value in measured.items() if value is not None}
         threshold = thresholds[name]
         if not found and any(check.finds(value, threshold) for value in values.values()):
@@ -119,7 +120,7 @@ def _only_just_kept(out: Path, check: Check, threshold: float, lines: list[dict]
     return f"<h4>Kept, nearest to the threshold</h4>{contact_sheet(figures)}" if figures else ""
 
 
-def _duplicates(out: Path, found: list[dict], records: dict[str, dict]) -> str:
+def _duplicates(out: Path, found: list[dict], records: dict[str, Record]) -> str:
     """Each picture that stays, followed by those that show the same."""
     groups: dict[str, list[tuple[str, dict]]] = {}
     for line in found:
@@ -129,7 +130,7 @@ def _duplicates(out: Path, found: list[dict], records: dict[str, dict]) -> str:
     for better in evenly(sorted(groups), GROUPS):
         copies = groups[better]
         more = f", first {COPIES} of {len(copies)}" if len(copies) > COPIES else ""
-        figures = [(thumbnail(out / records[better]["target"]), "stays", better)]
+        figures = [(thumbnail(out / records[better].target), "stays", better)]
         for caption, line in copies[:COPIES]:
             figures.append((thumbnail(out / line["target"]), caption + more, name_of(line)))
         sheets.append(contact_sheet(figures))

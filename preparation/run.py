@@ -20,6 +20,7 @@ from preparation.journal import CHUNK, FORMAT, Journal, open_folder
 from preparation.one_photo import Job, check_crop_names
 from preparation.options import PrepareOptions
 from preparation.people import detect_unlabelled
+from preparation.record import Record
 from preparation.report import write_report
 from preparation.shards import write_shards
 from preparation.sources import identity, open_source
@@ -70,7 +71,7 @@ def _fill_folder(out: Path, source: Source, options: PrepareOptions, chosen: dic
     }
     _write_tables(out, source, kept, left_out, rejected, summary)
     _export(out, kept, options)
-    write_report(out, kept, left_out, {r["name"]: r for r in records}, rejected, summary, chosen)
+    write_report(out, kept, left_out, {record.name: record for record in records}, rejected, summary, chosen)
     prompt_json.print_summary(out, summary)
     return summary
 
@@ -81,16 +82,17 @@ def _settings(source: Source, options: PrepareOptions, identity: dict) -> dict:
     return {"format": FORMAT, **options.of_files(), "regions": regions, **identity}
 
 
-def _do_chunks(job: Job, source: Source) -> tuple[list[dict], list[Rejection]]:
+def _do_chunks(job: Job, source: Source) -> tuple[list[Record], list[Rejection]]:
     """Do what is not done yet, and again what has been lost since; records and rejections of all photos."""
     journal = Journal(job.out, source.examples)
     missing = journal.missing()
     done = len(source.examples) - sum(len(journal.chunks[index]) for index in missing)
     results = _run(job, [journal.chunks[index] for index in missing], len(source.examples), done)
     for index, result in zip(missing, results, strict=True):
-        journal.write(index, result)
-    records, rejected = journal.read()
-    lost = {record["example"] for record in find_lost(job.out, records)}
+        journal.write(index, [([record.to_line() for record in found], rest) for found, rest in result])
+    lines, rejected = journal.read()
+    records = [Record(**line) for line in lines]
+    lost = {record.example for record in find_lost(job.out, records)}
     if lost:
         print(f"{job.out}: files of {len(lost)} photos are missing or damaged; making them again", flush=True)
         examples = [example for example in source.examples if example.name in lost]
@@ -111,17 +113,17 @@ def _run(job: Job, chunks: list[list[Example]], total: int, done: int):
 
 
 def _with_what_may_change(
-    out: Path, source: Source, records: list[dict], options: PrepareOptions
-) -> list[dict]:
+    out: Path, source: Source, records: list[Record], options: PrepareOptions
+) -> list[Record]:
     """The records with the captions that there are now, of captioners too, and what a detector finds."""
     captions = {example.name: example.captions for example in source.examples}
     for record in records:
-        record["captions"] = captions[record["example"]] | record["captions"]
+        record.captions = captions[record.example] | record.captions
     if options.person_detector:
         found = detect_unlabelled(out, records, options.person_detector, options.device)
         for record in records:
-            record["measures"]["unlabelled"] = found[record["name"]]
-    return add_columns(out, records)
+            record.measures["unlabelled"] = found[record.name]
+    return [Record(**line) for line in add_columns(out, [record.to_line() for record in records])]
 
 
 def _export(out: Path, kept: list[dict], options: PrepareOptions) -> None:

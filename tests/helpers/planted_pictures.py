@@ -11,6 +11,7 @@ from PIL import Image
 from pictures.unusable import Box
 from preparation.measures import measure
 from preparation.paperdoll import draw
+from preparation.record import Record
 
 
 @lru_cache
@@ -43,14 +44,24 @@ def numbers(pixels, boxes=(), scale=1.0, quality=95, decoded_scale=1):
 
 def record(name, pixels, boxes=(), photo=None, photo_size=(1000, 1000), incomplete="", **more):
     """The record of a prepared picture."""
-    return {
-        "name": name,
-        "photo": photo or f"{name}.jpg",
-        "photo_size": list(photo_size),
-        "boxes": [[b.left, b.top, b.right, b.bottom, b.region] for b in boxes],
-        "incomplete": incomplete,
-        "measures": numbers(pixels, boxes) | more,
-    }
+    return noted(
+        name,
+        photo=photo or f"{name}.jpg",
+        photo_size=list(photo_size),
+        boxes=[[b.left, b.top, b.right, b.bottom, b.region] for b in boxes],
+        incomplete=incomplete,
+        measures=numbers(pixels, boxes) | more,
+    )
+
+
+def noted(name, **more):
+    """A record of a name that says nothing but `more`."""
+    lists = dict.fromkeys("photo_size crop size regions boxes rows".split(), [])
+    texts = dict.fromkeys("photo bucket incomplete".split(), "")
+    numbers = dict.fromkeys("map_crc target_crc target_bytes".split(), 0)
+    files = dict(source=f"source/{name}.png", target=f"target/{name}.jpg")
+    empty = dict(areas={}, measures={}, captions={})
+    return Record(**dict(name=name, example=name) | files | lists | texts | numbers | empty | more)
 
 
 def blur(pixels, sigma=4):

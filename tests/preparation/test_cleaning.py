@@ -1,5 +1,7 @@
 """Which pictures are judged out: planted faults are, clean pictures are not, and each reason can be read."""
 
+from dataclasses import replace
+
 import pytest
 
 from planted_pictures import (
@@ -94,8 +96,8 @@ def test_a_reason_tells_the_number_and_what_was_wanted(measures, reason):
 def test_reasons_come_in_the_order_of_the_checks():
     bad = dict(edge_width=9, upscale=9, brightness=1, darkness=255, colour=0, jpeg_quality=1, blockiness=9)
     bad |= dict(garment_share=0, skin_outside=1)
-    records = [with_numbers(**bad), with_numbers() | {"name": "b", "photo": "b"}]
-    records[0]["incomplete"] = "a skirt's mask is broken"
+    records = [with_numbers(**bad), replace(with_numbers(), name="b", photo="b")]
+    records[0].incomplete = "a skirt's mask is broken"
     reasons = judge(records, thresholds([]))
     assert names(reasons[0]) == [name for name in CHECKS if name != "unlabelled_people"]
     assert "incomplete: a skirt's mask is broken" in reasons[0]
@@ -123,9 +125,9 @@ def test_of_copies_the_best_stays_and_is_named():
     pixels, boxes = doll(1)
     copies = {"a": blur(pixels), "b": pixels, "c": mirror(pixels), "d": grey(pixels)}
     records = [record(name, copy, boxes, edge_width=1.0) for name, copy in copies.items()]
-    records[0]["measures"]["edge_width"] = 1.5
+    records[0].measures["edge_width"] = 1.5
     records.append(record("e", *doll(2)))
-    records[3]["photo_size"] = [4000, 3000]
+    records[3].photo_size = [4000, 3000]
     a, b, c, d, e = judge(records, thresholds([]))
     assert b == e == []
     assert a[0].startswith("near_duplicate: like b, which stays: ")

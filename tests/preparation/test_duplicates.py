@@ -1,5 +1,7 @@
 """Copies are found whatever was done to them, other pictures are not, and photos stay together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,7 @@ def test_of_pictures_cropped_by_two_percent_nearly_all_are_found(dolls):
 
 def test_a_copy_with_another_crop_is_found_by_its_photo(dolls):
     first, other = dolls[:2]
-    copy = dict(other, measures=other["measures"] | {"photo": first["measures"]["photo"]})
+    copy = replace(other, measures=other.measures | {"photo": first.measures["photo"]})
     assert groups([first, copy]) == [0, 0] and find_duplicates([first, copy], [0, 1]) == {1: 0}
 
 
@@ -63,9 +65,9 @@ def test_one_pose_in_other_colours_is_not_one():
 
 
 def test_groups_hang_together_by_photo_and_by_look(dolls):
-    a, b, c, d = (dict(dolls[index]) for index in range(4))
-    second = dict(dolls[4], photo=a["photo"])
-    copy = dict(c, name="copy", photo=b["photo"])
+    a, b, c, d = dolls[:4]
+    second = replace(dolls[4], photo=a.photo)
+    copy = replace(c, name="copy", photo=b.photo)
     assert groups([a, b, c, d, second, copy]) == [1, 0, 0, 2, 1, 0]
 
 
@@ -85,19 +87,19 @@ def test_blocks_do_not_change_what_is_found(dolls, monkeypatch):
 
 
 def test_a_second_crop_is_no_duplicate_of_the_first(dolls):
-    first, again = dict(dolls[0]), dict(dolls[0], name="doll000_crop2")
-    other = dict(dolls[0], name="other", photo="other.jpg")
+    first, again = dolls[0], replace(dolls[0], name="doll000_crop2")
+    other = replace(dolls[0], name="other", photo="other.jpg")
     assert find_duplicates([first, again], [0, 1]) == {}
     assert find_duplicates([first, again, other], [0, 1, 2]) == {2: 0}
     assert find_duplicates([first, again, other], [1, 2, 0]) == {0: 2, 1: 2}
 
 
 def test_a_chain_of_copies_keeps_what_is_unlike_the_one_that_stays(dolls):
-    chain = [dict(dolls[0], name=f"{step}", photo=f"{step}.jpg") for step in range(3)]
+    chain = [replace(dolls[0], name=f"{step}", photo=f"{step}.jpg") for step in range(3)]
     for step, one in enumerate(chain):
-        hashed = int(one["measures"]["phash"], 16) ^ ((1 << 5 * step) - 1)
-        one["measures"] = one["measures"] | {"phash": f"{hashed:016x}", "phash_mirrored": "0" * 16}
-        one["measures"]["photo"] = one["measures"]
+        hashed = int(one.measures["phash"], 16) ^ ((1 << 5 * step) - 1)
+        one.measures = one.measures | {"phash": f"{hashed:016x}", "phash_mirrored": "0" * 16}
+        one.measures["photo"] = one.measures
     assert len(set(groups(chain))) == 1
     assert find_duplicates(chain, [0, 1, 2]) == {1: 0}
     assert find_duplicates(chain, [1, 0, 2]) == {0: 1, 2: 1}

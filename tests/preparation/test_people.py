@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from planted_pictures import noted
 from preparation import PrepareOptions, people
 from preparation.people import PersonDetector, detect_unlabelled, largest_unlabelled
 
@@ -38,8 +39,7 @@ def prepared(tmp_path):
         pixels = np.full((height, width, 3), 40 * index, np.uint8)
         Image.fromarray(pixels).save(tmp_path / "target" / f"{index}.jpg", quality=95)
         garment = [0, 0, 32, height, 1]
-        names = dict(name=str(index), target=f"target/{index}.jpg", target_crc=index)
-        records.append(names | {"size": [height, width], "boxes": [garment]})
+        records.append(noted(str(index), target_crc=index, size=[height, width], boxes=[garment]))
     return tmp_path, records
 
 
@@ -88,7 +88,7 @@ def test_the_largest_person_counts():
 def test_shares_are_those_of_what_the_detector_finds(prepared, fake):
     out, records = prepared
     folder, detector = fake
-    records[3]["boxes"].append([32, 0, 64, 64, 2])
+    records[3].boxes.append([32, 0, 64, 64, 2])
     expected = {"0": 0.5, "1": 0.5, "2": 0.5, "3": 0.0, "4": 0.5}
     assert detect_unlabelled(out, records, folder) == expected
     assert sorted(sum(detector.shown, [])) == [0, 1, 2, 3, 4]
@@ -111,7 +111,7 @@ def test_a_changed_picture_and_another_detector_are_searched_again(prepared, fak
     out, records = prepared
     folder, detector = fake
     detect_unlabelled(out, records, folder)
-    records[1]["target_crc"] = 99
+    records[1].target_crc = 99
     detector.shown.clear()
     detect_unlabelled(out, records, folder)
     assert detector.shown == [[1]]
@@ -124,7 +124,7 @@ def test_new_garments_need_no_new_search(prepared, fake):
     out, records = prepared
     folder, detector = fake
     detect_unlabelled(out, records, folder)
-    records[0]["boxes"] = [[0, 0, 64, 64, 1]]
+    records[0].boxes = [[0, 0, 64, 64, 1]]
     detector.shown.clear()
     assert detect_unlabelled(out, records, folder)["0"] == 0 and not detector.shown
 
