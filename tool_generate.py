@@ -64,6 +64,8 @@ def run(arguments):
     check_controls(options, files)
     rows, bad, unused = read_rows(options.maps, arguments.prompts, arguments.prompt, arguments.negative)
     loaded, controls = load_controls(files, arguments.config, pick_device(arguments.device), arguments.base)
+    for note in loaded.notes:
+        print(f"{loaded.source}: {note}", flush=True)
     checker = RowChecker(loaded, controls, options, HintEncoder.from_file(REGIONS_FILE))
     pictures, worse = checker.check(rows[: arguments.limit])
     rejected = sorted(bad + worse, key=lambda row: row.row)

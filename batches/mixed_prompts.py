@@ -11,21 +11,18 @@ from batches.augment import SIDES, Draw
 from batches.prompt_policies import read_policy
 from batches.prompts import OTHERS, Prompt, PromptPolicy, build, check_line, texts_of, weights_of
 from cldm.image_log import FIXED
-from cldm.model import read_config
-from ldm.util import instantiate_from_config
+from cldm.model import create_part, read_part
 
 STREAM = 1  # of draws; rough maps of the same seed, epoch and item have 0
 
 
 def read_tokenizer(config):
     """The tokenizer of the text encoder of a model's yaml; no weights are made."""
-    node = read_config(config).params.cond_stage_config
     with torch.device("meta"):
-        encoder = instantiate_from_config(node)
+        encoder = create_part(config, "cond_stage_config")
     if not hasattr(encoder, "tokenizer"):
-        raise ValueError(
-            f"{node.target} of {config} has no tokenizer: only prompts of budget: 0 can be built"
-        )
+        target = read_part(config, "cond_stage_config").target
+        raise ValueError(f"{target} of {config} has no tokenizer: only prompts of budget: 0 can be built")
     return encoder.tokenizer
 
 

@@ -14,7 +14,7 @@ from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
 from ldm.modules.diffusionmodules.util import zero_module
-from ldm.util import instantiate_from_config, refuse_unless
+from ldm.util import Size, instantiate_from_config, refuse_unless
 
 
 class ControlledUnetModel(UNetModel):
@@ -37,7 +37,7 @@ class ControlledUnetModel(UNetModel):
 class ControlNet(UNetEncoder):
     """Turn a hint (b, hint_channels, 8 h, 8 w) into one residual per U-Net skip, plus one for its middle."""
 
-    def __init__(self, hint_channels, **encoder_options):
+    def __init__(self, hint_channels: Size, **encoder_options):
         super().__init__(**encoder_options)
         self.hint_channels = hint_channels
         # the checkpoints, and optimizer states with them, list the middle block behind the hint block
@@ -83,6 +83,30 @@ def zero_conv(channels):
     return nn.Sequential(zero_module(nn.Conv2d(channels, channels, 1)))
 
 
+def check_branch(branch, unet):
+    """Raise ValueError where a yaml's branch cannot control its U-Net, or is no copy of its encoder."""
+    for part, kind in ((branch, ControlNet), (unet, ControlledUnetModel)):
+        if not isinstance(part, kind):
+            raise ValueError(f"a model under control needs a {kind.__name__}, got a {type(part).__name__}")
+    theirs = _structure(unet)
+    for name, value in _structure(branch).items():
+        if value != theirs[name]:
+            both = f"{value} and {theirs[name]}"
+            raise ValueError(
+                f"control_stage_config and unet_config differ in {name}, {both}, of which a branch is a copy"
+            )
+
+
+def _structure(network):
+    """What two encoders have in common if one can be a copy of the other."""
+    names = "in_channels model_channels channel_mult num_res_blocks num_heads num_head_channels".split()
+    shared = {name: getattr(network, name) for name in names}
+    shared["attention_resolutions"] = sorted(network.attention_resolutions)
+    return shared | {
+        name: network.transformer_options[name] for name in ("context_dim", "depth", "use_linear")
+    }
+
+
 class ControlLDM(ImageLog, LatentDiffusion):
     """Latent diffusion with a control branch. Args are the published yaml's, and LatentDiffusion's.
 
@@ -106,7 +130,11 @@ class ControlLDM(ImageLog, LatentDiffusion):
     _sd_locked, _only_mid_control = True, False
 
     def __init__(
-        self, control_stage_config, control_key=None, only_mid_control=False, **latent_diffusion_options
+        self,
+        control_stage_config: dict | None = None,
+        control_key: str | None = None,
+        only_mid_control: bool = False,
+        **latent_diffusion_options,
     ):
         super().__init__(**latent_diffusion_options)
         refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it stays locked")
@@ -114,6 +142,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
         self.control_model, self.control_scales = None, []
         if control_stage_config is not None:
             self.control_model = instantiate_from_config(control_stage_config)
+            check_branch(self.control_model, self.model.diffusion_model)
             self.control_scales = [1.0] * (len(self.control_model.zero_convs) + 1)
         self.lock()
 

@@ -34,6 +34,8 @@ class Loader:
         first = ControlFile(str(checkpoint or newest_checkpoint() or default_files()[0]))
         files = [first, *map(ControlFile.parse, self.controls)]
         loaded, (own, *further) = load_controls(files, self.config, self.device, self.base)
+        for note in loaded.notes:
+            print(f"{loaded.source}: {note}", flush=True)
         encoder = own.encoder or self.regions
         demo = Demo(loaded.model, encoder, loaded.source, own.file.path, own.digest, tuple(further))
         return replace(demo, low_memory=self.low_memory)

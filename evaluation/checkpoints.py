@@ -43,7 +43,10 @@ def named_or_newest(paths: list[str]) -> list[Path]:
 def run_segmenter(path) -> str:
     """The segmenter that a checkpoint's own training was measured with; empty if none."""
     options = read_metadata(path).get("options", {})
-    return options.get("segmenter", "") if isinstance(options, dict) else ""
+    named = options.get("segmenter", "") if isinstance(options, dict) else ""
+    if not isinstance(named, str):
+        raise ValueError(f"{path}: segmenter of its metadata is no text: {named!r:.60}")
+    return named
 
 
 def read(label, path, request, held_out: HeldOut) -> Checkpoint:
@@ -53,6 +56,8 @@ def read(label, path, request, held_out: HeldOut) -> Checkpoint:
         ValueError: it cannot; the message says why.
     """
     loaded = load_control(path, request.config, request.device)
+    for note in loaded.notes:
+        print(f"{path}: {note}", flush=True)
     check_regions(held_out.regions, loaded.encoder, request.data, path)
     scale = request.scale
     if scale is None:

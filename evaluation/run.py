@@ -64,7 +64,9 @@ def read_regions(data, control) -> HintEncoder | None:
             "tool_prepare_data.py makes others"
         )
     regions = data / "regions.yaml"
-    return HintEncoder.from_file(regions) if regions.is_file() else encoder_of(read_metadata(control))
+    return (
+        HintEncoder.from_file(regions) if regions.is_file() else encoder_of(read_metadata(control), control)
+    )
 
 
 def evaluate(request: Request, held_out: HeldOut, choice, out, progress) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cldm.model import read_config
+from cldm.model import read_part
 from cldm.weights.convert import control_alone, read_weights
 from cldm.weights.graft import CONTROL
 from cldm.weights.load import Loaded, bring_to, encoder_of
@@ -29,13 +29,13 @@ def load_branch(path, loaded: Loaded) -> Branch:
     weights = control_alone(read_weights(path))
     state = {name.removeprefix(CONTROL): tensor for name, tensor in weights.state.items()}
     # a file that says nothing of its schedule is one of the many published ones, and those have the usual one
-    if bool(weights.recorded("zero_terminal_snr")) != loaded.zero_terminal_snr:
+    if bool(weights.recorded("zero_terminal_snr", bool)) != loaded.zero_terminal_snr:
         which = "has" if loaded.zero_terminal_snr else "has not"
         raise CheckpointError(
             f"{path} was trained with another zero_terminal_snr than {loaded.source}, which {which} it: "
             "the two cannot act on one picture"
         )
-    stage = read_config(loaded.config).params.control_stage_config
+    stage = read_part(loaded.config, "control_stage_config")
     first = state.get("input_hint_block.0.weight")
     # the one number in which branches of a family may differ
     hint_channels = first.shape[1] if first is not None and first.ndim == 4 else stage.params.hint_channels
@@ -47,7 +47,7 @@ def load_branch(path, loaded: Loaded) -> Branch:
     network.load_state_dict(state, assign=True)
     dtype = next(loaded.model.model.parameters()).dtype
     network = bring_to(loaded.model.device, network.requires_grad_(False).to(dtype)).eval()
-    return Branch(network, encoder_of(weights.metadata))
+    return Branch(network, encoder_of(weights.metadata, path))
 
 
 def _check(state, wanted, path, source):

@@ -21,6 +21,20 @@ IMPOSTORS = {
 }
 
 
+# names under which trainers keep a model's tensors (`module` is DeepSpeed's), and modules put around a
+# model or its parts: data parallel, torch.compile, FSDP, activation checkpointing, Lightning's DeepSpeed
+WRAPPERS = "state_dict", "model_state_dict", "module", "model"
+WRAPPING_MODULES = {
+    "module",
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+    "_forward_module",
+}
+MAX_NESTING, MAX_VALUES = 50, 500_000  # of metadata
+MAX_SHARING = 4  # tensors of a file that are one in memory, as tied weights are
+
+
 class CheckpointError(ValueError):
     """A file that is not what it should be; the message is one line that says what to do."""
 
@@ -28,23 +42,81 @@ class CheckpointError(ValueError):
 def read_state_dict(path) -> dict[str, torch.Tensor]:
     """The tensors of a .ckpt or .safetensors file by name, on the CPU, memory-mapped where the format allows.
 
-    Recognised by content, not by name; `{"state_dict": ...}` is unwrapped. Nothing in the file is executed.
+    Recognised by content, not by name. What trainers wrap around a model, in the file or in its names, is
+    taken off. Nothing in the file is executed.
     """
     if file_kind(path) == "safetensors":
         with open_safetensors(path) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-    content = read_pickle(path)
-    state = content.get("state_dict", content) if isinstance(content, dict) else {}
-    if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        return without_wrappers(state, path)
+    state = find_tensors(read_pickle(path))
+    if state is None:
         raise CheckpointError(
             f"{path} holds no state dict, that is no tensors by name: not a model's weights"
         )
     for name, value in state.items():
         if not isinstance(name, str):
-            raise CheckpointError(f"{path}: a tensor is named {name!r}, which is no text")
+            raise CheckpointError(f"{path}: a tensor is named {name!r:.60}, which is no text")
         if isinstance(value, safe_pickle.Placeholder):
             raise CheckpointError(f"{path}: {name} is not a tensor but an unknown {type(value).__name__}")
-    return {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    state = {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
+    check_storages(state, path)
+    return without_wrappers(state, path)
+
+
+def find_tensors(content, depth=0) -> dict | None:
+    """The dict with tensors in what was saved: itself, or below up to four WRAPPERS."""
+    if not isinstance(content, dict) or depth > 4:
+        return None
+    inner = (find_tensors(content[name], depth + 1) for name in WRAPPERS if name in content)
+    found = next((state for state in inner if state is not None), None)
+    if found is None and any(isinstance(value, torch.Tensor) for value in content.values()):
+        return content
+    return found
+
+
+def check_storages(state, path):
+    """Raise for tensors that claim more numbers than the file holds, or are of a kind that no weights are."""
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise CheckpointError(
+                f"{path}: {name} is no plain tensor but sparse, quantised or without values"
+            )
+        held = tensor.untyped_storage().nbytes()
+        if tensor.nbytes > held:
+            raise CheckpointError(f"{path}: {name} {list(tensor.shape)} claims more numbers than it brings")
+    claimed, size = sum(tensor.nbytes for tensor in state.values()), Path(path).stat().st_size
+    if claimed > MAX_SHARING * size:
+        raise CheckpointError(f"{path}: its tensors claim {claimed:,} bytes, but the file has {size:,}")
+
+
+def check_finite(state, path):
+    """Raise for weights that are infinite or no numbers: a model with one of them draws and learns nothing.
+
+    Not for tables of the noise schedule, whose names have no dot, nor for masks: these may be infinite.
+    """
+    for name, tensor in state.items():
+        if tensor is None or tensor.is_meta or not tensor.is_floating_point():
+            continue
+        if "." not in name or name.endswith("mask"):
+            continue
+        tensor = tensor.float() if tensor.itemsize == 1 else tensor
+        # a sum reads without writing; where it overflows, each number is looked at
+        if not tensor.sum(dtype=torch.float32).isfinite() and not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{path}: {name} holds infinite values or no numbers: such weights draw nothing"
+            )
+
+
+def without_wrappers(state, path):
+    """The same tensors by the names that they have in the model alone."""
+    result = {}
+    for name, tensor in state.items():
+        bare = ".".join(part for part in name.split(".") if part not in WRAPPING_MODULES)
+        if bare in result:
+            raise CheckpointError(f"{path} holds {bare} twice, once as {name}: leave one of them out")
+        result[bare] = tensor
+    return result
 
 
 def read_metadata(path) -> dict:
@@ -55,7 +127,17 @@ def read_metadata(path) -> dict:
         return {name: from_text(text) for name, text in texts.items() if name != "format"}
     content = read_pickle(path)
     metadata = content.get("metadata", {}) if isinstance(content, dict) else {}
-    return metadata if isinstance(metadata, dict) else {}
+    texts = map(as_text, metadata.items()) if isinstance(metadata, dict) else ()
+    return {name: from_text(text) for name, text in texts if text is not None}
+
+
+def as_text(item):
+    """(name, text) of an item of metadata, None for the text of what JSON does not know."""
+    name, value = item
+    try:
+        return str(name), value if isinstance(value, str) else json.dumps(value) if is_small(value) else None
+    except (TypeError, ValueError):
+        return str(name), None
 
 
 def from_text(text):
@@ -64,7 +146,22 @@ def from_text(text):
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, dict | list) else text
+    return value if isinstance(value, dict | list) and is_small(value) else text
+
+
+def is_small(value) -> bool:
+    """Whether dicts and lists nest, and multiply where one is in many places, within bounds."""
+    waiting, count = [(value, 1)], 0
+    while waiting:
+        part, depth = waiting.pop()
+        count += 1
+        below = (
+            list(part.values()) if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        )
+        if depth > MAX_NESTING or count + len(waiting) + len(below) > MAX_VALUES:
+            return False
+        waiting += [(other, depth + 1) for other in below]
+    return True
 
 
 def file_kind(path):
@@ -96,6 +193,10 @@ def check_zip(path):
         raise CheckpointError(f"{path} is truncated, the end of the file is missing: download it again")
     with zipfile.ZipFile(path) as file:
         names = {Path(name).name for name in file.namelist()}
+        if any(entry.compress_type for entry in file.infolist()):
+            raise CheckpointError(
+                f"{path} is a compressed zip file, which torch.save does not write: unpack it"
+            )
     if "data.pkl" not in names or "constants.pkl" in names:
         raise CheckpointError(f"{path} is a zip file, but not a checkpoint saved by torch.save")
 

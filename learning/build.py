@@ -56,6 +56,18 @@ def build_model(options: TrainOptions, without=()):
     return model.train()
 
 
+def check_keys(model, item: dict, yaml):
+    """Raise ValueError where a yaml names keys that the items of a dataset lack."""
+    keys = dict(cond_stage_key=model.cond_stage_key)
+    if model.control_model is not None:
+        keys["control_key"] = model.control_key
+    if "moments" not in item:  # encoded before, an item brings no picture
+        keys["first_stage_key"] = model.first_stage_key
+    for name, key in keys.items():
+        if key not in item:
+            raise ValueError(f"{yaml}: {name} is {key!r}, but the items of the data have {', '.join(item)}")
+
+
 def trainable_table(model) -> str:
     """What trains and what is locked: module, tensors, parameters, dtype, learning rate, a line each."""
     rows = [f"{'module':<34}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]

@@ -16,7 +16,7 @@ from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
 from cldm.logger import ImageLogger
 from jobs.ranks import loss_of_a_process_told, say
-from learning.build import build_model, lightning_trainer, num_processes, trainable_table
+from learning.build import build_model, check_keys, lightning_trainer, num_processes, trainable_table
 from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
 from learning.callbacks.control_metric import ControlMetric
@@ -86,6 +86,7 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, without=getattr(dataset, "replaces", ()))
+    check_keys(model, dataset[0], options.model)
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
     # epochs of whole windows, whichever of both lengths these have

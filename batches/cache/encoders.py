@@ -8,7 +8,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from cldm.model import read_config
+from cldm.model import create_part, read_part
+from cldm.weights.families import Weights, base_of, own_config
 from cldm.weights.graft import (
     CONTROL,
     STEM,
@@ -16,10 +17,9 @@ from cldm.weights.graft import (
     recognise,
     refuse_other_files,
     source_of,
-    with_text_level,
 )
 from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
-from ldm.util import instantiate_from_config
+from ldm.published_names import fill_unused, restore_names
 
 STAGES = "first_stage", "cond_stage"
 
@@ -46,12 +46,12 @@ def read_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, dict]:
     """
     state = read_state_dict(checkpoint)
     config = config or _config_of(state, checkpoint)
-    params = read_config(config).params
-    configs = {f"{stage}_model": params[f"{stage}_config"] for stage in STAGES}
+    configs = {f"{stage}_model": read_part(config, f"{stage}_config") for stage in STAGES}
     with torch.device("meta"):
-        encoders = nn.ModuleDict({name: instantiate_from_config(node) for name, node in configs.items()})
+        parts = {f"{stage}_model": create_part(config, f"{stage}_config") for stage in STAGES}
+    encoders = nn.ModuleDict(parts)
     wanted = encoders.state_dict()
-    state = {with_text_level(name): tensor for name, tensor in state.items()}
+    state = fill_unused(restore_names(state), encoders)
     sources = {name: source_of(name, tensor, state) for name, tensor in wanted.items()}
     check_complete(sources, wanted, checkpoint, config)
     found = {name: tensor for name, tensor in sources.items() if tensor is not None}
@@ -60,13 +60,13 @@ def read_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, dict]:
 
 
 def _config_of(state, checkpoint) -> Path:
-    metadata = read_metadata(checkpoint)
-    if named := metadata.get("config"):
-        return named
+    weights = Weights(state, read_metadata(checkpoint), checkpoint)
+    if found := own_config(weights):
+        return found
     if not any(name.startswith(CONTROL) for name in state):
         refuse_other_files(state, checkpoint)
     elif STEM not in state:
-        base = metadata.get("base", "the base that it was trained on")
+        base = base_of(weights) or "the base that it was trained on"
         raise CheckpointError(f"{checkpoint} is a control branch alone: give {base}")
     return recognise(state, checkpoint)[1]
 

@@ -9,8 +9,8 @@ import torch
 from cldm.model import read_config
 from cldm.weights.diffusers_folder import read_folder, table_of, write_folder
 from cldm.weights.diffusers_names import from_diffusers
-from cldm.weights.families import Weights, check_model, config_of, part_of
-from cldm.weights.graft import CONTROL, with_text_level
+from cldm.weights.families import Weights, base_of, check_model, config_of, part_of
+from cldm.weights.graft import CONTROL
 from ldm.checkpoint import (
     TORCH_SUFFIXES,
     CheckpointError,
@@ -19,6 +19,7 @@ from ldm.checkpoint import (
     read_state_dict,
     write_state_dict,
 )
+from ldm.published_names import restore_names
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # a tensor that tells what a file with its own meaning of ControlNet's names is
@@ -48,7 +49,7 @@ def read_weights(path, config=None) -> Weights:
         state = from_diffusers(state, table_of("controlnet", state.keys(), None), path)
     if "input_hint_block.0.weight" in state:
         state = {CONTROL + name: tensor for name, tensor in state.items()}
-    state = {with_text_level(name): tensor for name, tensor in state.items()}
+    state = restore_names(state)
     return Weights(state, read_metadata(path), path, config)
 
 
@@ -68,17 +69,19 @@ def lay_over_base(weights, base_path=None):
     """
     if weights.is_whole or not weights.has_control:
         raise CheckpointError(f"{weights.source} is no control branch alone: there is nothing to complete")
-    base_path = base_path or weights.recorded("base")
+    base_path = base_path or base_of(weights)
     if not base_path:
         raise CheckpointError(f"{weights.source} does not say what its base is: give --full BASE")
     try:
-        base = read_weights(base_path)
+        base = read_weights(base_path, weights.config)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"the base {base_path} is not here: give --full BASE") from error
+        raise FileNotFoundError(
+            f"the base {base_path} of {weights.source} is not here: give --full BASE"
+        ) from error
     if not base.is_whole:
         raise CheckpointError(f"{base_path} is no base: it holds no U-Net")
     source, config = f"{weights.source} on {base_path}", weights.config or config_of(weights)
-    return Weights(base.state | weights.state, weights.metadata, source, config)
+    return Weights(base.state | weights.state, weights.metadata, source, config, weights.notes)
 
 
 def cast(state, dtype):

@@ -39,6 +39,7 @@ def control_config(model):
     return dict(
         _class_name="ControlNetModel",
         conditioning_channels=model.control_model.hint_channels,
+        controlnet_conditioning_channel_order="rgb",
         **encoder_config(model.control_model),
     )
 

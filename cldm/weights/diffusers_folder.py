@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import torch
-
-from cldm.model import create_model, read_config
+from cldm.model import create_with_branch, read_config
 from cldm.weights import diffusers_configs
 from cldm.weights.diffusers_names import (
     from_diffusers,
@@ -19,6 +17,7 @@ from cldm.weights.families import Weights, config_of
 from cldm.weights.graft import CONTROL, UNET
 from jobs.whole_files import write_atomically
 from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict, write_state_dict
+from ldm.published_names import fill_unused
 
 PREFIXES = {
     "unet": UNET,
@@ -33,6 +32,27 @@ CONFIGS = {
     "vae": diffusers_configs.vae_config,
     "text_encoder": diffusers_configs.text_config,
 }
+# settings that change what the tensors compute, with the value that ours have
+FIXED = dict(
+    act_fn="silu",
+    norm_num_groups=32,
+    norm_eps=1e-5,
+    flip_sin_to_cos=True,
+    freq_shift=0,
+    global_pool_conditions=False,
+    class_embed_type=None,
+    addition_embed_type=None,
+    encoder_hid_dim_type=None,
+    resnet_time_scale_shift="default",
+    center_input_sample=False,
+    shift_factor=None,
+    latents_mean=None,
+    latents_std=None,
+)
+# that change nothing, or are seen to elsewhere
+FREE = """_class_name sample_size architectures model_type projection_dim bos_token_id eos_token_id
+pad_token_id controlnet_conditioning_channel_order""".split()
+SCHEDULE = "beta_schedule beta_start beta_end num_train_timesteps prediction_type".split()
 # what has no place in diffusers: schedule tables, the layer that SD2 does not run; the way back needs it
 EXTRA = "ldm_extra.safetensors"
 
@@ -85,11 +105,9 @@ def write_part(folder, part, tensors, model, metadata):
 def write_texts(folder, model, weights, parts):
     """A pipeline's index, scheduler and tokenizer."""
     write_json(folder / "model_index.json", diffusers_configs.pipeline_index(parts))
-    options = weights.metadata.get("options")
-    zero_terminal_snr = isinstance(options, dict) and bool(options.get("zero_terminal_snr"))
-    scheduler = diffusers_configs.scheduler_config(
-        model, read_config(weights.config).params, zero_terminal_snr
-    )
+    zero_terminal_snr = weights.recorded("zero_terminal_snr", bool) or False
+    params = read_config(weights.config).params
+    scheduler = diffusers_configs.scheduler_config(model, params, zero_terminal_snr)
     files = {"scheduler/scheduler_config.json": scheduler}
     tokenizer = diffusers_configs.tokenizer_files(model.cond_stage_model.tokenizer)
     files |= {f"tokenizer/{name}": content for name, content in tokenizer.items()}
@@ -108,7 +126,7 @@ def write_json(path, content):
 def read_json(path):
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of brackets without end
         raise CheckpointError(f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no settings by name, as diffusers writes them")
@@ -120,16 +138,21 @@ def read_folder(path, config=None):
     path = Path(path)
     if (path / "unet").is_dir():
         return read_pipeline(path, config)
+    if (path / "controlnet").is_dir():  # what train_controlnet.py saves on its way
+        path = path / "controlnet"
     kind = read_json(path / "config.json").get("_class_name")
     if kind != "ControlNetModel":
+        saved = sorted(path.glob("checkpoint-*"), key=lambda folder: (len(folder.name), folder.name))
         found = f"that of a {kind}" if kind else "none of either"
         raise CheckpointError(
             f"{path} is no folder of diffusers that can be read: a pipeline's has a folder `unet`, "
             f"a ControlNet's a config.json with the class ControlNetModel, here is {found}"
+            + "".join(f"; give one of its checkpoints, such as {newest}" for newest in saved[-1:])
         )
     state, metadata = read_part(path, "controlnet", None)
     weights = Weights(state, metadata, path)
     weights.config = config or config_of(weights)
+    check_settings(path, "controlnet", create_with_branch(weights.config), weights)
     return weights
 
 
@@ -139,11 +162,19 @@ def read_pipeline(path, config):
     if "controlnet" in parts:
         control, metadata = read_part(path / "controlnet", "controlnet", None)
         state |= control
-    prediction = read_json(path / "scheduler" / "scheduler_config.json").get("prediction_type")
+    scheduler = read_json(path / "scheduler" / "scheduler_config.json")
     weights = Weights(state, metadata, path)
-    weights.config = config or config_of(weights, prediction)
-    with torch.device("meta"):
-        model = create_model(weights.config)
+    weights.config = config or config_of(weights, scheduler.get("prediction_type"))
+    model = create_with_branch(weights.config)
+    for part in parts:
+        check_settings(path / part, part, model, weights)
+    params = read_config(weights.config).params
+    zero_terminal_snr = scheduler.get("rescale_betas_zero_snr") is True
+    wanted = diffusers_configs.scheduler_config(model, params, zero_terminal_snr)
+    wanted = {name: wanted[name] for name in SCHEDULE}
+    check_equal(scheduler, wanted, path / "scheduler" / "scheduler_config.json", weights.config)
+    if zero_terminal_snr:
+        weights.metadata["zero_terminal_snr"] = "true"
     for part in ("vae", "text_encoder"):
         state |= read_part(path / part, part, model.cond_stage_model)[0]
     if (path / EXTRA).exists():
@@ -151,6 +182,44 @@ def read_pipeline(path, config):
     else:
         fill(weights, model)
     return weights
+
+
+def check_settings(folder, part, model, weights):
+    """Raise where a network's config.json says that it computes otherwise than ours, with the same tensors.
+
+    The colours of a hint may be in reverse order: then the first convolution reads them so.
+    """
+    path, wanted = folder / "config.json", CONFIGS[part](model)
+    settings = read_json(path)
+    check_equal(settings, FIXED | {k: v for k, v in wanted.items() if k not in FREE}, path, weights.config)
+    order = settings.get("controlnet_conditioning_channel_order", "rgb")
+    if part != "controlnet" or order == "rgb":
+        return
+    if order != "bgr":
+        raise CheckpointError(f"{path}: controlnet_conditioning_channel_order is {order!r}, not rgb or bgr")
+    first = f"{CONTROL}input_hint_block.0.weight"
+    if first in weights.state:
+        weights.state[first] = weights.state[first].flip(1)
+    weights.notes.append(
+        "its hints were BGR and are RGB now: the first convolution of the hint is turned round"
+    )
+
+
+def check_equal(settings, wanted, path, config):
+    for name, ours in wanted.items():
+        theirs = settings.get(name, ours)
+        if _one(theirs) != _one(ours):
+            raise CheckpointError(
+                f"{path}: {name} is {theirs!s:.60}, the model of {config} has {ours}: it would compute "
+                "otherwise; --config gives another yaml"
+            )
+
+
+def _one(value):
+    """A value; of a list whose values are all one, that."""
+    if not isinstance(value, list | tuple):
+        return value
+    return value[0] if value and all(v == value[0] for v in value) else list(value)
 
 
 def read_part(folder, part, encoder):
@@ -176,15 +245,6 @@ def fill(weights, model):
     """Give weights that come from diffusers what LDM's have too: schedule tables, layers that do not run."""
     wanted, state = model.state_dict(), weights.state
     state |= {name: tensor for name, tensor in wanted.items() if name not in state and not tensor.is_meta}
-    if not hasattr(model.cond_stage_model, "num_skipped"):
-        return
-    tower = "cond_stage_model.model."
-    blocks = model.cond_stage_model.model.transformer.resblocks
-    unused = [
-        f"transformer.resblocks.{len(blocks) - 1 - i}." for i in range(model.cond_stage_model.num_skipped)
-    ]
-    unused = tuple(tower + name for name in (*unused, "text_projection", "logit_scale"))
-    dtype = state[f"{tower}ln_final.weight"].dtype
-    names = [name for name in wanted if name.startswith(unused) and name not in state]
-    state |= {name: torch.zeros(wanted[name].shape, dtype=dtype) for name in names}
-    weights.notes.append(f"{len(names)} tensors of the text encoder that are never used are zeros")
+    weights.state = fill_unused(state, model)
+    if num := len(weights.state) - len(state):
+        weights.notes.append(f"{num} tensors of the text encoder that are never used are zeros")

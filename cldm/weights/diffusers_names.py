@@ -10,6 +10,7 @@ from einops import rearrange
 
 from ldm.checkpoint import CheckpointError
 from ldm.modules.encoders.modules import FrozenCLIPEmbedder, FrozenOpenCLIPEmbedder
+from ldm.published_names import PIXEL_WISE
 
 RESNET = {
     "in_layers.0": "norm1",
@@ -31,9 +32,6 @@ TEXT_LAYER = {
     "attn.out_proj": "self_attn.out_proj",
     **{f"attn.{x}_proj": f"self_attn.{x}_proj" for x in "qkv"},
 }
-
-# the autoencoder's attention projects by 1 x 1 convolutions in LDM, by linear layers in diffusers
-PIXEL_WISE = re.compile(r"\.mid\.attn_1\.(q|k|v|proj_out)\.weight$")
 
 
 def rename(name, table):

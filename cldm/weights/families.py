@@ -1,14 +1,19 @@
 """Weights with what is known about them, and the model that they belong to."""
 
+import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from cldm.model import create_model
-from cldm.weights.graft import CONTROL, STEM, UNET, check_complete, recognise
-from ldm.checkpoint import CheckpointError
+from cldm.model import create_with_branch
+from cldm.weights.graft import CONTROL, MODELS, STEM, UNET, check_complete, recognise
+from ldm.checkpoint import CheckpointError, check_finite
+from ldm.published_names import fill_unused
+
+MAX_TEXT = 1000  # letters of a path in metadata
 
 
 @dataclass
@@ -29,26 +34,70 @@ class Weights:
     def has_control(self) -> bool:
         return any(name.startswith(CONTROL) for name in self.state)
 
-    def recorded(self, key):
-        """What the metadata say, on their own or in the options of the training that wrote them; or None."""
+    def recorded(self, key, kind=str):
+        """What the metadata say, on their own or in the options of the training that wrote them; or None.
+
+        CheckpointError if that is nothing of `kind`, str or bool.
+        """
         options = self.metadata.get("options")
-        return self.metadata.get(key) or (options.get(key) if isinstance(options, dict) else None)
+        value = self.metadata.get(key) or (options.get(key) if isinstance(options, dict) else None)
+        value = {"true": True, "false": False}.get(str(value).lower(), value) if kind is bool else value
+        if value is not None and not isinstance(value, kind) or kind is str and len(value or "") > MAX_TEXT:
+            raise CheckpointError(
+                f"{self.source}: {key} of its metadata is no {kind.__name__}: {value!r:.60}"
+            )
+        return value
+
+
+def named_config(weights) -> str | None:
+    """The yaml that the metadata name, wherever it may be."""
+    return weights.recorded("config") or weights.recorded("model")
+
+
+def own_config(weights) -> Path | None:
+    """The yaml of `models/` that the metadata name; None where they name none, or another one.
+
+    Files of others say what they like, also the path on the machine that they come from: the last part of it
+    counts, and of other yamls nothing is read.
+    """
+    *folders, name = re.split(r"[/\\]", named_config(weights) or "")
+    own = {path.name: path for path in MODELS.glob("*.yaml") if not path.is_symlink()}
+    return own.get(name) if folders[-1:] in ([], ["models"]) else None
+
+
+def base_of(weights) -> Path | None:
+    """The base that the metadata name: there, or of that name in `models/`; None if they name none."""
+    named = weights.recorded("base")
+    if named is None:
+        return None
+    name = re.split(r"[/\\]", named)[-1]
+    # Windows would ask another machine for a path that begins with two of these, with the user's password
+    paths = [] if re.match(r"[/\\]{2}", named) else [named, named.replace("\\", "/")]
+    return next((path for path in map(Path, (*paths, MODELS / name)) if os.path.exists(path)), Path(name))
 
 
 def config_of(weights, prediction=None):
-    """The yaml that the metadata name, if it is here, else that of the family that the shapes belong to.
+    """The yaml of `models/` that the metadata name, else that of the family that the shapes belong to.
 
     Args:
         prediction: diffusers' prediction_type, which alone tells SD2.1's 768 model from its 512 one.
     """
-    named = weights.recorded("config") or weights.recorded("model")
-    if named and Path(named).is_file():
-        return named
+    if found := own_config(weights):
+        return found
+    named = named_config(weights)
     unet = {n.replace(CONTROL, UNET, 1): t for n, t in weights.state.items() if n.startswith(CONTROL)}
     unet |= {n: t for n, t in weights.state.items() if n.startswith(UNET)}
     if STEM not in unet:
         raise CheckpointError(f"{weights.source} holds neither a U-Net nor a control branch")
-    config = recognise(unet, weights.source)[1]
+    try:
+        family, config = recognise(unet, weights.source)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}" + f" (its metadata name {named})" * bool(named)) from error
+    if named:
+        weights.notes.append(
+            f"its yaml {named} is none of models/: taken for {family} ({config.name}) by its shapes; if it "
+            "is another, give --config YAML"
+        )
     if config.name == "cldm_v21.yaml" and prediction == "v_prediction":
         config = config.with_name("cldm_v21_768.yaml")
         weights.metadata["config"] = f"models/{config.name}"
@@ -65,8 +114,8 @@ def check_model(weights):
         CheckpointError: tensors are missing or of another shape, or U-Net or control branch has others.
     """
     weights.config = weights.config or config_of(weights)
-    with torch.device("meta"):
-        model = create_model(weights.config)
+    model = create_with_branch(weights.config)
+    weights.state = fill_unused(weights.state, model)
     wanted, state, source = model.state_dict(), weights.state, weights.source
     unknown = [name for name in state if name not in wanted]
     if foreign := [name for name in unknown if name.startswith((UNET, CONTROL))]:
@@ -76,7 +125,9 @@ def check_model(weights):
         )
     if not weights.is_whole:
         wanted = {name: t for name, t in wanted.items() if name.startswith(CONTROL) or name in state}
-    check_complete({name: state.get(name) for name in wanted}, wanted, source, weights.config)
+    known = {name: state.get(name) for name in wanted}
+    check_complete(known, wanted, source, weights.config)
+    check_finite(known, source)
     missing = [name for name in wanted if name.startswith(CONTROL) and name not in state]
     if missing and weights.has_control:
         raise CheckpointError(

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
-from cldm.model import create_model, read_config
-from ldm.checkpoint import CheckpointError, check_writable, read_state_dict, write_state_dict
+from cldm.model import CONTROL, create_with_branch, read_part, shape_remedy
+from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
+from ldm.published_names import fill_unused, restore_names
 
 MODELS = Path(__file__).parents[2] / "models"
 FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base": "cldm_tiny.yaml"}
 NOTES = {
     "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
 }
-UNET, CONTROL = "model.diffusion_model.", "control_model."
+UNET = "model.diffusion_model."
 STEM, LEAF = UNET + "input_blocks.0.0.weight", UNET + "out.2.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 # what a part of a name says about a file that cannot be grafted, the surest sign first
@@ -49,12 +49,10 @@ class Report:
         )
 
 
-def numbers(config_path):
+def read_numbers(config_path):
     """(input channels, width, context width) of the U-Net in a yaml: what tells the families apart."""
-    unet = OmegaConf.select(read_config(config_path), "params.unet_config.params")
-    if unet is None:
-        raise ValueError(f"{config_path} describes no model with a U-Net: it lacks `unet_config`")
-    return unet.in_channels, unet.model_channels, unet.context_dim
+    params = read_part(config_path, "unet_config").get("params") or {}
+    return tuple(params.get(name) for name in ("in_channels", "model_channels", "context_dim"))
 
 
 def refuse_other_files(state, path, in_channels=None):
@@ -83,7 +81,7 @@ def recognise(state, path):
         (state[STEM].shape[1], state[STEM].shape[0], state[CONTEXT].shape[1]) if CONTEXT in state else None
     )
     for name, yaml in known.items():
-        if found == numbers(yaml):
+        if found == read_numbers(yaml):
             return name, yaml
     raise CheckpointError(
         f"{path} fits no known family ({', '.join(known)}): its U-Net has "
@@ -96,12 +94,17 @@ def graft(base, config_path, path="the base", seed=0):
 
     The locked parts are the base's own tensors; the control branch is a float32 copy of its own.
     """
-    with torch.device("meta"):
-        model = create_model(config_path)
+    model = create_with_branch(config_path)
     wanted = model.state_dict()
-    base = {with_text_level(name): tensor for name, tensor in base.items()}
+    base = fill_unused(restore_names(base), model)
     sources = {name: source_of(name, tensor, base) for name, tensor in wanted.items()}
     check_complete(sources, wanted, path, config_path)
+    check_finite(sources, path)
+    if foreign := [name for name in base if name.startswith(UNET) and name not in wanted]:
+        raise CheckpointError(
+            f"{path} has a larger U-Net than {config_path}: no place for {len(foreign)} of its tensors, "
+            f"the first is {foreign[0]}"
+        )
     control = {name for name in wanted if name.startswith(CONTROL)}
     found = {name for name, source in sources.items() if source is not None}
     kept = {name: sources[name] for name in found - control}
@@ -125,7 +128,7 @@ def check_complete(sources, wanted, path, config_path):
         if source is not None and source.shape != wanted[name].shape:
             raise CheckpointError(
                 f"{path} does not fit {config_path}: {name} is {list(source.shape)} in the file, "
-                f"{list(wanted[name].shape)} in the yaml"
+                f"{list(wanted[name].shape)} in the yaml; {shape_remedy(name, source)}"
             )
     whole = [
         name for name, source in sources.items() if source is not None and not source.is_floating_point()
@@ -139,14 +142,6 @@ def check_complete(sources, wanted, path, config_path):
         parts = Counter(name.split(".")[0] for name in missing)
         counts = ", ".join(f"{count} of {part}" for part, count in parts.items())
         raise CheckpointError(f"{path} lacks tensors of {config_path}: {counts}; the first is {missing[0]}")
-
-
-def with_text_level(name):
-    """Today's transformers write no `text_model.` level; the checkpoints have it."""
-    tower = "cond_stage_model.transformer."
-    if name.startswith(tower) and not name.startswith(tower + "text_model."):
-        return name.replace(tower, tower + "text_model.", 1)
-    return name
 
 
 def fresh_control(control, seed):
@@ -172,7 +167,7 @@ def add_control(base_path, output_path, config_path=None, seed=0):
     """Graft a file and write the result; returns (family or yaml, Report). Without a yaml, the family's."""
     check_writable(output_path)
     base = read_state_dict(base_path)
-    refuse_other_files(base, base_path, numbers(config_path)[0] if config_path else None)
+    refuse_other_files(base, base_path, read_numbers(config_path)[0] if config_path else None)
     family, config_path = (config_path, config_path) if config_path else recognise(base, base_path)
     state, report = graft(base, config_path, base_path, seed)
     write_state_dict(state, output_path)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from cldm.model import create_model, load_model
+from cldm.model import create_with_branch, load_model, shape_remedy
 from cldm.weights.convert import read_weights
-from cldm.weights.families import config_of
+from cldm.weights.families import base_of, config_of, named_config
 from cldm.weights.graft import CONTROL, default_files, graft, refuse_other_files
 from ldm.checkpoint import CheckpointError
 from pictures.hint import HintEncoder
@@ -29,6 +29,7 @@ class Loaded:
     base: str  # the file that its U-Net comes from
     config: str
     zero_terminal_snr: bool
+    notes: list[str]  # what was taken for granted, for the user
 
 
 def load_control(checkpoint, config, device: str, base=None) -> Loaded:
@@ -50,23 +51,32 @@ def load_control(checkpoint, config, device: str, base=None) -> Loaded:
     elif base:
         raise ValueError(f"{checkpoint} is no control branch alone, which --base is for: leave it out")
     try:
-        model, config = _assemble(under, config or weights.recorded("config") or weights.recorded("model"))
+        if named_config(weights):
+            config = config or config_of(weights)
+        model, config = _assemble(under, config)
         _lay_over(model, overlay, checkpoint)
     except CheckpointError as error:
-        if under is weights or base or weights.recorded("base"):
+        if under is weights or base or base_of(weights):
             raise
         raise CheckpointError(
             f"{checkpoint} does not say what its base is, and does not fit {under.source}: give --base FILE, "
             "a whole model of its family"
         ) from error
-    zero_terminal_snr = bool(weights.recorded("zero_terminal_snr") or under.recorded("zero_terminal_snr"))
+    zero_terminal_snr = any(part.recorded("zero_terminal_snr", bool) for part in (weights, under))
     if zero_terminal_snr:
         model.use_zero_terminal_snr()
     model.requires_grad_(False)
     model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     source = str(checkpoint) if under is weights else f"{checkpoint} on {under.source}"
-    loaded = bring_to(device, model).eval(), encoder_of(weights.metadata), source, str(under.source)
-    return Loaded(*loaded, str(config), zero_terminal_snr)
+    return Loaded(
+        model=bring_to(device, model).eval(),
+        encoder=encoder_of(weights.metadata, checkpoint),
+        source=source,
+        base=str(under.source),
+        config=str(config),
+        zero_terminal_snr=zero_terminal_snr,
+        notes=list(dict.fromkeys(weights.notes + under.notes)),
+    )
 
 
 def bring_to(device, network):
@@ -78,23 +88,27 @@ def bring_to(device, network):
     return network.to(device, memory_format=torch.channels_last if on_gpu else torch.preserve_format)
 
 
-def encoder_of(metadata: dict) -> HintEncoder | None:
-    """What a map's colours mean, by a checkpoint's metadata."""
-    hint = metadata.get("hint")
-    return HintEncoder.from_metadata(hint) if isinstance(hint, dict) else None
+def encoder_of(metadata: dict, path) -> HintEncoder | None:
+    """What a map's colours mean, by the metadata of the checkpoint `path`; ValueError if they are damaged."""
+    if "hint" not in metadata:
+        return None
+    try:
+        return HintEncoder.from_metadata(metadata["hint"])
+    except ValueError as error:
+        raise CheckpointError(f"{path}: hint of its metadata: {error}") from error
 
 
 def _base_of(weights, base, config):
     """The Weights under a control branch."""
-    named = base or weights.recorded("base")
+    named = base or base_of(weights)
     try:
         under = read_weights(named or default_files()[0], config)
     except FileNotFoundError as error:
         if base:
             raise
         raise FileNotFoundError(
-            f"{weights.source} was trained on {named}, which is not here: start from the folder where it is, "
-            "or give --base FILE"
+            f"{weights.source} was trained on {weights.recorded('base')}, which is not here: start from the "
+            "folder where it is, or give --base FILE"
         ) from error
     if not under.is_whole:
         refuse_other_files(without_control(under.state), under.source)
@@ -110,8 +124,7 @@ def _assemble(weights, config):
     state = without_control(weights.state)
     refuse_other_files(state, path)
     config = config or weights.config or config_of(weights)
-    with torch.device("meta"):
-        model = create_model(config)
+    model = create_with_branch(config)
     model.load_state_dict(graft(state, config, path)[0], assign=True)
     return model, config
 
@@ -125,8 +138,10 @@ def _lay_over(model, overlay, path):
     ours = model.state_dict()
     for name, tensor in overlay.items():
         if name not in ours or ours[name].shape != tensor.shape:
+            known = name in ours
             raise CheckpointError(
                 f"{path} does not fit its base: {name} {list(tensor.shape)} has no place in it"
+                + f"; {shape_remedy(name, tensor)}" * known
             )
     missing = [name for name in ours if name.startswith(CONTROL) and name not in overlay]
     if overlay and missing:

@@ -5,7 +5,7 @@ import torch
 from cldm.weights.convert import DTYPES, cast, describe, read_weights
 from cldm.weights.families import Weights
 from cldm.weights.graft import CONTROL, UNET
-from ldm.checkpoint import CheckpointError, check_writable, write_state_dict
+from ldm.checkpoint import CheckpointError, check_finite, check_writable, write_state_dict
 
 
 def move_tensor(trained, base, new):
@@ -71,6 +71,8 @@ def transfer(base_path, trained_path, new_path, output, dtype=None) -> str:
     base, trained, new = read_base(base_path), read_weights(trained_path), read_base(new_path)
     if not trained.has_control:
         raise CheckpointError(f"{trained_path} holds no control branch: there is nothing to carry over")
+    for weights in (base, trained, new):
+        check_finite(weights.state, weights.source)
     result = move_control(trained, base, new)
     if dtype:
         result.state = cast(result.state, DTYPES[dtype])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ldm.modules.diffusionmodules.model import Decoder, DiagonalGaussianDistribution, Encoder, check_published
-from ldm.util import refuse_unless
+from ldm.util import Count, Size, check_params, refuse_unless
 
 
 class AutoencoderKL(nn.Module):
@@ -17,13 +17,16 @@ class AutoencoderKL(nn.Module):
     and `monitor` belong to adversarial pre-training, which this project does not do.
     """
 
-    def __init__(self, ddconfig, embed_dim, lossconfig=None, monitor=None, ckpt_path=None):
+    def __init__(
+        self, ddconfig: dict, embed_dim: Size, lossconfig: dict | None = None, monitor=None, ckpt_path=None
+    ):
         super().__init__()
         target = (lossconfig or {}).get("target", "torch.nn.Identity")
         refuse_unless(target == "torch.nn.Identity", "lossconfig", target, "the autoencoder stays locked")
         refuse_unless(ckpt_path is None, "ckpt_path", ckpt_path, "weights come with the whole checkpoint")
+        check_params(encoder_and_decoder, ddconfig, "ddconfig")
         self.encoder, self.decoder = encoder_and_decoder(**ddconfig)
-        moments = (2 if ddconfig["double_z"] else 1) * ddconfig["z_channels"]
+        moments = (2 if ddconfig.get("double_z", True) else 1) * ddconfig["z_channels"]
         self.quant_conv = nn.Conv2d(moments, 2 * embed_dim, 1)
         self.post_quant_conv = nn.Conv2d(embed_dim, ddconfig["z_channels"], 1)
         self.embed_dim = embed_dim
@@ -59,23 +62,30 @@ class AutoencoderKL(nn.Module):
 
 
 def encoder_and_decoder(
-    z_channels,
-    ch,
-    ch_mult,
-    num_res_blocks,
-    in_channels=3,
-    out_ch=3,
-    double_z=True,
+    z_channels: Size,
+    ch: Size,
+    ch_mult: list[Count],
+    num_res_blocks: Count,
+    in_channels: Size = 3,
+    out_ch: Size = 3,
+    double_z: bool = True,
     resolution=None,
-    attn_resolutions=(),
-    attn_type="vanilla",
-    dropout=0.0,
-    num_groups=32,
+    attn_resolutions: list[Size] = (),
+    attn_type: str = "vanilla",
+    dropout: float = 0.0,
+    num_groups: Size = 32,
 ):
     """Both halves from a yaml's ddconfig, whose keys these arguments are."""
     check_published(attn_resolutions, attn_type)
-    shared = (ch, tuple(ch_mult), num_res_blocks, z_channels)
-    encoder = Encoder(
-        *shared, in_channels=in_channels, double_z=double_z, dropout=dropout, num_groups=num_groups
+    if not ch_mult:
+        raise ValueError("ch_mult lists the width of each level, got none")
+    shared = dict(
+        ch=ch,
+        ch_mult=tuple(ch_mult),
+        num_res_blocks=num_res_blocks,
+        z_channels=z_channels,
+        dropout=dropout,
+        num_groups=num_groups,
     )
-    return encoder, Decoder(*shared, out_ch=out_ch, dropout=dropout, num_groups=num_groups)
+    encoder = Encoder(in_channels=in_channels, double_z=double_z, **shared)
+    return encoder, Decoder(out_ch=out_ch, **shared)

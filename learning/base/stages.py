@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch.nn.functional import interpolate, pad
 from torch.utils.data import Dataset, TensorDataset
 
+from cldm.model import read_config
 from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from learning.base.autoencoder import (
@@ -140,7 +141,7 @@ def prompt_gap(model, batch, timestep, seed=0) -> dict[str, float]:
 
 def base_of(config_path) -> BaseTraining:
     """The LatentDiffusion inside a ControlLDM's yaml, fresh, with the inputs that repainting needs."""
-    params = OmegaConf.to_container(OmegaConf.load(config_path).model.params)
+    params = OmegaConf.to_container(read_config(config_path).params)
     for name in ("control_stage_config", "control_key", "only_mid_control"):
         del params[name]
     params["unet_config"]["params"]["in_channels"] += params["channels"] + 1

@@ -185,7 +185,7 @@ def test_what_cannot_be_encoded_is_named(folder, base, tmp_path):
 def test_two_processes_write_what_one_writes(base, tmp_path, launcher):
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom batches.cache.build import build_cache\n"
+        "import sys\nimport small\nfrom batches.cache.build import build_cache\n"
         "from tutorial_dataset import MyDataset\nif __name__ == '__main__':\n"
         "    build_cache(MyDataset(sys.argv[1]), *sys.argv[2:4], devices=int(sys.argv[4]), flips=True)\n"
     )

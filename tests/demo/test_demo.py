@@ -49,7 +49,7 @@ def pictures(demo, **changes):
 
 
 def test_a_control_branch_on_its_base_is_the_whole_model(files, demo):
-    control = load_for_demo(files / "control.safetensors", None, REGIONS, "cpu")
+    control = load_for_demo(files / "control.safetensors", files / "small.yaml", REGIONS, "cpu")
     wanted, state = demo.model.state_dict(), control.model.state_dict()
     assert state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
     assert control.control_is_trained and not control.warning()
@@ -57,7 +57,7 @@ def test_a_control_branch_on_its_base_is_the_whole_model(files, demo):
 
 
 def test_the_checkpoint_knows_what_its_colours_mean(files, demo):
-    control = load_for_demo(files / "control.safetensors", None, REGIONS, "cpu")
+    control = load_for_demo(files / "control.safetensors", files / "small.yaml", REGIONS, "cpu")
     assert control.encoder.names == ("nothing", "cloth") and demo.encoder == REGIONS
 
 
@@ -78,7 +78,7 @@ def test_without_a_checkpoint_the_newest_result_is_taken_else_the_default_base(f
         path.write_bytes((files / "control.safetensors").read_bytes())
         os.utime(path, (1e9 - age, 1e9 - age))
     assert newest_checkpoint().parent.name == "b"
-    assert load_for_demo(None, None, REGIONS, "cpu").control_is_trained
+    assert load_for_demo(None, files / "small.yaml", REGIONS, "cpu").control_is_trained
 
 
 def test_weights_in_16_bit_are_drawn_with_in_32(files, tmp_path):
@@ -97,7 +97,7 @@ def test_a_base_that_is_gone_or_does_not_fit_is_named(files, tmp_path):
     facts = dict(base=str(files / "full.ckpt"), config=str(files / "small.yaml"))
     write_state_dict(control, path, facts, overwrite=True)
     with pytest.raises(ValueError, match=r"control_model.time_embed.0.weight \[3, 3\] has no place"):
-        load_for_demo(path, None, REGIONS, "cpu")
+        load_for_demo(path, files / "small.yaml", REGIONS, "cpu")
 
 
 def test_a_device_is_picked_that_works_here():

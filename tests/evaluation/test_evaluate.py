@@ -50,7 +50,7 @@ def of_kind(out, kind):
 def test_pictures_and_miou_are_those_of_control_score(evaluate, folder, tmp_path):
     out = evaluate(tmp_path)
     held_out = HeldOut(MyDataset(folder / "data", "val"), ENCODER)
-    loaded = load_control(folder / "a.safetensors", None, "cpu")
+    loaded = load_control(folder / "a.safetensors", folder / "small.yaml", "cpu")
     items = [held_out[i] for i in range(4) for _ in range(2)]
     maps, numbers = [item.ids for item in items], [STRIDE * k + i for i in range(4) for k in range(2)]
     judge = PixelSegmenter.load(JUDGE).segment

@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(folder):
-    return load_control(folder / "control.safetensors", None, "cpu")
+    return load_control(folder / "control.safetensors", folder / "small.yaml", "cpu")
 
 
 @pytest.mark.parametrize("prefix", ["control_model.", ""])
@@ -63,7 +63,7 @@ def test_hints_of_other_channels_are_no_other_family(loaded, tmp_path):
     with pytest.raises(ValueError, match="five.safetensors takes hints of 5 channels, not pictures"):
         load_controls(
             [ControlFile(loaded.source.split(" on ")[0]), ControlFile(str(tmp_path / "five.safetensors"))],
-            None,
+            loaded.config,
             "cpu",
         )
 
@@ -90,14 +90,16 @@ def test_the_first_control_brings_the_model_and_the_base_is_read_once(folder, mo
     read, paths = convert.read_state_dict, []
     monkeypatch.setattr(convert, "read_state_dict", lambda path: (paths.append(str(path)), read(path))[1])
     path = str(folder / "control.safetensors")
-    loaded, controls = load_controls([ControlFile(path), ControlFile(path, 0.5)], None, "cpu")
+    loaded, controls = load_controls(
+        [ControlFile(path), ControlFile(path, 0.5)], folder / "small.yaml", "cpu"
+    )
     assert [path.rpartition("/")[2] for path in paths] == [
         f"{n}.safetensors" for n in ("control", "base", "control")
     ]
     assert controls[0].branch is None and controls[1].branch is not loaded.model.control_model
     assert control_alone(read_weights(path)).state.keys() == control_of(loaded.model).keys()
     with pytest.raises(ValueError, match="one number or 5, one a residual, got 3"):
-        load_controls([ControlFile(path, (1.0, 1.0, 0.5))], None, "cpu")
+        load_controls([ControlFile(path, (1.0, 1.0, 0.5))], folder / "small.yaml", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def laid_out_last(network):
 
 def test_convolutions_have_their_channels_last_where_that_is_faster(gpu, folder):
     for device in ("cpu", "cuda"):
-        loaded = load_control(folder / "control.safetensors", None, device)
+        loaded = load_control(folder / "control.safetensors", folder / "small.yaml", device)
         branch = load_branch(folder / "control.safetensors", loaded).network
         for network in (loaded.model, branch):
             assert laid_out_last(network) == (device == "cuda")

@@ -66,7 +66,7 @@ def test_a_base_that_is_given_goes_before_the_one_that_a_control_names(layouts, 
     control, given = layouts / "control.safetensors", ("--base", tmp_path / "other.safetensors")
     ours, named = drawn(draw, tmp_path / "a", control, *given), drawn(draw, tmp_path / "b", control)
     assert (ours[0] != named[0]).any()
-    loaded = load_control(control, None, "cpu", given[1])
+    loaded = load_control(control, layouts / "small.yaml", "cpu", given[1])
     assert loaded.source == f"{control} on {given[1]}" and loaded.base == str(given[1])
 
 
@@ -87,9 +87,8 @@ def test_a_control_that_does_not_say_its_base_takes_the_default_one_of_its_famil
 def test_the_demo_takes_a_base_as_well(layouts):
     yaml, base = layouts / "small.yaml", layouts / "base.safetensors"
     demo = Loader("cpu", REGIONS, str(yaml), base=str(base))(layouts / "bare.safetensors")
-    assert same(
-        demo.model.state_dict(), load_control(layouts / "control.safetensors", None, "cpu").model.state_dict()
-    )
+    wanted = load_control(layouts / "control.safetensors", yaml, "cpu").model
+    assert same(demo.model.state_dict(), wanted.state_dict())
     assert demo.source == f"{layouts / 'bare.safetensors'} on {base}" and demo.encoder == REGIONS
 
 
@@ -99,11 +98,11 @@ def test_folders_of_diffusers_serve_as_base_and_as_whole_model(kind, tmp_path):
     state = model.state_dict()
     control = {name.removeprefix(PREFIX): t for name, t in state.items() if name.startswith(PREFIX)}
     write_state_dict(control, tmp_path / "bare.safetensors")
-    convert(file, tmp_path / "pipeline")
-    wanted = load_control(file, None, "cpu").model.state_dict()
+    convert(file, tmp_path / "pipeline", config=yaml)
+    wanted = load_control(file, yaml, "cpu").model.state_dict()
     loaded = load_control(tmp_path / "bare.safetensors", yaml, "cpu", tmp_path / "pipeline")
     assert same(loaded.model.state_dict(), wanted) and not loaded.model.training
-    assert same(load_control(tmp_path / "pipeline", None, "cpu").model.state_dict(), wanted)
+    assert same(load_control(tmp_path / "pipeline", yaml, "cpu").model.state_dict(), wanted)
 
 
 def test_a_base_with_another_noise_schedule_gives_it_to_the_control(layouts, tmp_path):

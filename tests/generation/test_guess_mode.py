@@ -42,7 +42,7 @@ def test_a_control_in_guess_mode_is_drawn_as_generate_does_to_the_bit(draw, fold
     ours = drawn(draw, tmp_path / "out", f"{path}:0.9:0-0.5:guess")
     acting = Control(REGIONS.to_hint(region_ids(1)), None, 0.9, 0.0, 0.5, guess_mode=True)
     settings = Settings(PROMPT, steps=2, scale=3.0, seed=1)
-    model = load_control(path, None, "cpu").model
+    model = load_control(path, folder / "small.yaml", "cpu").model
     assert (ours == generate(model, acting, settings)[0]).all()
     assert (ours != drawn(draw, tmp_path / "plain", f"{path}:0.9:0-0.5")).any()
 
@@ -53,7 +53,7 @@ def test_guess_mode_is_said_for_each_control(draw, folder, tmp_path):
     ours = [drawn(draw, tmp_path / str(i), *controls) for i, controls in enumerate([(first, second), *both])]
     assert all((a != b).any() for i, a in enumerate(ours) for b in ours[:i])
     branch = load_control(second, folder / "small.yaml", "cpu", folder / "base.safetensors")
-    model, hint = load_control(first, None, "cpu").model, REGIONS.to_hint(region_ids(1))
+    model, hint = load_control(first, folder / "small.yaml", "cpu").model, REGIONS.to_hint(region_ids(1))
     controls = [Control(hint), Control(hint, branch.model.control_model, guess_mode=True)]
     wanted = generate(model, controls, Settings(PROMPT, steps=2, scale=3.0, seed=1))[0]
     # weights that lie elsewhere in memory round otherwise

@@ -21,6 +21,9 @@ from reporting.picture_sheet import GAP, MARGIN, TILE
 from small_maps import FEW, REGIONS, command_line, pictures, rows, write_maps
 from sources import ROOT
 
+# the script in a process that knows the prompt encoder of tests, which its yaml names
+SCRIPT = "import small, tool_generate; tool_generate.main()"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -60,7 +63,7 @@ def test_a_picture_says_how_to_draw_it_again_to_the_bit(draw, folder, tmp_path):
     acting = Control(REGIONS.to_hint(ids), None, control["strength"], control["start"], control["end"])
     mask = region_mask(ids, REGIONS, start["inpaint"], start["grow"])
     photo = Photo(np.asarray(Image.open(start["file"])), start["denoise"], mask, start["feather"])
-    model = load_control(control["file"], None, "cpu").model
+    model = load_control(control["file"], folder / "small.yaml", "cpu").model
     drawn, pixels = generate(model, acting, settings, photo=photo)[0], photo.pixels
     assert (np.asarray(Image.open(path)) == drawn).all() and facts["size"] == [64, 128]
     assert (drawn[~mask] == pixels[~mask]).all() and (drawn[mask] != pixels[mask]).mean() > 0.5
@@ -103,7 +106,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(draw, folder, tmp_path):
     whole, out = pictures(draw(tmp_path / "whole", "--num", 8)), tmp_path / "out"
     command = [
         sys.executable,
-        "tool_generate.py",
+        "-c",
+        SCRIPT,
         "--maps",
         folder / "maps",
         "--out",
@@ -111,6 +115,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(draw, folder, tmp_path):
         "--num",
         "8",
         *FEW,
+        *("--config", folder / "small.yaml"),
     ]
     command += ["--control", folder / "control.safetensors"]
     environment = os.environ | dict(PYTHONPATH=str(ROOT / "tests" / "helpers"))

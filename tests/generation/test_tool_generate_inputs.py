@@ -78,8 +78,8 @@ def test_several_controls_have_files_maps_strengths_and_ranges_of_their_own(draw
     control = "--control", f"{first}:0.8", "--control", second
     out = draw(tmp_path / "out", "--batch-size", 1, control=control)
     assert [row["reason"].rpartition(" ")[2] for row in rows(out / "rejected.csv")] == ["exist", "exist"]
-    model = load_control(first, None, "cpu").model
-    other = load_control(first, None, "cpu").model.control_model
+    model = load_control(first, folder / "small.yaml", "cpu").model
+    other = load_control(first, folder / "small.yaml", "cpu").model.control_model
     other.load_state_dict({name.removeprefix("control_model."): t for name, t in branch.items()})
     controls = [Control(REGIONS.to_hint(region_ids(1)), strength=0.8)]
     controls += [Control(pose.astype(np.float32) / 255, other, 0.5, 0, 0.5)]

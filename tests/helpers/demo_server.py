@@ -25,8 +25,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 )
-# put before the script's own imports: writes down every name that the server looks up
+# put before the script's own imports: writes down every name that the server looks up, and lets yamls name
+# the prompt encoder of tests
 SPY = """
+import small
 import socket
 original = socket.getaddrinfo
 def getaddrinfo(host, *arguments, **options):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 import learning.callbacks.checkpoints as checkpoints
+import small  # noqa: F401, for its prompt encoder, which yamls of tests name
 from cldm.cldm import ControlLDM
 from learning.options import TrainOptions
 from learning.train import train

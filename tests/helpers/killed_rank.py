@@ -6,6 +6,7 @@ KILLED=1 python tests/helpers/killed_rank.py KEY=VALUE ...
 import os
 import signal
 
+import small  # noqa: F401, for its prompt encoder, which yamls of tests name
 from cldm.cldm import ControlLDM
 from jobs.ranks import world
 from tutorial_train import main

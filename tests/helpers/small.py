@@ -4,7 +4,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from ldm.util import instantiate_from_config
+from ldm.util import instantiate_from_config, register_target
 
 CONTEXT_DIM, NUM_TOKENS = 16, 5
 UNET = dict(
@@ -25,6 +25,7 @@ AUTOENCODER = dict(double_z=True, z_channels=4, resolution=64, in_channels=3, ou
 AUTOENCODER |= dict(ch_mult=[1, 1, 1, 1], num_res_blocks=1, attn_resolutions=[], dropout=0.0)
 
 
+@register_target
 class PromptStub(nn.Module):
     """Prompts -> context (b, 5, 16) that depends on their letters; the empty prompt gives zeros."""
 

@@ -56,6 +56,7 @@ def command_line(folder, monkeypatch):
 
     def run(out, *arguments, controls=("a.safetensors",), data="data"):
         given = [*(folder / name for name in controls), "--data", folder / data, "--out", out]
+        given += ["--config", folder / "small.yaml"]
         given += ["--sampling-steps", 2, "--num", 2, "--batch-size", 2, "--device", "cpu", *arguments]
         monkeypatch.setattr(sys, "argv", ["tool_evaluate.py", *map(str, given)])
         tool_evaluate.main()

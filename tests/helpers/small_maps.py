@@ -57,6 +57,8 @@ def command_line(folder, monkeypatch):
     control = "--control", str(folder / "control.safetensors")
 
     def run(out, *arguments, control=control):
+        if "--config" not in arguments:
+            arguments += "--config", folder / "small.yaml"
         given = ["--maps", folder / "maps", *control, "--out", out, *FEW, *arguments]
         monkeypatch.setattr(sys, "argv", ["tool_generate.py", *map(str, given)])
         tool_generate.main()

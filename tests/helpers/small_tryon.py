@@ -3,6 +3,7 @@
 import torch
 
 from cldm.tryon.model import TryonLDM
+from ldm.util import register_target
 from small import AUTOENCODER, CONTEXT_DIM, UNET
 
 HERE = "cldm.tryon.conditions."
@@ -38,6 +39,7 @@ TOKENS = dict(
 )
 
 
+@register_target
 class Means(torch.nn.Module):
     """An image encoder: the mean colour (b, 3), of pictures uint8 (b, H, W, 3)."""
 

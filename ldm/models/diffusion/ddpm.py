@@ -12,7 +12,7 @@ from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from ldm.modules.diffusionmodules.util import make_beta_schedule
-from ldm.util import instantiate_from_config, refuse_unless
+from ldm.util import Size, instantiate_from_config, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
 # one picture of 512 x 512: the autoencoder takes far more memory a picture than the U-Net
@@ -49,25 +49,25 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     def __init__(
         self,
-        first_stage_config,
-        cond_stage_config,
-        unet_config,
-        timesteps=1000,
-        beta_schedule="linear",
-        linear_start=1e-4,
-        linear_end=2e-2,
-        parameterization="eps",
-        scale_factor=1.0,
-        first_stage_key="jpg",
-        cond_stage_key="txt",
-        image_size=64,
-        channels=4,
+        first_stage_config: dict,
+        cond_stage_config: dict,
+        unet_config: dict,
+        timesteps: Size = 1000,
+        beta_schedule: str = "linear",
+        linear_start: float = 1e-4,
+        linear_end: float = 2e-2,
+        parameterization: str = "eps",
+        scale_factor: float = 1.0,
+        first_stage_key: str = "jpg",
+        cond_stage_key: str = "txt",
+        image_size: Size = 64,
+        channels: Size = 4,
         conditioning_key="crossattn",
-        cond_stage_trainable=False,
-        num_timesteps_cond=1,
-        log_every_t=200,
+        cond_stage_trainable: bool = False,
+        num_timesteps_cond: int = 1,
+        log_every_t: Size = 200,
         monitor=None,
-        use_ema=False,
+        use_ema: bool = False,
     ):
         super().__init__()
         if parameterization not in PARAMETERIZATIONS:
@@ -77,6 +77,8 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         refuse_unless(
             not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
         )
+        if scale_factor <= 0:
+            raise ValueError(f"scale_factor must be above 0, got {scale_factor}")
         self.parameterization, self.scale_factor = parameterization, scale_factor
         self.log_every_t = log_every_t
         self.first_stage_key, self.cond_stage_key = first_stage_key, cond_stage_key
@@ -84,6 +86,8 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         self.cond_stage_trainable = cond_stage_trainable
         self.model = DiffusionWrapper(unet_config)
         self.first_stage_model = instantiate_from_config(first_stage_config)
+        if not hasattr(self.first_stage_model, "decode"):
+            raise ValueError(f"first_stage_config: {first_stage_config['target']} is no autoencoder")
         self.cond_stage_model = instantiate_from_config(cond_stage_config)
         self.register_schedule(make_beta_schedule(beta_schedule, timesteps, linear_start, linear_end))
         self.lock()

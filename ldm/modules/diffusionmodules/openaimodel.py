@@ -5,7 +5,9 @@ from torch import nn
 
 from ldm.modules.attention import SpatialTransformer, tile_rows
 from ldm.modules.diffusionmodules.util import checkpoint, normalization, timestep_embedding, zero_module
-from ldm.util import refuse_unless
+from ldm.util import Count, Size, refuse_unless
+
+MAX_LAYERS = 500  # of an encoder; ten times what any published one has
 
 
 class TimestepEmbedSequential(nn.Sequential):
@@ -82,19 +84,19 @@ class UNetEncoder(nn.Module):
 
     def __init__(
         self,
-        in_channels,
-        model_channels,
-        num_res_blocks,
-        attention_resolutions,
-        context_dim,
-        channel_mult=(1, 2, 4, 4),
-        dropout=0.0,
-        num_heads=-1,
-        num_head_channels=-1,
-        use_spatial_transformer=True,
-        use_linear_in_transformer=False,
-        transformer_depth=1,
-        use_checkpoint=False,
+        in_channels: Size,
+        model_channels: Size,
+        num_res_blocks: Count,
+        attention_resolutions: list[Size],
+        context_dim: Size,
+        channel_mult: list[Count] = (1, 2, 4, 4),
+        dropout: float = 0.0,
+        num_heads: int = -1,
+        num_head_channels: int = -1,
+        use_spatial_transformer: bool = True,
+        use_linear_in_transformer: bool = False,
+        transformer_depth: Count = 1,
+        use_checkpoint: bool = False,
         image_size=None,
         legacy=False,
     ):
@@ -104,6 +106,11 @@ class UNetEncoder(nn.Module):
         )
         if (num_heads == -1) == (num_head_channels == -1):
             raise ValueError("give exactly one of num_heads and num_head_channels")
+        if not channel_mult or len(channel_mult) * num_res_blocks * transformer_depth > MAX_LAYERS:
+            raise ValueError(
+                f"channel_mult, num_res_blocks and transformer_depth make 1 to {MAX_LAYERS} layers, got "
+                f"{list(channel_mult)}, {num_res_blocks} and {transformer_depth}"
+            )
         self.in_channels, self.model_channels = in_channels, model_channels
         self.channel_mult = tuple(channel_mult)
         self.num_res_blocks, self.attention_resolutions = num_res_blocks, tuple(attention_resolutions)
@@ -149,7 +156,10 @@ class UNetEncoder(nn.Module):
         return ResBlock(in_channels, self.emb_channels, self.dropout, out_channels, self.use_checkpoint)
 
     def _attention(self, channels):
-        heads = self.num_heads if self.num_heads != -1 else channels // self.num_head_channels
+        heads = self.num_heads if self.num_heads != -1 else channels // max(1, self.num_head_channels)
+        if not 1 <= heads <= channels:
+            given = f"num_heads {self.num_heads} and num_head_channels {self.num_head_channels}"
+            raise ValueError(f"{given} do not fit a level of {channels} channels")
         return self.transformer(channels, heads, channels // heads, **self.transformer_options)
 
     def embed_time(self, timesteps):
@@ -177,7 +187,7 @@ class UNetModel(UNetEncoder):
     A context of k b rows gives k b outputs, k for each latent; until the first attention to it, b go through.
     """
 
-    def __init__(self, out_channels, **encoder_options):
+    def __init__(self, out_channels: Size, **encoder_options):
         super().__init__(**encoder_options)
         ch, skips, blocks = self.skip_channels[-1], list(self.skip_channels), []
         for level, mult in reversed(list(enumerate(self.channel_mult))):

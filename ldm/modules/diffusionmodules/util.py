@@ -15,6 +15,10 @@ def make_beta_schedule(schedule, n_timestep, linear_start=1e-4, linear_end=2e-2)
         raise ValueError(
             f"beta_schedule must be 'linear' (Stable Diffusion's, linear in sqrt(beta)), got {schedule!r}"
         )
+    if not 0 < linear_start < linear_end < 1:
+        raise ValueError(
+            f"linear_start and linear_end must rise within 0..1, got {linear_start}, {linear_end}"
+        )
     return np.linspace(linear_start**0.5, linear_end**0.5, n_timestep, dtype=np.float64) ** 2
 
 

@@ -98,9 +98,9 @@ class TextTransformer(nn.Module):
 class CLIPTextModel(nn.Module):
     """CLIP's text tower under its published names, `text_model.*`; token ids (b, n) -> (b, n, d)."""
 
-    def __init__(self, *sizes):
+    def __init__(self, **sizes):
         super().__init__()
-        self.text_model = TextTransformer(*sizes)
+        self.text_model = TextTransformer(**sizes)
         self.register_load_state_dict_pre_hook(tolerate_published_layouts)
 
     def forward(self, tokens):

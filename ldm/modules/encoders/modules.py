@@ -1,11 +1,14 @@
 """Text encoders of Stable Diffusion 1.x and 2.x: prompts to context (b, 77, width). Nothing is downloaded:
 the weights are part of the checkpoints, the vocabulary comes with open_clip."""
 
+from typing import Annotated
+
 import torch
 from torch import nn
 
 from ldm.modules.encoders.clip_text import NUM_POSITIONS, CLIPTextModel
 from ldm.modules.encoders.tokenizer import CLIP_VOCAB_SIZE, PromptTokenizer
+from ldm.util import Count, Size, check_params
 
 # vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads of the published towers
 CLIP_VERSIONS = {
@@ -20,6 +23,11 @@ def check_max_length(max_length):
         raise ValueError(
             f"max_length must be within 3..{NUM_POSITIONS}, the positions CLIP has, got {max_length}"
         )
+
+
+def check_heads(width, heads):
+    if width % heads:
+        raise ValueError(f"{heads} attention heads do not divide a text encoder's width {width}")
 
 
 class TextEncoder(nn.Module):
@@ -44,17 +52,17 @@ class FrozenCLIPEmbedder(TextEncoder):
 
     def __init__(
         self,
-        version="openai/clip-vit-large-patch14",
+        version: str | None = "openai/clip-vit-large-patch14",
         device=None,
-        max_length=77,
-        freeze=True,
-        layer="last",
-        layer_idx=None,
-        vocab_size=CLIP_VOCAB_SIZE,
-        hidden_size=768,
-        intermediate_size=3072,
-        num_hidden_layers=12,
-        num_attention_heads=12,
+        max_length: int = 77,
+        freeze: bool = True,
+        layer: str = "last",
+        layer_idx: int | None = None,
+        vocab_size: Size = CLIP_VOCAB_SIZE,
+        hidden_size: Size = 768,
+        intermediate_size: Size = 3072,
+        num_hidden_layers: Count = 12,
+        num_attention_heads: Count = 12,
     ):
         super().__init__()
         sizes = (vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads)
@@ -69,9 +77,16 @@ class FrozenCLIPEmbedder(TextEncoder):
         if layer == "hidden" and (layer_idx is None or not abs(layer_idx) <= num_hidden_layers):
             raise ValueError(f"layer hidden needs layer_idx within 0..{num_hidden_layers}, got {layer_idx}")
         check_max_length(max_length)
+        check_heads(hidden_size, num_attention_heads)
         self.max_length, self.layer, self.layer_idx = max_length, layer, layer_idx
         self.tokenizer = PromptTokenizer(vocab_size, max_length)
-        self.transformer = CLIPTextModel(*sizes)
+        self.transformer = CLIPTextModel(
+            vocab_size=vocab_size,
+            width=hidden_size,
+            hidden_width=intermediate_size,
+            num_layers=num_hidden_layers,
+            num_heads=num_attention_heads,
+        )
         if freeze:
             self.freeze()
 
@@ -100,13 +115,13 @@ class FrozenOpenCLIPEmbedder(TextEncoder):
 
     def __init__(
         self,
-        arch="ViT-H-14",
-        version="laion2b_s32b_b79k",
+        arch: str | None = "ViT-H-14",
+        version: str | None = "laion2b_s32b_b79k",
         device=None,
-        max_length=77,
-        freeze=True,
-        layer="last",
-        text_cfg=None,
+        max_length: int = 77,
+        freeze: bool = True,
+        layer: str = "last",
+        text_cfg: dict | None = None,
     ):
         super().__init__()
         if layer not in ("last", "penultimate"):
@@ -117,6 +132,13 @@ class FrozenOpenCLIPEmbedder(TextEncoder):
         self.tokenizer = PromptTokenizer(self.model.vocab_size, max_length, padding=0)
         if freeze:
             self.freeze()
+
+    def unused_tensors(self) -> list[str]:
+        """The tensors that no context depends on: projections, and the blocks behind the last that runs."""
+        num_blocks = len(self.model.transformer.resblocks)
+        skipped = (f"transformer.resblocks.{i}." for i in range(num_blocks - self.num_skipped, num_blocks))
+        unused = tuple(f"model.{name}" for name in (*skipped, "text_projection", "logit_scale"))
+        return [name for name in self.state_dict() if name.startswith(unused)]
 
     def forward(self, text: list[str]):
         """Prompts -> context (b, max_length, width)."""
@@ -131,28 +153,39 @@ class FrozenOpenCLIPEmbedder(TextEncoder):
         return model.ln_final(x)
 
 
+def text_sizes(
+    width: Size,
+    heads: Count,
+    layers: Count,
+    context_length: Annotated[int, range(3, NUM_POSITIONS + 1)] = NUM_POSITIONS,
+    vocab_size: Size = CLIP_VOCAB_SIZE,
+):
+    """The signature is what a text_cfg may hold."""
+
+
 def build_open_clip_text(arch, version, text_cfg):
     """open_clip's CLIP with random weights and without its vision tower; honours the meta device."""
     import open_clip
 
     if (arch is None) != (text_cfg is not None) or (arch is None) != (version is None):
         raise ValueError(f"give arch and version, or text_cfg alone; got {arch=}, {version=}, {text_cfg=}")
-    config = (
-        {"embed_dim": text_cfg["width"], "text_cfg": text_cfg}
-        if text_cfg
-        else open_clip.get_model_config(arch)
-    )
-    if config is None:
+    # open_clip would look for other names in folders and on the network
+    if arch is not None and arch not in open_clip.list_models():
         raise ValueError(f"open_clip knows no architecture {arch!r}; Stable Diffusion 2.x has ViT-H-14")
     if version is not None and version not in open_clip.list_pretrained_tags_by_model(arch):
         raise ValueError(
             f"open_clip knows no weights {version!r} of {arch}; Stable Diffusion 2.x has laion2b_s32b_b79k"
         )
+    config = open_clip.get_model_config(arch) if arch else dict(text_cfg=text_cfg)
+    sizes = config["text_cfg"]
+    # all else that open_clip knows would change the tower, or fetch one of another library by its name
+    check_params(text_sizes, sizes, f"text_cfg of {arch}" if arch else "text_cfg")
+    check_heads(sizes["width"], sizes["heads"])
     smallest_vision = {"image_size": 8, "patch_size": 8, "width": 64, "layers": 1}
     model = open_clip.CLIP(
-        config["embed_dim"],
+        config.get("embed_dim", sizes["width"]),
         smallest_vision,
-        dict(config["text_cfg"]),
+        dict(sizes),
         quick_gelu=config.get("quick_gelu", False),
     )
     del model.visual

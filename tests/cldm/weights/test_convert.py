@@ -33,16 +33,16 @@ def files(tmp_path_factory):
 
 
 def test_ckpt_and_safetensors_hold_the_same_tensors(files, tmp_path):
-    assert "dropped: the metadata" in convert(files[1], tmp_path / "a.ckpt")
+    assert "dropped: the metadata" in convert(files[1], tmp_path / "a.ckpt", config=files[0])
     convert(tmp_path / "a.ckpt", tmp_path / "b.safetensors", config=files[0])
-    convert(files[1], tmp_path / "c.safetensors")
+    convert(files[1], tmp_path / "c.safetensors", config=files[0])
     for name in ("a.ckpt", "b.safetensors", "c.safetensors"):
         assert same(read_state_dict(tmp_path / name), read_state_dict(files[1]))
     assert read_metadata(tmp_path / "c.safetensors") == read_metadata(files[1])
 
 
 def test_control_only_leaves_the_control_branch(files, tmp_path):
-    report = convert(files[1], tmp_path / "control.safetensors", control_only=True)
+    report = convert(files[1], tmp_path / "control.safetensors", control_only=True, config=files[0])
     assert same(read_state_dict(tmp_path / "control.safetensors"), read_state_dict(files[2]))
     assert read_metadata(tmp_path / "control.safetensors") == read_metadata(files[1])
     assert "of model, 13 of the noise schedule" in report and "of first_stage_model" in report
@@ -51,7 +51,7 @@ def test_control_only_leaves_the_control_branch(files, tmp_path):
 @pytest.mark.parametrize("named", [True, False])
 def test_a_control_branch_on_its_base_is_the_whole_model_again(files, tmp_path, named):
     yaml, whole, control, base = files
-    report = convert(control, tmp_path / "whole.ckpt", full=True, base=None if named else base)
+    report = convert(control, tmp_path / "whole.ckpt", full=True, base=None if named else base, config=yaml)
     assert same(read_state_dict(tmp_path / "whole.ckpt"), read_state_dict(whole))
     assert "whole model with control branch" in report.splitlines()[-1]
     load_model(yaml, tmp_path / "whole.ckpt")
@@ -60,28 +60,28 @@ def test_a_control_branch_on_its_base_is_the_whole_model_again(files, tmp_path, 
 def test_a_decoder_that_was_trained_along_replaces_the_bases(files, tmp_path):
     control = read_state_dict(files[2]) | {DECODER: torch.full((4,), 5.0)}
     write_state_dict(control, tmp_path / "control.safetensors", read_metadata(files[2]))
-    convert(tmp_path / "control.safetensors", tmp_path / "whole.safetensors", full=True)
+    convert(tmp_path / "control.safetensors", tmp_path / "whole.safetensors", full=True, config=files[0])
     assert read_state_dict(tmp_path / "whole.safetensors")[DECODER].tolist() == [5.0] * 4
 
 
 def test_from_control_and_base_to_a_pipeline_and_back(files, tmp_path):
-    convert(files[2], tmp_path / "pipeline", full=True)
+    convert(files[2], tmp_path / "pipeline", full=True, config=files[0])
     assert json.loads((tmp_path / "pipeline" / "model_index.json").read_text())["controlnet"]
-    convert(tmp_path / "pipeline", tmp_path / "control.safetensors", control_only=True)
+    convert(tmp_path / "pipeline", tmp_path / "control.safetensors", control_only=True, config=files[0])
     assert same(read_state_dict(tmp_path / "control.safetensors"), read_state_dict(files[2]))
-    convert(files[2], tmp_path / "again.safetensors", full=True, base=tmp_path / "pipeline")
+    convert(files[2], tmp_path / "again.safetensors", full=True, base=tmp_path / "pipeline", config=files[0])
     assert same(read_state_dict(tmp_path / "again.safetensors"), read_state_dict(files[1]))
 
 
 @pytest.mark.parametrize("name, dtype", [("fp16", torch.float16), ("bf16", torch.bfloat16)])
 def test_16_bit_rounds_the_weights_and_nothing_else(files, tmp_path, name, dtype):
-    convert(files[1], tmp_path / "half.safetensors", dtype=name)
+    convert(files[1], tmp_path / "half.safetensors", dtype=name, config=files[0])
     whole = read_state_dict(files[1])
     expected = {n: t.to(dtype) if t.is_floating_point() and "." in n else t for n, t in whole.items()}
     assert expected["alphas_cumprod"].dtype == torch.float32
     assert same(read_state_dict(tmp_path / "half.safetensors"), expected)
     load_model(files[0], tmp_path / "half.safetensors")
-    convert(tmp_path / "half.safetensors", tmp_path / "wide.safetensors", dtype="fp32")
+    convert(tmp_path / "half.safetensors", tmp_path / "wide.safetensors", dtype="fp32", config=files[0])
     assert same(
         read_state_dict(tmp_path / "wide.safetensors"),
         {n: t.float() if t.is_floating_point() else t for n, t in expected.items()},
@@ -100,7 +100,7 @@ def test_values_that_fp16_cannot_hold_or_nothing_can_are_refused_by_name(files, 
     control[CONTROL + "zero_convs.0.0.bias"][0] = value
     write_state_dict(control, tmp_path / "in.safetensors", read_metadata(files[2]))
     with pytest.raises(ValueError, match=message):
-        convert(tmp_path / "in.safetensors", tmp_path / "out.safetensors", dtype="fp16")
+        convert(tmp_path / "in.safetensors", tmp_path / "out.safetensors", dtype="fp16", config=files[0])
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -108,7 +108,7 @@ def test_zero_terminal_snr_reaches_the_scheduler(files, tmp_path):
     options = dict(zero_terminal_snr=True)
     metadata = read_metadata(files[1]) | {"options": options}
     write_state_dict(read_state_dict(files[1]), tmp_path / "in.safetensors", metadata)
-    convert(tmp_path / "in.safetensors", tmp_path / "pipeline")
+    convert(tmp_path / "in.safetensors", tmp_path / "pipeline", config=files[0])
     scheduler = json.loads((tmp_path / "pipeline/scheduler/scheduler_config.json").read_text())
     assert (scheduler["rescale_betas_zero_snr"], scheduler["timestep_spacing"]) == (True, "trailing")
 
@@ -119,7 +119,7 @@ def test_a_folder_is_written_whole_or_not_at_all(files, tmp_path, monkeypatch):
 
     monkeypatch.setattr("cldm.weights.diffusers_folder.write_texts", fail)
     with pytest.raises(KeyboardInterrupt):
-        convert(files[1], tmp_path / "pipeline")
+        convert(files[1], tmp_path / "pipeline", config=files[0])
     assert not list(tmp_path.iterdir())
 
 
@@ -146,6 +146,8 @@ def test_the_script_converts_and_says_what_it_did(files, tmp_path, monkeypatch, 
         "--control-only",
         "--dtype",
         "fp16",
+        "--config",
+        str(files[0]),
     ]
     monkeypatch.setattr(sys, "argv", argv)
     tool_convert.main()

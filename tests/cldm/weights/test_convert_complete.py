@@ -22,7 +22,7 @@ def converted(whole, tmp_path, drop=(), output="out.safetensors", control_only=F
     state = {name: tensor for name, tensor in state.items() if name.startswith(CONTROL) or not control_only}
     state = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(drop))} | changes
     write_state_dict(state, tmp_path / "in.safetensors", metadata_of(yaml), overwrite=True)
-    said = convert(tmp_path / "in.safetensors", tmp_path / output)
+    said = convert(tmp_path / "in.safetensors", tmp_path / output, config=yaml)
     if output.endswith(".safetensors"):
         assert same(read_state_dict(tmp_path / output), state)
         assert read_metadata(tmp_path / output) == metadata_of(yaml)

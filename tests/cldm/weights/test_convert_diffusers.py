@@ -23,7 +23,7 @@ def whole(request, tmp_path_factory):
     """(yaml, model, its file, the pipeline's folder made of it)."""
     folder = tmp_path_factory.mktemp(request.param)
     yaml, model, file = write_whole(folder, request.param)
-    convert(file, folder / "pipeline")
+    convert(file, folder / "pipeline", config=yaml)
     return yaml, model, file, folder / "pipeline"
 
 
@@ -48,7 +48,7 @@ def assert_equal(ours, theirs, tolerance=2e-5):
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
 def test_the_way_to_diffusers_and_back_changes_no_bit(whole, tmp_path, suffix):
     yaml, _, file, folder = whole
-    convert(folder, tmp_path / f"back{suffix}")
+    convert(folder, tmp_path / f"back{suffix}", config=yaml)
     assert same(read_state_dict(tmp_path / f"back{suffix}"), read_state_dict(file))
     assert read_metadata(tmp_path / f"back{suffix}") == (metadata_of(yaml) if suffix != ".ckpt" else {})
 
@@ -107,9 +107,9 @@ def test_their_pipeline_draws_from_the_folder_what_ours_draws(whole):
 
 def test_a_control_branch_alone_is_a_folder_of_its_own(whole, tmp_path):
     yaml, ours, file, _ = whole
-    convert(file, tmp_path / "control", control_only=True)
+    convert(file, tmp_path / "control", control_only=True, config=yaml)
     load(ControlNetModel, tmp_path / "control")
-    convert(tmp_path / "control", tmp_path / "back.safetensors")
+    convert(tmp_path / "control", tmp_path / "back.safetensors", config=yaml)
     expected = {name: t for name, t in ours.state_dict().items() if name.startswith(CONTROL)}
     assert same(read_state_dict(tmp_path / "back.safetensors"), expected)
     assert read_metadata(tmp_path / "back.safetensors") == metadata_of(yaml)
