@@ -38,12 +38,12 @@ def choose(arguments, paths, names, device):
     """The Choice of gauges that the given files allow."""
     from annotator.segment import load_judge
     from evaluation.backbones import Choice
-    from evaluation.checkpoints import run_segmenter
+    from evaluation.checkpoints import find_run_segmenter
     from generation.control_files import digest
 
     choice, judge, clip, table = Choice(), None, None, arguments.data / "regions.yaml"
     names = names if table.is_file() else None
-    if (file := arguments.segmenter or run_segmenter(paths[0])) and names:
+    if (file := arguments.segmenter or find_run_segmenter(paths[0])) and names:
         judge = load_judge(file, table, device)
     choice.regions(judge and judge.segment, names, judge and dict(file=str(file), sha256=digest(file)))
     choice.likeness(arguments.lpips, device)
@@ -58,16 +58,16 @@ def choose(arguments, paths, names, device):
 
 
 def run(arguments):
-    from evaluation.checkpoints import named_or_newest
+    from evaluation.checkpoints import choose_checkpoints
     from evaluation.held_out import HeldOut, check_split
-    from evaluation.run import Request, evaluate, read_regions
+    from evaluation.run import EvaluationRequest, evaluate, read_regions
     from jobs.devices import pick_device
     from jobs.progress import Progress
     from jobs.whole_files import alone_in
     from tutorial_dataset import MyDataset
 
-    paths, device, out = named_or_newest(arguments.controls), pick_device(arguments.device), arguments.out
-    request = Request.of(arguments, paths, device)
+    paths, device, out = choose_checkpoints(arguments.controls), pick_device(arguments.device), arguments.out
+    request = EvaluationRequest.of(arguments, paths, device)
     regions = read_regions(arguments.data, paths[0])
     check_split(MyDataset(arguments.data).data, arguments.data, arguments.split)
     held_out = HeldOut(MyDataset(arguments.data, arguments.split), regions, arguments.limit)

@@ -26,7 +26,7 @@ def main():
 
     from annotator.segment import PixelSegmenter
     from demo.loading import load_for_demo
-    from evaluation.control_miou import control_score, score
+    from evaluation.control_miou import measure_control, score_pictures
     from generation.generate import Settings
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
@@ -40,10 +40,10 @@ def main():
     photos = np.stack([((item["jpg"] + 1) * 127.5).round() for item in items]).astype(np.uint8)
     prompts = [item["txt"] for item in items]
     settings = Settings(steps=12, scale=3.0, sampler="dpmpp_2m", seed=5000)
-    results = {"ceiling": score(photos, maps, judge, demo.encoder.names)}
+    results = {"ceiling": score_pictures(photos, maps, judge, demo.encoder.names)}
     for name, strength in (("floor", 0.0), ("control", 1.0)):
         given = demo.model, maps, prompts, demo.encoder, judge, settings
-        results[name] = control_score(*given, strength=strength)
+        results[name] = measure_control(*given, strength=strength)
     for name, result in results.items():
         regions = ", ".join(f"{region} {value:.3f}" for region, value in result.iou.items())
         print(f"{name}: mIoU {result.miou:.3f} on {len(items)} maps ({regions})", flush=True)

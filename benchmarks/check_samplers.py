@@ -41,7 +41,7 @@ def load(arguments):
 
     from annotator.segment import PixelSegmenter
     from demo.loading import load_for_demo
-    from evaluation.control_miou import control_score
+    from evaluation.control_miou import measure_control
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
     from tutorial_dataset import MyDataset
@@ -57,7 +57,7 @@ def load(arguments):
         )
     maps = np.stack([demo.encoder.to_ids((item["hint"] * 255).round()) for item in items])
     prompts = [item["txt"] for item in items]
-    return lambda settings: control_score(demo.model, maps, prompts, demo.encoder, judge, settings), len(
+    return lambda settings: measure_control(demo.model, maps, prompts, demo.encoder, judge, settings), len(
         items
     )
 

@@ -42,7 +42,7 @@ def empty_model(yaml):
 
 
 def print_memory(model, size):
-    from learning.dry_run import GIB, estimate
+    from learning.dry_run import GIB, estimate_memory
     from learning.options import PRESETS, parse_options
 
     columns = None
@@ -51,7 +51,7 @@ def print_memory(model, size):
         for module in model.modules():
             if hasattr(module, "use_checkpoint"):
                 module.use_checkpoint = options.recompute
-        memory = estimate(model, options, (size, size))
+        memory = estimate_memory(model, options, (size, size))
         if columns is None:
             columns = ["preset", "recompute", "at a time", *memory.parts, "a picture", "in all"]
             print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
@@ -61,14 +61,15 @@ def print_memory(model, size):
 
 
 def main():
-    from learning.dry_run import step_flops
+    from learning.dry_run import count_step_flops
     from learning.options import parse_options
 
     arguments = parse_arguments()
     model = empty_model(arguments.yaml)
     print(f"GiB, {arguments.yaml}, {arguments.size} x {arguments.size} pixels, from a cache:\n")
     print_memory(model, arguments.size)
-    flops = step_flops(model, parse_options([], ["precision=bf16-mixed"]), (arguments.size, arguments.size))
+    mixed, size = parse_options([], ["precision=bf16-mixed"]), (arguments.size, arguments.size)
+    flops = count_step_flops(model, mixed, size)
     print(f"\n{flops / 1e9:,.0f} GFLOP a picture and step. At {arguments.share:.0%} of the matrix rate:\n")
     print("| card | TFLOP/s | pictures/s | an epoch of 45,195, minutes | 10,000 steps of 32, hours |")
     print("|---|---|---|---|---|")

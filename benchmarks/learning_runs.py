@@ -19,10 +19,10 @@ from cldm.model import load_model, load_state_dict
 from cldm.parts_present import STAGES
 from cldm.weights.graft import CONTROL
 from diffusers_names import to_diffusers_unet
-from evaluation.control_miou import control_score, stacked
+from evaluation.control_miou import measure_control, stack_pictures
 from generation.generate import Settings
 from ldm.checkpoint import write_state_dict
-from learning.build import build_model, lightning_trainer
+from learning.build import build_model, make_trainer
 from learning.callbacks.gradients import Gradients
 from learning.options import parse_options
 from pictures.hint import HintEncoder
@@ -79,7 +79,7 @@ def train_ours(options, dataset, folder, every):
     model = build_model(options, without=STAGES)
     data = TrainingData(CachedItems(dataset, options.base, options.model), options.batch_size, options.seed)
     callbacks = [Gradients(options), Watched(folder, every, options.max_steps)]
-    lightning_trainer(options, callbacks).fit(model, data)
+    make_trainer(options, callbacks).fit(model, data)
 
 
 def train_diffusers(options, dataset, folder, every):
@@ -114,13 +114,13 @@ def measure(options, folder, num_maps):
     encoder = HintEncoder.from_file(Path(options.data, "regions.yaml"))
     held_out = MyDataset(options.data, "val")
     items = [held_out[i] for i in range(min(num_maps, len(held_out)))]
-    maps = stacked(encoder.to_ids((item["hint"] * 255).round()) for item in items)
+    maps = stack_pictures(encoder.to_ids((item["hint"] * 255).round()) for item in items)
     prompts = [item["txt"] for item in items]
     settings = Settings(steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000)
     rows = []
     for row in json.loads((folder / "times.json").read_text())["times"]:
         model.load_state_dict(load_state_dict(folder / f"step_{row['step']:06}.safetensors"), strict=False)
-        score = control_score(model, maps, prompts, encoder, judge, settings)
+        score = measure_control(model, maps, prompts, encoder, judge, settings)
         rows.append(row | dict(miou=score.miou))
         print(f"{folder.name} step {row['step']}: control mIoU {score.miou:.3f}", flush=True)
     with open(folder / "curve.csv", "w", newline="") as file:

@@ -37,7 +37,7 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     from annotator.segment import PixelSegmenter
     from batches.augment import RoughMaps
     from demo.loading import load_for_demo
-    from evaluation.control_miou import control_score, region_iou, score
+    from evaluation.control_miou import measure_control, region_iou, score_pictures
     from generation.generate import Settings
     from learning.segmenter.distorted_dolls import doll_regions
     from pictures.hint import HintEncoder
@@ -53,7 +53,7 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     def scored(maps, strength=1.0):
         settings = Settings(steps=steps, scale=3.0, sampler="dpmpp_2m", seed=SEED)
         prompts = [doll.caption for doll in dolls]
-        return control_score(demo.model, maps, prompts, demo.encoder, judge, settings, strength=strength)
+        return measure_control(demo.model, maps, prompts, demo.encoder, judge, settings, strength=strength)
 
     exact, drawn = scored(maps), scored(rough)
     right, named = colours_that_follow(exact.pictures, exact.found, dolls, names)
@@ -62,7 +62,7 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
         rough_meant=np.mean(list(region_iou(maps, drawn.found, names).values())),
         rough_followed=drawn.miou,
         colours=right / named,
-        ceiling=score(np.stack([doll.photo for doll in dolls]), maps, judge, names).miou,
+        ceiling=score_pictures(np.stack([doll.photo for doll in dolls]), maps, judge, names).miou,
         rough_maps=np.mean(list(region_iou(maps, rough, names).values())),
     )
     values |= dict(floor=scored(maps, strength=0.0).miou) if floor else {}

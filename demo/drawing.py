@@ -8,7 +8,7 @@ import torch
 
 from demo.model import Demo
 from demo.page_request import PageRequest
-from evaluation.control_miou import score
+from evaluation.control_miou import score_pictures
 from generation.generate import generate, to_uint8
 
 PREVIEWS = 4  # a request and picture
@@ -70,7 +70,7 @@ def _draw_part(demo, request, part, with_map, callback) -> list[DrawnPicture]:
     for i, pixels in enumerate(pictures):
         miou = None
         if demo.judge:
-            miou = score([pixels], [request.ids], demo.judge, demo.encoder.names).miou
+            miou = score_pictures([pixels], [request.ids], demo.judge, demo.encoder.names).miou
         measured = {} if miou is None else dict(control_miou=round(miou, 4))
         result.append(
             DrawnPicture(

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cldm.weights.load import load_control, newest_checkpoint
-from evaluation.drawn import draw_set, missing, picture_set, tensors_digest
+from evaluation.comparison import FLOOR
 from evaluation.held_out import HeldOut, check_regions
-from evaluation.results import FLOOR
+from evaluation.picture_sets import count_missing, digest_tensors, draw_set, make_picture_set
 from generation.control_files import digest
 from generation.generate import Settings
 from ldm.checkpoint import read_metadata
@@ -25,7 +25,7 @@ class Checkpoint:
     facts: dict
 
 
-def named_or_newest(paths: list[str]) -> list[Path]:
+def choose_checkpoints(paths: list[str]) -> list[Path]:
     """One or two checkpoints of a command line, or the newest training result where it names none."""
     found = newest_checkpoint()
     if not paths and found is None:
@@ -40,7 +40,7 @@ def named_or_newest(paths: list[str]) -> list[Path]:
     return [Path(path) for path in paths] or [found]
 
 
-def run_segmenter(path) -> str:
+def find_run_segmenter(path) -> str:
     """The segmenter that a checkpoint's own training was measured with; empty if none."""
     options = read_metadata(path).get("options", {})
     named = options.get("segmenter", "") if isinstance(options, dict) else ""
@@ -49,7 +49,7 @@ def run_segmenter(path) -> str:
     return named
 
 
-def read(label, path, request, held_out: HeldOut) -> Checkpoint:
+def read_checkpoint(label, path, request, held_out: HeldOut) -> Checkpoint:
     """Load a checkpoint to see what it is, and whether it can draw these items.
 
     Raises:
@@ -67,7 +67,7 @@ def read(label, path, request, held_out: HeldOut) -> Checkpoint:
         sha256=digest(path),
         drawn_by=loaded.source,
         model=str(loaded.config),
-        sha256_of_all_but_control=tensors_digest(loaded.model, path),
+        sha256_of_all_but_control=digest_tensors(loaded.model, path),
         scale=scale,
         zero_terminal_snr=loaded.zero_terminal_snr,
         colours=loaded.encoder.metadata() if loaded.encoder else None,
@@ -75,15 +75,15 @@ def read(label, path, request, held_out: HeldOut) -> Checkpoint:
     return Checkpoint(label, Path(path), replace(request.settings, scale=scale), facts)
 
 
-def sets_of(checkpoint: Checkpoint, out, num_seeds, floor_label) -> list[tuple]:
+def list_sets(checkpoint: Checkpoint, out, num_seeds, floor_label) -> list[tuple]:
     """(label, PictureSet, whether they are drawn with control), with and without it."""
     settings, said = checkpoint.settings, checkpoint.facts
     drawn = {name: getattr(settings, name) for name in PICTURE_FACTS}
     base = drawn | {name: said[name] for name in ("sha256_of_all_but_control", "zero_terminal_snr")}
     control = base | dict(control=said["sha256"], colours=said["colours"])
     return [
-        (checkpoint.label, picture_set(out, "control", control, num_seeds), True),
-        (floor_label, picture_set(out, "floor", base, num_seeds), False),
+        (checkpoint.label, make_picture_set(out, "control", control, num_seeds), True),
+        (floor_label, make_picture_set(out, "floor", base, num_seeds), False),
     ]
 
 
@@ -94,9 +94,9 @@ def draw_all(checkpoint, held_out: HeldOut, out, request, known, progress) -> di
     """
     floor_label = f"{FLOOR}, base of {checkpoint.label}" if known else FLOOR
     folders = {pictures.folder for pictures in known.values()}
-    wanted = sets_of(checkpoint, out, request.num_seeds, floor_label)
+    wanted = list_sets(checkpoint, out, request.num_seeds, floor_label)
     wanted = [(label, *rest) for label, *rest in wanted if rest[0].folder not in folders]
-    todo = sum(missing(held_out, pictures) for _, pictures, _ in wanted)
+    todo = sum(count_missing(held_out, pictures) for _, pictures, _ in wanted)
     if todo:
         total = len(wanted) * request.num_seeds * len(held_out)
         report = progress(f"drawing by {checkpoint.path}", total, "pictures", total - todo).add

@@ -24,13 +24,13 @@ class ControlScore:
     found: np.ndarray | list
 
 
-def stacked(images):
+def stack_pictures(images):
     """Images as one array (n, ...), or a list where their sizes differ."""
     images = list(images)
     return np.stack(images) if len({image.shape for image in images}) == 1 else images
 
 
-def by_size(maps) -> list[list[int]]:
+def group_by_size(maps) -> list[list[int]]:
     """The positions of the maps of each size, in their order."""
     groups = {}
     for i, ids in enumerate(maps):
@@ -45,28 +45,28 @@ def region_iou(wanted, found, names) -> dict[str, float]:
     return {name: float(iou[i]) for i, name in enumerate(names) if i and counts[i].any()}
 
 
-def score(pictures, maps, judge, names) -> ControlScore:
+def score_pictures(pictures, maps, judge, names) -> ControlScore:
     """How well pictures uint8 (H, W, 3) show the regions of maps uint8 (H, W), in the eyes of `judge`.
 
     `judge` maps pictures (n, H, W, 3) of one size to region ids (n, H, W); it must not have taken part in
     making the pictures.
     """
     found = [None] * len(maps)
-    for part in by_size(maps):
+    for part in group_by_size(maps):
         for i, ids in zip(part, judge(np.stack([pictures[i] for i in part])), strict=True):
             found[i] = ids
     iou = region_iou(maps, found, names)
     if not iou:
         raise ValueError("the maps contain nothing but background: there is no region to measure")
-    return ControlScore(float(np.mean(list(iou.values()))), iou, pictures, stacked(found))
+    return ControlScore(float(np.mean(list(iou.values()))), iou, pictures, stack_pictures(found))
 
 
-def control_score(
+def measure_control(
     model, maps, prompts, encoder, judge, settings: Settings, batch_size=16, strength=1.0
 ) -> ControlScore:
     """Generate one picture per map uint8 (H, W) and prompt, and score it. Strength 0 gives the floor."""
     pictures = draw_maps(model, maps, prompts, encoder, settings, batch_size, strength=strength)
-    return score(pictures, maps, judge, encoder.names)
+    return score_pictures(pictures, maps, judge, encoder.names)
 
 
 def draw_maps(model, maps, prompts, encoder, settings: Settings, batch_size=16, numbers=None, strength=1.0):
@@ -76,11 +76,11 @@ def draw_maps(model, maps, prompts, encoder, settings: Settings, batch_size=16, 
     others, whatever the batch size and the sizes of the others.
     """
     pictures, numbers = [None] * len(maps), range(len(maps)) if numbers is None else numbers
-    for group in by_size(maps):
+    for group in group_by_size(maps):
         for part in (group[i : i + batch_size] for i in range(0, len(group), batch_size)):
             control = Control(encoder.to_hint(np.stack([maps[i] for i in part])), strength=strength)
             texts, seeds = [prompts[i] for i in part], [settings.seed + numbers[i] for i in part]
             drawn = sample(model, [control], texts, settings, maps[part[0]].shape, seeds=seeds)
             for i, picture in zip(part, drawn, strict=True):
                 pictures[i] = picture
-    return stacked(pictures)
+    return stack_pictures(pictures)

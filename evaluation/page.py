@@ -6,9 +6,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from evaluation.protocol import flat
-from evaluation.results import PHOTOS
-from evaluation.tables import difference_text, notes, table_rows
+from evaluation.comparison import PHOTOS
+from evaluation.protocol import flatten
+from evaluation.tables import format_difference, list_notes, make_rows
 from jobs.whole_files import write_atomically
 from reporting.html import box, folded, page, picture, table
 from reporting.picture_sheet import Row, Tile, draw_sheet
@@ -16,7 +16,7 @@ from reporting.picture_sheet import Row, Tile, draw_sheet
 SHOWN, SIDE = 12, 192
 
 
-def shown_items(held_out) -> list[int]:
+def choose_items(held_out) -> list[int]:
     """At most SHOWN places, evenly spread."""
     return sorted({round(x) for x in np.linspace(0, len(held_out) - 1, min(SHOWN, len(held_out)))})
 
@@ -24,7 +24,7 @@ def shown_items(held_out) -> list[int]:
 def draw_contact_sheet(held_out, sets: dict) -> bytes:
     """A PNG with a row for each shown item: its map, the first picture of each set, its photo."""
     rows = []
-    for i in shown_items(held_out):
+    for i in choose_items(held_out):
         item, key = held_out[i], held_out.keys[i]
         drawn = [Tile(pictures.pictures(key)[0], caption=label) for label, pictures in sets.items()]
         tiles = [Tile(item.map, caption="map", is_map=True), *drawn, Tile(item.photo, caption="photo")]
@@ -32,21 +32,21 @@ def draw_contact_sheet(held_out, sets: dict) -> bytes:
     return draw_sheet(rows, SIDE)
 
 
-def sheet_sets(sets: dict) -> dict:
+def sort_sets(sets: dict) -> dict:
     """Sets in the order of columns: what was drawn without control first."""
     return dict(sorted(sets.items(), key=lambda entry: entry[1].folder.name.startswith("control")))
 
 
 def write_page(out, held_out, sets, results, missing, protocol):
     """sheet.png, and evaluation.html, which needs no other file."""
-    sheet = draw_contact_sheet(held_out, sheet_sets(sets))
+    sheet = draw_contact_sheet(held_out, sort_sets(sets))
     write_atomically(out / "sheet.png", sheet)
     count = protocol["pictures"]["count_per_set"]
     legend = "".join(
         f"<li><b>{html.escape(label)}</b>: {html.escape(facts['file'])} ({facts['sha256']})</li>"
         for label, facts in protocol["checkpoints"].items()
     )
-    items = [held_out[i] for i in shown_items(held_out)]
+    items = [held_out[i] for i in choose_items(held_out)]
     prompts = "".join(f"<li>{html.escape(item.prompt)}</li>" for item in items)
     meanings = [dict(metric=r.metric.name, says=r.metric.meaning) for r in results]
     parts = [
@@ -54,22 +54,23 @@ def write_page(out, held_out, sets, results, missing, protocol):
         f"<ul>{legend}</ul><p class=n>{len(held_out)} held-out maps, {count} pictures a set. "
         f"{PHOTOS.capitalize()}: the same numbers of the photos behind the maps. "
         "Differences with their 95 % intervals, paired over items.</p>",
-        *verdicts(results),
-        f"<div class=scroll>{table(table_rows(results, missing))}</div>",
-        *(f"<p class=n>{html.escape(note)}</p>" for note in notes(results, missing, count)),
+        *show_verdict(results),
+        f"<div class=scroll>{table(make_rows(results, missing))}</div>",
+        *(f"<p class=n>{html.escape(note)}</p>" for note in list_notes(results, missing, count)),
         "<h2>Pictures</h2>",
         picture(np.asarray(Image.open(io.BytesIO(sheet)))),
         f"<ol class=n>{prompts}</ol>",
         folded("What the numbers are", table(meanings, "options")),
-        folded("Protocol", table([dict(of=k, is_=v) for k, v in flat(protocol).items()], "options")),
+        folded("Protocol", table([dict(of=k, is_=v) for k, v in flatten(protocol).items()], "options")),
     ]
     write_atomically(out / "evaluation.html", page("Evaluation", parts))
 
 
-def verdicts(results) -> list[str]:
+def show_verdict(results) -> list[str]:
     """A box on the first metric's first difference, which is what the evaluation was made for."""
     if not results or not results[0].differences:
         return []
     result, first = results[0], results[0].differences[0]
     kind = dict(better="yes", worse="bad").get(first.verdict(result.metric.better), "")
-    return [box(f"{result.metric.name}, {first.name}: {difference_text(first, result.metric.better)}", kind)]
+    text = format_difference(first, result.metric.better)
+    return [box(f"{result.metric.name}, {first.name}: {text}", kind)]

@@ -5,14 +5,14 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from evaluation.drawn import STRIDE
-from evaluation.results import FEWEST, LEVEL, SEED
+from evaluation.comparison import FEWEST, LEVEL, SEED
+from evaluation.picture_sets import STRIDE
 from jobs.code_commit import code_commit
 
 PACKAGES = "torch", "torchvision", "numpy", "open-clip-torch", "transformers", "torchmetrics", "pillow"
 
 
-def protocol_of(data: dict, checkpoints, num_seeds, batch_size, backbones: dict, device) -> dict:
+def describe_protocol(data: dict, checkpoints, num_seeds, batch_size, backbones: dict, device) -> dict:
     """Nested dicts of texts and numbers; `data` are HeldOut.facts, `backbones` Choice.facts."""
     settings = checkpoints[0].settings
     names = "steps", "sampler", "guidance_rescale", "eta", "negative_prompt"
@@ -39,14 +39,14 @@ def protocol_of(data: dict, checkpoints, num_seeds, batch_size, backbones: dict,
         pictures=pictures,
         backbones=backbones,
         intervals=intervals,
-        versions=versions(),
+        versions=read_versions(),
         device=device,
         machine=platform.processor() or platform.machine(),
         commit=code_commit() or "unknown",
     )
 
 
-def versions() -> dict:
+def read_versions() -> dict:
     found = dict(python=platform.python_version())
     for name in PACKAGES:
         try:
@@ -56,12 +56,12 @@ def versions() -> dict:
     return found
 
 
-def flat(protocol, stem="") -> dict:
+def flatten(protocol, stem="") -> dict:
     """Nested dicts as one of dotted names; a list of names is left out, as its digest is there."""
     rows = {}
     for name, value in protocol.items():
         if isinstance(value, dict):
-            rows |= flat(value, f"{stem}{name}.")
+            rows |= flatten(value, f"{stem}{name}.")
         elif f"{stem}{name}" != "data.names":
             rows[f"{stem}{name}"] = value
     return rows

@@ -3,8 +3,8 @@
 import json
 import math
 
-from evaluation.protocol import flat
-from evaluation.results import FLOOR, PHOTOS, Result
+from evaluation.comparison import FLOOR, PHOTOS, Result
+from evaluation.protocol import flatten
 from jobs.whole_files import write_atomically
 from reporting.tables import write_rows
 
@@ -15,7 +15,7 @@ LIKENESS = (
 FEW = "FID of {count} pictures, fewer than {enough}, comes out too high: compare equal counts only"
 
 
-def number(value) -> str:
+def format_number(value) -> str:
     """As many digits as a table wants."""
     if value is None or math.isnan(value):
         return "n/a"
@@ -23,14 +23,14 @@ def number(value) -> str:
     return f"{value:.2f}" if size >= 10 else f"{value:.3f}" if size >= 0.01 or value == 0 else f"{value:.2g}"
 
 
-def difference_text(difference, better) -> str:
+def format_difference(difference, better) -> str:
     held = difference.interval
-    between = f" [{number(held[0])}, {number(held[1])}]" if held else ""
+    between = f" [{format_number(held[0])}, {format_number(held[1])}]" if held else ""
     sign = "+" if difference.value > 0 else ""
-    return f"{sign}{number(difference.value)}{between}: {difference.verdict(better)}"
+    return f"{sign}{format_number(difference.value)}{between}: {difference.verdict(better)}"
 
 
-def table_rows(results: list[Result], missing: dict) -> list[dict]:
+def make_rows(results: list[Result], missing: dict) -> list[dict]:
     """A row of texts for each metric, and for those that are not measured, all of the same columns."""
     sets = list(dict.fromkeys(label for result in results for label in result.values))
     sets = sorted(sets, key=lambda label: (label == PHOTOS, not label.startswith(FLOOR)))
@@ -38,14 +38,15 @@ def table_rows(results: list[Result], missing: dict) -> list[dict]:
     for result in results:
         metric, arrow = result.metric, dict(higher="↑", lower="↓")[result.metric.better]
         row = {"metric": f"{metric.name} {arrow}"}
-        row |= {label: number(result.values[label]) if label in result.values else "" for label in sets}
-        rows.append(row | {d.name: difference_text(d, metric.better) for d in result.differences})
+        values = result.values
+        row |= {label: format_number(values[label]) if label in values else "" for label in sets}
+        rows.append(row | {d.name: format_difference(d, metric.better) for d in result.differences})
     rows += [{"metric": name, sets[0]: "n/a"} for name in missing]
     columns = max(rows, key=len)
     return [dict.fromkeys(columns, "") | row for row in rows]
 
 
-def notes(results, missing, count) -> list[str]:
+def list_notes(results, missing, count) -> list[str]:
     """What must be said beside the numbers."""
     found = [LIKENESS]
     enough = max((r.metric.enough for r in results), default=0)
@@ -55,15 +56,15 @@ def notes(results, missing, count) -> list[str]:
     return found
 
 
-def markdown(results, missing, protocol) -> str:
-    rows = table_rows(results, missing)
+def format_markdown(results, missing, protocol) -> str:
+    rows = make_rows(results, missing)
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
     count = protocol["pictures"]["count_per_set"]
     legend = [f"{label}: {facts['file']}" for label, facts in protocol["checkpoints"].items()]
-    lines += ["", *legend, "", *notes(results, missing, count), "", "Protocol:", ""]
-    lines += [f"- {name}: {value}" for name, value in flat(protocol).items()]
+    lines += ["", *legend, "", *list_notes(results, missing, count), "", "Protocol:", ""]
+    lines += [f"- {name}: {value}" for name, value in flatten(protocol).items()]
     return "\n".join(lines) + "\n"
 
 
@@ -73,7 +74,7 @@ def write_tables(out, results, missing, protocol):
     for result in results:
         metric = result.metric
         told = dict(name=metric.name, better=metric.better, meaning=metric.meaning)
-        told |= dict(resamples=metric.num_resamples, values=finite(result.values))
+        told |= dict(resamples=metric.num_resamples, values=keep_finite(result.values))
         few = metric.enough > protocol["pictures"]["count_per_set"]
         told |= (
             dict(note=FEW.format(count=protocol["pictures"]["count_per_set"], enough=metric.enough))
@@ -87,7 +88,7 @@ def write_tables(out, results, missing, protocol):
         metrics.append(told)
     content = dict(protocol=protocol, metrics=metrics, missing=missing)
     write_atomically(out / "results.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
-    beside, rows = flat(protocol), []
+    beside, rows = flatten(protocol), []
     for told in metrics:
         for name, value in told["values"].items():
             rows.append(dict(metric=told["name"], of=name, value=value, better=told["better"]))
@@ -98,9 +99,9 @@ def write_tables(out, results, missing, protocol):
     rows += [dict(metric=name, missing=reason) for name, reason in missing.items()]
     columns = ["metric", "of", "value", "low", "high", "better", "missing", *beside]
     write_rows(out / "results.csv", [row | beside for row in rows], columns)
-    write_atomically(out / "results.md", markdown(results, missing, protocol).encode())
+    write_atomically(out / "results.md", format_markdown(results, missing, protocol).encode())
 
 
-def finite(values) -> dict:
+def keep_finite(values) -> dict:
     """Values by name, None where there is no number, as JSON knows none such."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

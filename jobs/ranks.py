@@ -19,7 +19,7 @@ def world() -> tuple[int, int]:
 
 
 @contextmanager
-def loss_of_a_process_told():
+def explain_lost_process():
     """Around what all processes do: makes the sudden end of another one an error of one line."""
     try:
         yield

@@ -68,7 +68,7 @@ def check_keys(model, item: dict, yaml):
             raise ValueError(f"{yaml}: {name} is {key!r}, but the items of the data have {', '.join(item)}")
 
 
-def trainable_table(model) -> str:
+def describe_trainable(model) -> str:
     """What trains and what is locked: module, tensors, parameters, dtype, learning rate, a line each."""
     rows = [f"{'module':<34}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]
     for name, module in model.named_children():
@@ -85,7 +85,7 @@ def trainable_table(model) -> str:
     return "\n".join(rows)
 
 
-def processes(options: TrainOptions) -> dict:
+def choose_processes(options: TrainOptions) -> dict:
     """Trainer's devices, num_nodes, strategy: the processes that torchrun started, else those asked for."""
     cores = os.cpu_count() or 1
     if not torch.distributed.is_torchelastic_launched():
@@ -104,14 +104,14 @@ def processes(options: TrainOptions) -> dict:
     return dict(devices=local, num_nodes=world // local, strategy=options.strategy)
 
 
-def num_processes(options: TrainOptions) -> int:
+def count_processes(options: TrainOptions) -> int:
     """How many processes, a device each, a run with these options spans."""
-    started = processes(options)
+    started = choose_processes(options)
     automatic = max(1, torch.accelerator.device_count())
     return started["num_nodes"] * (automatic if started["devices"] == "auto" else started["devices"])
 
 
-def lightning_trainer(options: TrainOptions, callbacks, logger=False):
+def make_trainer(options: TrainOptions, callbacks, logger=False):
     """Without Lightning's own bar, checkpoints and sampler: callbacks and data bring theirs."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
@@ -127,7 +127,7 @@ def lightning_trainer(options: TrainOptions, callbacks, logger=False):
             max_epochs=-1,
             accumulate_grad_batches=options.accumulate,
             precision=resolve_precision(options.precision),
-            **processes(options),
+            **choose_processes(options),
             plugins=plugins,
             callbacks=callbacks,
             logger=logger,

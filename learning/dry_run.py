@@ -42,7 +42,7 @@ class Memory:
         return "\n".join(f"  {name:<42}{size / GIB:6.2f} GiB" for name, size in rows)
 
 
-def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77) -> Memory:
+def estimate_memory(model, options: TrainOptions, size: tuple[int, int], num_tokens=77) -> Memory:
     """What training `model`, built with these options, on pictures of `size` (height, width) needs.
 
     Activations are what autograd saves for the backward pass, added up while the forward pass runs on tensors
@@ -53,10 +53,10 @@ def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77)
     locked = sum(p.nbytes for p in model.parameters() if not p.requires_grad)
     mixed = resolve_precision(options.precision).endswith("-mixed")
     # the difference, as weights that appear transposed would be counted along
-    one, two = (saved_bytes(model, options, size, num, num_tokens) for num in (1, 2))
+    one, two = (count_saved_bytes(model, options, size, num, num_tokens) for num in (1, 2))
     per_picture = two - one
     if options.recompute:
-        one, two = (block_bytes(model, options, size, num, num_tokens) for num in (1, 2))
+        one, two = (count_block_bytes(model, options, size, num, num_tokens) for num in (1, 2))
         per_picture += max(after - before for before, after in zip(one, two, strict=True))
     return Memory(
         {
@@ -73,7 +73,7 @@ def estimate(model, options: TrainOptions, size: tuple[int, int], num_tokens=77)
 
 
 @contextmanager
-def shortage_told(options: TrainOptions):
+def explain_shortage(options: TrainOptions):
     """Around a run's training: makes a device's lack of memory an error that says what takes less."""
     try:
         yield
@@ -84,7 +84,7 @@ def shortage_told(options: TrainOptions):
         ) from error
 
 
-def saved_bytes(model, options, size, num_pictures, num_tokens) -> int:
+def count_saved_bytes(model, options, size, num_pictures, num_tokens) -> int:
     """Bytes of the distinct tensors that autograd keeps of one forward pass."""
     kept = {}
     with _without_content(options), _watching(kept):
@@ -92,7 +92,7 @@ def saved_bytes(model, options, size, num_pictures, num_tokens) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def block_bytes(model, options, size, num_pictures, num_tokens) -> list[int]:
+def count_block_bytes(model, options, size, num_pictures, num_tokens) -> list[int]:
     """As saved_bytes, of each block that is recomputed in the backward pass: what it keeps meanwhile."""
     blocks, hooks = [], []
     for module in filter(is_recomputed, model.modules()):
@@ -116,7 +116,7 @@ def block_bytes(model, options, size, num_pictures, num_tokens) -> list[int]:
     return [sum(storage.nbytes() for storage in block.values()) for block in blocks]
 
 
-def step_flops(model, options, size, num_tokens=77) -> int:
+def count_step_flops(model, options, size, num_tokens=77) -> int:
     """Floating-point operations of a step, forward and backward, for each picture; without recomputation."""
     trained = [p for p in model.parameters() if p.requires_grad]
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
@@ -183,28 +183,28 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
     loader = data.loader(world=num_devices)
     per_step = options.batch_size * options.accumulate * num_devices
     steps = len(loader) // options.accumulate
-    size = largest(sizes_of(dataset)) or dataset[0]["hint"].shape[:2]
+    size = find_largest(sizes_of(dataset)) or dataset[0]["hint"].shape[:2]
     print(f"memory of a device, {size[0]} x {size[1]} pixels, {options.batch_size} pictures at a time:")
-    print(estimate(model, options, size).table(options.batch_size))
+    print(estimate_memory(model, options, size).table(options.batch_size))
     print(
         f"a step takes {per_step:,} pictures, an epoch {steps:,} steps; {options.max_steps:,} steps are "
         f"{options.max_steps * per_step:,} pictures, {options.max_steps / steps:.1f} epochs"
     )
-    rate = loading_rate(loader, options.batch_size)
+    rate = measure_loading_rate(loader, options.batch_size)
     print(
         f"data path: {rate:.0f} pictures/s with {options.workers} workers; "
         f"all of them take {duration(options.max_steps * per_step / num_devices / rate)} at that rate"
     )
     if not torch.accelerator.is_available():
-        seconds = options.max_steps * per_step * step_flops(model, options, size) / matrix_rate()
-        print(time_on_cpu(seconds))
+        flops = options.max_steps * per_step * count_step_flops(model, options, size)
+        print(describe_time_on_cpu(flops / measure_matrix_rate()))
     print("dry_run=true: stopped before training")
 
 
 LONG = 2 * 24 * 3600  # seconds
 
 
-def time_on_cpu(seconds: float) -> str:
+def describe_time_on_cpu(seconds: float) -> str:
     """What a run takes without a GPU, and a warning where nobody would wait for it."""
     weeks = seconds / (7 * 24 * 3600)
     long = f"{weeks:.0f} weeks" if weeks >= 2 else f"{seconds / (24 * 3600):.0f} days"
@@ -213,7 +213,7 @@ def time_on_cpu(seconds: float) -> str:
     return f"warning: no GPU was found, and on this processor the run would take {long} at least"
 
 
-def matrix_rate(side: int = 1024, seconds: float = 0.3) -> float:
+def measure_matrix_rate(side: int = 1024, seconds: float = 0.3) -> float:
     """FLOP/s of this processor's products of matrices, which no training step exceeds."""
     a, b, num = torch.randn(side, side), torch.randn(side, side), 0
     a @ b  # the first takes time of its own
@@ -224,12 +224,12 @@ def matrix_rate(side: int = 1024, seconds: float = 0.3) -> float:
     return num * 2 * side**3 / (time.monotonic() - start)
 
 
-def largest(sizes):
+def find_largest(sizes):
     """The (height, width) of the largest area, None if none is known."""
     return max((size for size in sizes if size), key=lambda size: size[0] * size[1], default=None)
 
 
-def loading_rate(loader, batch_size: int) -> float:
+def measure_loading_rate(loader, batch_size: int) -> float:
     """Pictures a second that a loader hands out, over a few seconds or its epoch, without the first batch."""
     batches, num = iter(loader), 0
     if len(loader) > 1:

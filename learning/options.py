@@ -132,10 +132,10 @@ def check_options(options: TrainOptions):
     for name, choices in CHOICES.items():
         if getattr(options, name) not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(options, name)!r}")
-    accumulate_after_convergence(options)
+    read_accumulation_after(options)
 
 
-def accumulate_after_convergence(options: TrainOptions) -> int:
+def read_accumulation_after(options: TrainOptions) -> int:
     """The N of `after_convergence=accumulate:N`, 0 where it is empty."""
     if not options.after_convergence:
         return 0
@@ -160,7 +160,7 @@ PRESETS = {
 EFFECTIVE_BATCH = 32
 
 
-def options_of(preset: str) -> dict:
+def set_by_preset(preset: str) -> dict:
     """The options that a preset sets, none for the empty one."""
     if not preset:
         return {}
@@ -169,7 +169,7 @@ def options_of(preset: str) -> dict:
     return PRESETS[preset] | dict(effective_batch=EFFECTIVE_BATCH)
 
 
-def with_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
+def set_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
     """The options with `accumulate` such that a step takes at least `effective_batch` pictures, if set."""
     if not options.effective_batch:
         return options
@@ -178,7 +178,7 @@ def with_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
 
 
 OPTIONS = "options.yaml"  # in the folder of a run
-NAMED = dict(preset=options_of, prompts=options_of_policy)  # options that set others by what they name
+NAMED = dict(preset=set_by_preset, prompts=options_of_policy)  # options that set others by what they name
 
 
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
-from learning.takeover import advice, describe_newest, verdict
+from learning.takeover import advise, describe_newest, describe_takeover
 from reporting import curves
 from reporting.html import box, charts, folded, page, picture, table
 from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
@@ -41,16 +41,16 @@ def write_report(run) -> Path:
     found, held_out = read_json(run / "convergence.json"), read_json(run / "samples" / HELD_OUT)
     tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
     metrics, validation, miou = tables.values()
-    parts = [f"<h1>{html.escape(str(run))}</h1>", state(metrics, options)]
-    parts += told(found, metrics, validation, miou, options)
+    parts = [f"<h1>{html.escape(str(run))}</h1>", describe_progress(metrics, options)]
+    parts += describe_run(found, metrics, validation, miou, options)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
         parts += ["<h2>Is the mask obeyed?</h2>", curves.miou_chart(miou, regions, found)]
         parts += [f"<p class=n>{IOU_TEXT}</p>"]
     if held_out:
-        parts += held_out_strips(run / "samples", held_out)
+        parts += show_held_out(run / "samples", held_out)
     else:
-        parts += logged_strips(run / "image_log" / "train")
+        parts += show_image_log(run / "image_log" / "train")
     if validation:
         parts += ["<h2>Validation loss</h2>", charts(curves.validation_charts(validation, found))]
         parts += [f"<p class=n>{LOSS_TEXT}</p>"]
@@ -75,7 +75,7 @@ def read_json(path) -> dict | None:
     raise ValueError(f"{path} is damaged: delete it, a resumed run writes it anew")
 
 
-def state(metrics, options) -> str:
+def describe_progress(metrics, options) -> str:
     """How far the run is."""
     if not metrics:
         return "<p>No step has been made yet.</p>"
@@ -88,11 +88,11 @@ def state(metrics, options) -> str:
     )
 
 
-def told(found, metrics, validation, miou, options) -> list[str]:
+def describe_run(found, metrics, validation, miou, options) -> list[str]:
     """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
     texts = []
     if found or miou or validation:
-        texts.append(takeover_box(found, metrics, miou, validation, options))
+        texts.append(show_takeover(found, metrics, miou, validation, options))
     if miou:
         value, floor, ceiling = (column(miou[-1:], name)[0] for name in ("miou", "floor", "ceiling"))
         times = f", {value / floor:.1f} times the floor" if floor else ""
@@ -114,24 +114,24 @@ def told(found, metrics, validation, miou, options) -> list[str]:
     return texts
 
 
-def takeover_box(found, metrics, miou, validation, options) -> str:
+def show_takeover(found, metrics, miou, validation, options) -> str:
     """Has the mask taken over, and what then?"""
     finished = bool(metrics) and int(metrics[-1]["step"]) >= options["max_steps"]
     rest = describe_newest(found, miou, validation, finished)
     if not found:
         return box(rest)
-    text = verdict(found)
+    text = describe_takeover(found)
     sentences = [f"{text[0].upper()}{text[1:]}."] + [rest] * bool(rest)
     if found["accumulate"]:
         sentences.append(
             f"Since step {found['accumulate_from']:,} a step takes {found['accumulate']} micro-batches."
         )
     elif not options["after_convergence"] and not rest and not finished:
-        sentences.append(f"{advice(options['accumulate'])}.")
+        sentences.append(f"{advise(options['accumulate'])}.")
     return box(" ".join(sentences), "" if rest else "yes")
 
 
-def held_out_strips(folder, held_out) -> list[str]:
+def show_held_out(folder, held_out) -> list[str]:
     """Masks, what was drawn from them last and without control, the photos; then step by step."""
     sizes = held_out["sizes"]
     masks, real, floor = (load_strip(folder / f"{name}.png", sizes) for name in ("maps", "real", "floor"))
@@ -147,7 +147,7 @@ def held_out_strips(folder, held_out) -> list[str]:
     return [*parts, "<h2>On the way</h2>", picture(draw_strips([("mask", masks), *steps]))]
 
 
-def logged_strips(folder) -> list[str]:
+def show_image_log(folder) -> list[str]:
     """The image log's newest pictures and some older ones, each beside its maps."""
     from PIL import Image
 

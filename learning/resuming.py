@@ -32,7 +32,7 @@ RESUMED = "global_step epoch state_dict loops optimizer_states lr_schedulers".sp
 LONGEST_SHOWN = 500  # characters of a change: a whole policy of prompts is no word
 
 
-def steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
+def read_steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
     """The step of a run's last.ckpt; ValueError if it can't be gone on from with these options.
 
     Prints what the run computes or measures otherwise from here on; `facts` are run_facts.
@@ -78,11 +78,11 @@ def steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
 
 
 def describe_change(name, before, now) -> str:
-    text = f"{name} {shown(before)} -> {shown(now)}"
+    text = f"{name} {format_value(before)} -> {format_value(now)}"
     return text if len(text) <= LONGEST_SHOWN else f"{name}, which is another"
 
 
-def shown(value) -> str:
+def format_value(value) -> str:
     return "none" if value == "" else str(value)
 
 
@@ -128,7 +128,7 @@ def write_options(options: TrainOptions):
 
 
 @contextmanager
-def alone(run: Path):
+def hold_run(run: Path):
     """Make the run folder, and be the only run that trains there; ValueError if another process does.
 
     Of several processes of one run, the first one stands for all. A killed one holds nothing.

@@ -13,7 +13,7 @@ SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a large file, and of a folder's pictures
 ITEMS_LOOKED_AT = 64
 
 
-def run_facts(options: TrainOptions, num_devices: int, dataset, held_out=None, encoder=None) -> dict:
+def collect_facts(options: TrainOptions, num_devices: int, dataset, held_out=None, encoder=None) -> dict:
     """Name -> [what of it counts, what to call it], of all that the words of the options do not settle.
 
     A file counts by its content, wherever it lies, `auto` by what it comes to on this machine. Of pictures
@@ -27,18 +27,18 @@ def run_facts(options: TrainOptions, num_devices: int, dataset, held_out=None, e
     facts = {name: [value, str(value)] for name, value in facts.items()}
     for name in ("model", "base", "segmenter"):
         path = getattr(options, name)
-        facts[name] = named(file_digest(path) if path else "", path or "none")
-    facts["data"] = named(data_digest(dataset, encoder), f"{options.data}, {len(dataset):,} items")
+        facts[name] = name_fact(digest_file(path) if path else "", path or "none")
+    facts["data"] = name_fact(digest_data(dataset, encoder), f"{options.data}, {len(dataset):,} items")
     if held_out:
-        facts["held-out data"] = named(data_digest(held_out, encoder), f"{len(held_out):,} items")
+        facts["held-out data"] = name_fact(digest_data(held_out, encoder), f"{len(held_out):,} items")
     return facts
 
 
-def named(digest: str, name: str) -> list[str]:
+def name_fact(digest: str, name: str) -> list[str]:
     return [digest, f"{name} ({digest[:8]})" if digest else name]
 
 
-def file_digest(path) -> str:
+def digest_file(path) -> str:
     """Of a file's length and of parts of it, all of a small one; of a folder's files with their names."""
     total, path = hashlib.sha256(), Path(path)
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -51,7 +51,7 @@ def file_digest(path) -> str:
     return total.hexdigest()
 
 
-def data_digest(dataset, encoder) -> str:
+def digest_data(dataset, encoder) -> str:
     """Of a dataset's lines and the files of some of them, of the colours of its maps, of how many items."""
     lines, folder = getattr(dataset, "data", ()), getattr(dataset, "folder", None)
     said = [len(dataset), lines, encoder.metadata() if encoder else None]
@@ -61,5 +61,5 @@ def data_digest(dataset, encoder) -> str:
     ):
         for name in ("source", "target"):
             if (path := Path(folder, lines[i].get(name, ""))).is_file():
-                total.update(file_digest(path).encode())
+                total.update(digest_file(path).encode())
     return total.hexdigest()

@@ -11,16 +11,18 @@ from jobs.code_commit import code_commit
 from learning.options import TrainOptions
 
 
-def run_metadata(options: TrainOptions, encoder=None, lines=(), policy: PromptPolicy | None = None) -> dict:
+def collect_metadata(
+    options: TrainOptions, encoder=None, lines=(), policy: PromptPolicy | None = None
+) -> dict:
     """Strings and dicts by name: model, base, options, hint, prompt policy, code. `lines` are the data's."""
     metadata = dict(config=options.model, base=options.base, options=asdict(options), torch=torch.__version__)
     metadata |= dict(hint=encoder.metadata()) if encoder else {}
     commit = code_commit()
     metadata |= dict(git_commit=commit) if commit else {}
-    return metadata | dict(prompt_policy=prompt_policy(options, lines, policy))
+    return metadata | dict(prompt_policy=describe_prompts(options, lines, policy))
 
 
-def prompt_policy(options: TrainOptions, lines, policy: PromptPolicy | None = None) -> dict:
+def describe_prompts(options: TrainOptions, lines, policy: PromptPolicy | None = None) -> dict:
     """How often prompts were emptied, and the policy that built them from the lines' columns.
 
     Without one, how many of the lines' prompts begin with a caption of which source, where lines tell.

@@ -29,7 +29,7 @@ class Takeover:
     measure: str = ""
 
 
-def took_over(steps, values, scale: float) -> Takeover | None:
+def find_takeover(steps, values, scale: float) -> Takeover | None:
     """The takeover in measurements `values` at `steps`, both (n,), the first without control; else None.
 
     Of all splits in two levels the one that leaves the least squares is taken, and believed if the level
@@ -41,7 +41,7 @@ def took_over(steps, values, scale: float) -> Takeover | None:
     steps, values = steps[known], values[known]
     if scale <= 0 or len(values) < 1 + LEAST_AFTER:
         return None
-    rest = squares_left(values)
+    rest = sum_squares_left(values)
     split = 1 + int(np.argmin(rest[: len(values) - LEAST_AFTER]))
     left, right, rest = values[:split], values[split:], rest[split - 1]
     low, high = left.mean(), right.mean()
@@ -55,22 +55,22 @@ def took_over(steps, values, scale: float) -> Takeover | None:
     return Takeover(int(steps[before]), int(steps[after]), float(low), float(high))
 
 
-def takeover_of(run) -> Takeover | None:
+def find_takeover_in(run) -> Takeover | None:
     """What the tables in a run's folder say: control mIoU where it is measured, else the gap in the loss."""
     rows = read_rows(Path(run, "control_miou.csv"))
     if rows:
         floor, ceiling = (column(rows[-1:], name)[0] for name in ("floor", "ceiling"))
         steps, values = [0, *column(rows, "step")], [floor, *column(rows, "miou")]
-        found, measure = took_over(steps, values, ceiling - floor), MIOU
+        found, measure = find_takeover(steps, values, ceiling - floor), MIOU
     else:
         rows, measure = read_rows(Path(run, "validation.csv")), GAP
         gaps, losses = column(rows, "gap"), column(rows, "loss")
         scale = LEAST_GAP * (gaps[0] + losses[0]) if rows else 0
-        found = took_over(column(rows, "step"), gaps, scale)
+        found = find_takeover(column(rows, "step"), gaps, scale)
     return found and replace(found, measure=measure)
 
 
-def verdict(found: dict) -> str:
+def describe_takeover(found: dict) -> str:
     """A Takeover, as convergence.json has it, in words."""
     return (
         f"the mask took over between steps {found['before']:,} and {found['after']:,} "
@@ -113,7 +113,7 @@ def _newest(rows, by_miou: bool) -> tuple[float, float, float]:
     return first, gap, LEAST_GAP * (gap + loss)
 
 
-def advice(accumulate: int) -> str:
+def advise(accumulate: int) -> str:
     """What to do then, as ControlNet's author advises (the original's docs/train.md)."""
     return (
         "From here on larger steps make better use of the time: stop, and run the same command with "
@@ -121,7 +121,7 @@ def advice(accumulate: int) -> str:
     )
 
 
-def squares_left(values):
+def sum_squares_left(values):
     """Sums of squares (n - 1,) left by a mean before and one after a split, at 1, 2, ..., n - 1."""
     values = values - values.mean()
     num, before = np.arange(1, len(values)), np.cumsum(values)[:-1]

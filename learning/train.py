@@ -15,25 +15,25 @@ from batches.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prom
 from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
 from cldm.logger import ImageLogger
-from jobs.ranks import loss_of_a_process_told, say
-from learning.build import build_model, check_keys, lightning_trainer, num_processes, trainable_table
+from jobs.ranks import explain_lost_process, say
+from learning.build import build_model, check_keys, count_processes, describe_trainable, make_trainer
 from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
 from learning.callbacks.control_metric import ControlMetric
 from learning.callbacks.convergence import Convergence
 from learning.callbacks.gradients import Gradients
 from learning.callbacks.measurement import Report
-from learning.callbacks.stopping import Stopping, stops_told
-from learning.callbacks.training_log import Metrics, StepProgress, run_logger
+from learning.callbacks.stopping import Stopping, explain_stops
+from learning.callbacks.training_log import Metrics, StepProgress, make_run_logger
 from learning.callbacks.validation import ValidationLoss
-from learning.dry_run import dry_run, shortage_told
-from learning.options import TrainOptions, accumulate_after_convergence, with_accumulation
-from learning.resuming import alone, check_folder, steps_done, write_options
-from learning.run_facts import run_facts
-from learning.run_metadata import run_metadata
+from learning.dry_run import dry_run, explain_shortage
+from learning.options import TrainOptions, read_accumulation_after, set_accumulation
+from learning.resuming import check_folder, hold_run, read_steps_done, write_options
+from learning.run_facts import collect_facts
+from learning.run_metadata import collect_metadata
 
 
-def training_items(options: TrainOptions, dataset, held_out=None, prompts=None):
+def choose_items(options: TrainOptions, dataset, held_out=None, prompts=None):
     """The dataset, or its items from its folder's cache; prints what there is to train on.
 
     With `prompts` (MixedPrompts) the cache's are of no use.
@@ -63,26 +63,26 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
         held_out: the same, not trained on, for validation loss, and for control mIoU with `encoder`, the
             HintEncoder of the data, and `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
     """
-    run, devices = Path(options.run), num_processes(options)
-    options, policy = _with_policy(with_accumulation(options, devices))
+    run, devices = Path(options.run), count_processes(options)
+    options, policy = _with_policy(set_accumulation(options, devices))
     check_folder(run)
     # before the run is looked at: another one may be about to write its last.ckpt
-    with nullcontext() if options.dry_run else alone(run):
+    with nullcontext() if options.dry_run else hold_run(run):
         _train_alone(options, policy, devices, dataset, held_out, encoder, judge)
 
 
 def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, encoder, judge):
     run = Path(options.run)
-    facts = run_facts(options, devices, dataset, held_out, encoder)
+    facts = collect_facts(options, devices, dataset, held_out, encoder)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
-    done = steps_done(last, options, facts) if last else 0
+    done = read_steps_done(last, options, facts) if last else 0
     if done >= options.max_steps:
         say(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
     say(f"resuming {run} at step {done}" if last else f"starting {run}")
-    metadata = run_metadata(options, encoder, getattr(dataset, "data", ()), policy)
+    metadata = collect_metadata(options, encoder, getattr(dataset, "data", ()), policy)
     prompts = mixed_prompts(policy, dataset, options.model)
-    dataset = training_items(options, dataset, held_out, prompts)
+    dataset = choose_items(options, dataset, held_out, prompts)
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, without=getattr(dataset, "replaces", ()))
@@ -90,17 +90,17 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
     # epochs of whole windows, whichever of both lengths these have
-    window = max(options.accumulate, accumulate_after_convergence(options))
+    window = max(options.accumulate, read_accumulation_after(options))
     loading = options.batch_size, options.seed, window, options.workers, options.flip
     given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
     data = TrainingData(dataset, *loading, **given)
-    say(trainable_table(model))
+    say(describe_trainable(model))
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
         return
     callbacks = _callbacks(options, held_out, encoder, judge, metadata, facts)
-    trainer = lightning_trainer(options, callbacks, run_logger(run))
-    with stops_told(run), shortage_told(options), loss_of_a_process_told():
+    trainer = make_trainer(options, callbacks, make_run_logger(run))
+    with explain_stops(run), explain_shortage(options), explain_lost_process():
         write_options(options)
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 

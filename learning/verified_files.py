@@ -7,24 +7,24 @@ from jobs.whole_files import first_line, write_atomically
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 
 
-def same(a, b) -> bool:
+def are_equal(a, b) -> bool:
     """Whether two nests of dicts, lists and tensors are equal, tensors to the bit."""
     if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(bits(a), bits(b))
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(to_bits(a), to_bits(b))
     if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+        return isinstance(b, dict) and a.keys() == b.keys() and all(are_equal(a[name], b[name]) for name in a)
     if isinstance(a, list | tuple):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+        return type(a) is type(b) and len(a) == len(b) and all(map(are_equal, a, b))
     return a == b or a != a and b != b  # not a number is not even equal to itself
 
 
-def bits(tensor):
+def to_bits(tensor):
     """As bytes, on the CPU: equal where no comparison of numbers would find it so."""
     return tensor.detach().cpu().flatten().view(torch.uint8)
 
 
 def check_written(path, wanted, found):
-    if not same(wanted, found):
+    if not are_equal(wanted, found):
         raise CheckpointError(
             f"{path} was read back other than it was written, and is not used; the former one stays. "
             "Check the disk and the memory of this machine"

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from jobs.ranks import say
 from ldm.checkpoint import read_metadata
 from learning.callbacks.stopping import Stopped
-from learning.callbacks.training_log import pictures_seen
+from learning.callbacks.training_log import count_pictures
 from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
 from learning.verified_files import write_weights
 
@@ -123,7 +123,7 @@ class Checkpoints(pl.Callback):
                 write_weights(state, self.run / name, self._told(trainer) | told)
 
     def _told(self, trainer) -> dict:
-        pictures = pictures_seen(trainer, self.options)
+        pictures = count_pictures(trainer, self.options)
         told = dict(step=str(self.seen_step), pictures=str(pictures))
         takeover = self.run / "convergence.json"
         told |= dict(convergence=takeover.read_text()) if takeover.exists() else {}

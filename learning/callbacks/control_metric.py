@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from batches.loader import check_sizes
-from evaluation.control_miou import draw_maps, score, stacked
+from evaluation.control_miou import draw_maps, score_pictures, stack_pictures
 from generation.generate import Settings
 from jobs.ranks import gathered, part_of, say
 from learning.callbacks.measurement import Measurement, measuring
@@ -28,8 +28,8 @@ class ControlMetric(Measurement):
         items = [held_out[i] for i in range(min(options.measure_maps, len(held_out)))]
         for item in items:
             check_sizes([item])
-        self.maps = stacked(region_ids(encoder, item, i) for i, item in enumerate(items))
-        self.real = stacked(((item["jpg"] + 1) * 127.5).round().astype(np.uint8) for item in items)
+        self.maps = stack_pictures(read_region_ids(encoder, item, i) for i, item in enumerate(items))
+        self.real = stack_pictures(((item["jpg"] + 1) * 127.5).round().astype(np.uint8) for item in items)
         self.prompts = [item["txt"] for item in items]
         self.settings = Settings(
             steps=options.sampling_steps, scale=options.guidance, sampler="dpmpp_2m", seed=1000
@@ -50,7 +50,7 @@ class ControlMetric(Measurement):
             return {}
         result = self._score(drawn)
         save_strip(self.folder / f"step_{step:06}.png", drawn)
-        say(f"step {step}: control mIoU {result.miou:.3f}  " + region_text(result.iou))
+        say(f"step {step}: control mIoU {result.miou:.3f}  " + format_iou(result.iou))
         trainer.callback_metrics["control_miou"] = torch.tensor(result.miou)
         row = dict(miou=result.miou, floor=self.floor, ceiling=self.ceiling) | result.iou
         return {name: f"{value:.4f}" for name, value in row.items()}
@@ -70,18 +70,18 @@ class ControlMetric(Measurement):
                 numbers=mine,
                 strength=strength,
             )
-        return stacked(gathered(list(drawn)))
+        return stack_pictures(gathered(list(drawn)))
 
     def _score(self, pictures):
-        return score(pictures, self.maps, self.judge, self.encoder.names)
+        return score_pictures(pictures, self.maps, self.judge, self.encoder.names)
 
 
-def region_ids(encoder, item, index):
+def read_region_ids(encoder, item, index):
     try:
         return encoder.to_ids((item["hint"] * 255).round())
     except ValueError as error:
         raise ValueError(f"the map of held-out item {index}: {error}") from error
 
 
-def region_text(iou: dict[str, float]) -> str:
+def format_iou(iou: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in iou.items())

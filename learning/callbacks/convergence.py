@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 
 from jobs.ranks import say
 from jobs.whole_files import write_atomically
-from learning.callbacks.measurement import due
-from learning.options import accumulate_after_convergence
-from learning.takeover import advice, takeover_of, verdict
+from learning.callbacks.measurement import is_due
+from learning.options import read_accumulation_after
+from learning.takeover import advise, describe_takeover, find_takeover_in
 
 FILE = "convergence.json"
 
@@ -24,7 +24,7 @@ class Convergence(pl.Callback):
 
     def __init__(self, options):
         self.options, self.path = options, Path(options.run, FILE)
-        self.found, self.accumulate = None, accumulate_after_convergence(options)
+        self.found, self.accumulate = None, read_accumulation_after(options)
         if self.accumulate % options.accumulate:
             raise ValueError(
                 f"after_convergence=accumulate:{self.accumulate} must be a multiple of "
@@ -46,8 +46,8 @@ class Convergence(pl.Callback):
 
     def _look(self, trainer, batches):
         """At the end of a step, `batches` micro-batches into the epoch."""
-        if not self.found and due(self.seen_step, self.options):
-            found = takeover_of(self.options.run) if trainer.is_global_zero else None
+        if not self.found and is_due(self.seen_step, self.options):
+            found = find_takeover_in(self.options.run) if trainer.is_global_zero else None
             self.found = trainer.strategy.broadcast(found and asdict(found) | dict(accumulate=0))
             if self.found and trainer.is_global_zero:
                 self._tell()
@@ -72,9 +72,9 @@ class Convergence(pl.Callback):
         if self.found["accumulate"]:
             text = f"step {self.seen_step}: from here on {self.accumulate} micro-batches a step"
         else:
-            text = f"step {self.seen_step}: {verdict(self.found)}"
+            text = f"step {self.seen_step}: {describe_takeover(self.found)}"
             if not self.accumulate:
-                text += ". " + advice(self.options.accumulate)
+                text += ". " + advise(self.options.accumulate)
         say(text)
 
     def state_dict(self):

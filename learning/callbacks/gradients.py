@@ -53,7 +53,7 @@ class Gradients(pl.Callback):
         # without gradients the optimizer changes neither weights nor moments
         optimizer.zero_grad(set_to_none=True)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        told = [told for part in from_all(files_of_bad(trainer, batches)) for told in part]
+        told = [told for part in from_all(name_bad_files(trainer, batches)) for told in part]
         finite = not any("the loss is" in line for line in told)
         if scaler and finite and scaler.get_scale() >= 1:
             return
@@ -92,7 +92,7 @@ def check_gradients(model):
             raise ValueError(f"{names[0]}{more} {problem}: the model computes other than its lock says")
 
 
-def files_of_bad(trainer, batches) -> list[str]:
+def name_bad_files(trainer, batches) -> list[str]:
     """What this process knows of (batch index, loss) of a bad step: the bad ones' files, or all files."""
     bad = [(place, loss) for place, loss in batches if not math.isfinite(loss)]
     told = []

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from jobs.ranks import say
-from learning.callbacks.training_log import log, pictures_seen
+from learning.callbacks.training_log import count_pictures, log_rows
 from learning.report import write_report
 from reporting.strips import forget_pictures_after
 from reporting.tables import forget_after, read_rows, record
@@ -47,17 +47,17 @@ class Measurement(pl.Callback):
 
     def _measure_if_due(self, trainer, pl_module):
         step = trainer.global_step
-        if step == self.measured or not due(step, self.options) or not (step or self.at_start):
+        if step == self.measured or not is_due(step, self.options) or not (step or self.at_start):
             return
         self.measured = step
         row = self.measure(trainer, pl_module)
         if trainer.is_global_zero:
-            record(self.path, dict(step=step, pictures=pictures_seen(trainer, self.options)) | row)
+            record(self.path, dict(step=step, pictures=count_pictures(trainer, self.options)) | row)
             named = {f"{self.path.stem}/{name}": value for name, value in row.items()}
-            log(trainer, [dict(step=step) | named])
+            log_rows(trainer, [dict(step=step) | named])
 
 
-def due(step, options) -> bool:
+def is_due(step, options) -> bool:
     """Whether a step is one after which is measured."""
     return step % options.measure_every == 0 or step == options.max_steps
 
@@ -86,7 +86,7 @@ class Report(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         step = trainer.global_step
-        if step != self.seen_step and step < self.options.max_steps and due(step, self.options):
+        if step != self.seen_step and step < self.options.max_steps and is_due(step, self.options):
             self._write(trainer)
         self.seen_step = step
 

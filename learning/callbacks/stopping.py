@@ -21,7 +21,7 @@ class Stopped(Exception):
 
 
 @contextmanager
-def stops_told(run):
+def explain_stops(run):
     """Around a run's training: says that it can be resumed, and exits as shells expect after a signal."""
     again = f"the same command resumes {run}"
     try:

@@ -12,7 +12,7 @@ from jobs.progress import Progress, duration, say
 from reporting.tables import append_rows, read_rows, write_rows
 
 
-def pictures_seen(trainer, options) -> int:
+def count_pictures(trainer, options) -> int:
     """Pictures that a run has trained on, on all devices, before it was resumed too.
 
     Not steps times pictures per step, as `after_convergence` changes these on the way.
@@ -38,7 +38,8 @@ class StepProgress(pl.Callback):
         if self.accumulate != trainer.accumulate_grad_batches:  # other steps, which take another time
             self.accumulate = trainer.accumulate_grad_batches
             self.progress = Progress("", self.options.max_steps, "steps", step)
-            self.pictures, self.waited = pictures_seen(trainer, self.options), trainer.train_dataloader.waited
+            self.pictures = count_pictures(trainer, self.options)
+            self.waited = trainer.train_dataloader.waited
         else:
             self.progress.add(step - self.progress.done, lambda: self._note(trainer))
 
@@ -46,7 +47,7 @@ class StepProgress(pl.Callback):
         loss = float(trainer.callback_metrics["train/loss_simple"])
         self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
         seconds = time.monotonic() - self.progress.start
-        rate = (pictures_seen(trainer, self.options) - self.pictures) / seconds
+        rate = (count_pictures(trainer, self.options) - self.pictures) / seconds
         wait = (trainer.train_dataloader.waited - self.waited) / seconds
         return f"loss {self.loss:.4f}, {rate:.1f} pictures/s, data wait {100 * wait:.0f} %"
 
@@ -81,7 +82,7 @@ class Metrics(pl.Callback):
 
     def _open_window(self, trainer):
         self.losses, self.seconds = [], 0.0
-        self.pictures, self.waited = pictures_seen(trainer, self.options), trainer.train_dataloader.waited
+        self.pictures, self.waited = count_pictures(trainer, self.options), trainer.train_dataloader.waited
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         self.started = time.monotonic()
@@ -94,7 +95,7 @@ class Metrics(pl.Callback):
         self.seconds += time.monotonic() - self.started
         if trainer.global_step == self.step:
             return
-        self.step, pictures = trainer.global_step, pictures_seen(trainer, self.options)
+        self.step, pictures = trainer.global_step, count_pictures(trainer, self.options)
         wait = trainer.train_dataloader.waited - self.waited
         row = dict(step=self.step, pictures=pictures, loss=torch.stack(self.losses).mean())
         row |= dict(grad_norm=float(trainer.callback_metrics["grad_norm"]), lr=self.lr)
@@ -124,24 +125,24 @@ class Metrics(pl.Callback):
         losses = trainer.strategy.reduce(losses, reduce_op="mean").tolist()
         rows = [row | dict(loss=loss) for row, loss in zip(rows, losses, strict=True)]
         if trainer.is_global_zero:
-            append_rows(self.path, map(as_text, rows), COLUMNS)
-            log(trainer, rows)
+            append_rows(self.path, map(format_row, rows), COLUMNS)
+            log_rows(trainer, rows)
 
 
-def as_text(row) -> dict:
+def format_row(row) -> dict:
     """Loss and norm to the last bit of a float32, the rest to what can be read off them."""
     digits = dict(loss=9, grad_norm=9, pictures_per_second=4, data_wait=3)
     return {name: f"{value:.{digits.get(name, 8)}g}" for name, value in row.items()}
 
 
-def run_logger(run):
+def make_run_logger(run):
     """TensorBoard's logger for a run's folder, or none where the package tensorboard is not installed."""
     if find_spec("tensorboard") is None:
         return False
     return pl.loggers.TensorBoardLogger(run, name="", version="tensorboard")
 
 
-def log(trainer, rows):
+def log_rows(trainer, rows):
     """Hand rows with a `step` to TensorBoard, if there is any."""
     for row in rows if trainer.logger else []:
         numbers = {name: float(value) for name, value in row.items() if name != "step"}

@@ -5,7 +5,7 @@ import torch
 from einops import rearrange
 
 from batches.loader import check_sizes
-from evaluation.control_miou import by_size
+from evaluation.control_miou import group_by_size
 from jobs.ranks import from_all, part_of
 from ldm.models.diffusion.encoded import posterior_of
 from learning.callbacks.measurement import Measurement, measuring
@@ -34,7 +34,7 @@ class ValidationLoss(Measurement):
         self.bands = list(zip(edges, edges[1:], strict=False))
         items = [self.held_out[i] for i in part_of(range(total))]
         with pl_module.stages_present(), measuring(trainer, pl_module):
-            self.items = [encoded(pl_module, item) for item in items]
+            self.items = [encode_item(pl_module, item) for item in items]
         for item, i in zip(self.items, part_of(range(total)), strict=True):
             # spread over the band, so that few pictures cover it evenly
             item["t"] = [low + (2 * i + 1) * (high - low) // (2 * total) for low, high in self.bands]
@@ -53,7 +53,7 @@ class ValidationLoss(Measurement):
     def _losses(self, model, control=True):
         """The mean loss (bands,) over all held-out items, of all processes."""
         sums = np.zeros(NUM_BANDS)
-        for group in by_size([item["latent"] for item in self.items]):
+        for group in group_by_size([item["latent"] for item in self.items]):
             for part in (group[i : i + self.batch_size] for i in range(0, len(group), self.batch_size)):
                 sums += [
                     len(part) * loss for loss in self._chunk(model, [self.items[i] for i in part], control)
@@ -77,7 +77,7 @@ class ValidationLoss(Measurement):
         return losses
 
 
-def encoded(model, item) -> dict:
+def encode_item(model, item) -> dict:
     """A held-out item as tensors on the CPU: latent (c, h, w), context (n, d), hint (3, H, W)."""
     check_sizes([item])
     jpg = torch.from_numpy(item["jpg"])[None]

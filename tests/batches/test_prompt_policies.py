@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from batches.prompt_policies import PRESETS, read_policy
 from batches.prompts import PromptPolicy, build
 from learning.options import TrainOptions, parse_options
-from learning.run_metadata import run_metadata
+from learning.run_metadata import collect_metadata
 
 LINE = dict(prompt="own", captions=dict(garments="a hat, a bag", blip="a woman"))
 
@@ -71,7 +71,7 @@ def test_options_that_a_run_wrote_down_are_the_same_run_again(tmp_path):
 
 def test_metadata_hold_the_whole_policy():
     policy, options = read_policy("mixed"), TrainOptions(prompt_dropout=0.3)
-    told = run_metadata(options, lines=[LINE], policy=policy)["prompt_policy"]
+    told = collect_metadata(options, lines=[LINE], policy=policy)["prompt_policy"]
     assert told.pop("prompt_dropout") == 0.3 and read_policy(json.dumps(told)) == policy
 
 

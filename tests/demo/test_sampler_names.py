@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.infotext import from_parameters
+from demo.infotext import parse_parameters
 from generation.generate import Settings
 from generation.picture_text import parameters
 from ldm.models.diffusion import samplers
@@ -23,7 +23,7 @@ def test_what_a_picture_was_drawn_with_is_written_down_and_read_back(heun, name)
     assert Settings(sampler=name).sampler == name
     text = parameters(FACTS | dict(sampler=name))
     assert f"Sampler: {SAMPLERS[name].title}," in text
-    assert "sampler" in str(from_parameters(text)) and name in str(from_parameters(text))
+    assert "sampler" in str(parse_parameters(text)) and name in str(parse_parameters(text))
 
 
 def test_titles_are_all_different_and_the_scripts_name_every_sampler():

@@ -9,10 +9,10 @@ from PIL import Image
 
 from annotator.segment import PixelSegmenter
 from cldm.weights.load import load_control
-from evaluation import drawn as drawing
+from evaluation import picture_sets
 from evaluation.control_miou import draw_maps, region_iou
-from evaluation.drawn import STRIDE, read_png
 from evaluation.held_out import HeldOut
+from evaluation.picture_sets import STRIDE, read_png
 from generation.generate import Settings
 from reporting.picture_sheet import GAP, MARGIN
 from small_clip import save_small_clip
@@ -138,7 +138,7 @@ def test_page_and_sheet_show_maps_both_controls_and_photos(compared):
 
 def test_the_same_command_draws_only_what_is_lacking(evaluate, folder, tmp_path, monkeypatch):
     whole, drawn = pictures(evaluate(tmp_path / "whole")), []
-    original = drawing.draw_items
+    original = picture_sets.draw_items
 
     def failing(*arguments):
         if len(drawn) == 3:
@@ -146,12 +146,14 @@ def test_the_same_command_draws_only_what_is_lacking(evaluate, folder, tmp_path,
         drawn.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(drawing, "draw_items", failing)
+    monkeypatch.setattr(picture_sets, "draw_items", failing)
     with pytest.raises(SystemExit, match="the disk is full"):
         evaluate(tmp_path / "parts")
     assert 0 < len(pictures(tmp_path / "parts")) < len(whole)
     drawn.clear()
-    monkeypatch.setattr(drawing, "draw_items", lambda *arguments: drawn.append(1) or original(*arguments))
+    monkeypatch.setattr(
+        picture_sets, "draw_items", lambda *arguments: drawn.append(1) or original(*arguments)
+    )
     parts = pictures(evaluate(tmp_path / "parts"))
     assert parts == whole and len(drawn) == 12 - 3
     drawn.clear()
@@ -173,7 +175,7 @@ def test_other_settings_are_other_pictures(evaluate, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_its_exit_code(evaluate, tmp_path, monkeypatch, capsys, number):
-    monkeypatch.setattr(drawing, "draw_items", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(picture_sets, "draw_items", lambda *_: os.kill(os.getpid(), number))
     with pytest.raises(SystemExit) as stopped:
         evaluate(tmp_path)
     assert stopped.value.code == 128 + number and "the same command resumes" in capsys.readouterr().err
@@ -183,7 +185,7 @@ def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
     whole = pictures(evaluate(tmp_path / "whole", "--limit", 2))
     child = os.fork()
     if not child:
-        original = drawing.write_atomically
+        original = picture_sets.write_atomically
 
         def write(path, data):
             original(path, data)
@@ -191,7 +193,7 @@ def test_killed_while_a_picture_is_written_it_goes_on(evaluate, tmp_path):
             if path.suffix == ".png":
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        drawing.write_atomically = write
+        picture_sets.write_atomically = write
         evaluate(tmp_path / "killed", "--limit", 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torchvision import models
 
-from evaluation import drawn
+from evaluation import picture_sets
 from pictures.hint import HintEncoder
 from small_data import ENCODER, WIDE, write_items
 from small_evaluation import CONTROL, JUDGE, command_line, results, write_control, write_evaluation
@@ -70,7 +70,7 @@ def evaluate(folder, monkeypatch):
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(evaluate, tmp_path, monkeypatch, given, message):
-    monkeypatch.setattr(drawn, "draw_items", lambda *_: pytest.fail("something was drawn"))
+    monkeypatch.setattr(picture_sets, "draw_items", lambda *_: pytest.fail("something was drawn"))
     with pytest.raises(SystemExit, match=message) as stopped:
         evaluate(tmp_path / "out", **given)
     assert stopped.value.code.startswith("error: ") and "\n" not in stopped.value.code
@@ -114,13 +114,13 @@ def test_a_damaged_picture_is_named(evaluate, tmp_path):
 
 
 def test_a_map_reaches_each_control_in_its_own_colours(evaluate, tmp_path, monkeypatch):
-    hints, original = [], drawn.sample
+    hints, original = [], picture_sets.sample
 
     def sample(model, controls, *arguments, **named):
         hints.extend(control.hint for control in controls or [])
         return original(model, controls, *arguments, **named)
 
-    monkeypatch.setattr(drawn, "sample", sample)
+    monkeypatch.setattr(picture_sets, "sample", sample)
     out = evaluate(tmp_path, "--limit", 1, "--num", 1, controls=["a.safetensors", "lighter.safetensors"])
     a, b = (np.unique((255 * np.asarray(hint)).round()[0, ..., 0]) for hint in hints)
     assert list(a) == [0, 255] and list(b) == [0, 250]
@@ -147,6 +147,6 @@ def test_pairs_without_named_regions_are_measured_but_for_miou(evaluate, tmp_pat
 
 
 def test_without_a_segmenter_the_rest_is_measured(evaluate, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("evaluation.checkpoints.run_segmenter", lambda path: "")
+    monkeypatch.setattr("evaluation.checkpoints.find_run_segmenter", lambda path: "")
     found = results(evaluate(tmp_path, "--limit", 1, "--num", 1))
     assert "name one by --segmenter" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from evaluation.comparison import Difference, compare, compare_sets, draw_resamples, find_interval, student
 from evaluation.metrics import Features, Regions, mean_of
-from evaluation.results import Difference, interval, resamples, result_of, results_of, student
 from jobs.progress import Progress
 
 NAMES = "background", "top", "bottom"
@@ -17,9 +17,9 @@ def coverage(draw, statistic, truth, num_items, trials=300, number=200):
         rng = np.random.default_rng([9, trial])
         a, b, photos = draw(rng, num_items)
         value_a, value_b = statistic(a, photos), statistic(b, photos)
-        ones, weights = np.ones(num_items), resamples(num_items, number, trial)
+        ones, weights = np.ones(num_items), draw_resamples(num_items, number, trial)
         resampled = np.array([value_b(w) - value_a(w) for w in weights])
-        low, high = interval(value_b(ones) - value_a(ones), resampled, num_items)
+        low, high = find_interval(value_b(ones) - value_a(ones), resampled, num_items)
         held += low <= truth <= high
     return held / trials
 
@@ -77,18 +77,19 @@ def test_pairs_tell_more_than_two_sets():
     rng = np.random.default_rng(0)
     common = rng.normal(size=(40, 1, 1))
     a, b = common, common + 0.2 + rng.normal(0, 0.1, (40, 1, 1))
-    weights, ones = resamples(40, 500), np.ones(40)
+    weights, ones = draw_resamples(40, 500), np.ones(40)
     value_a, value_b = mean_of(0)(a, None), mean_of(0)(b, None)
-    paired = interval(0.2, [value_b(w) - value_a(w) for w in weights], 40)
+    paired = find_interval(0.2, [value_b(w) - value_a(w) for w in weights], 40)
     shuffled = mean_of(0)(rng.permutation(b), None)
-    unpaired = interval(0.2, [shuffled(w) - value_a(w) for w in weights], 40)
+    unpaired = find_interval(0.2, [shuffled(w) - value_a(w) for w in weights], 40)
     assert value_b(ones) - value_a(ones) == pytest.approx(0.2, abs=0.05)
     assert paired[0] > 0 > unpaired[0]
 
 
 def test_resamples_are_of_all_items_and_always_the_same():
-    weights = resamples(13, 50)
-    assert weights.shape == (50, 13) and (weights.sum(1) == 13).all() and (weights == resamples(13, 50)).all()
+    weights = draw_resamples(13, 50)
+    assert weights.shape == (50, 13) and (weights.sum(1) == 13).all()
+    assert (weights == draw_resamples(13, 50)).all()
 
 
 @pytest.mark.parametrize(("degrees", "wanted"), [(7, 2.3646), (9, 2.2622), (30, 2.0423), (1000, 1.9623)])
@@ -97,7 +98,7 @@ def test_students_quantile_is_the_tables(degrees, wanted):
 
 
 def test_few_items_get_no_interval():
-    assert interval(1.0, [0.9, 1.1], 7) is None
+    assert find_interval(1.0, [0.9, 1.1], 7) is None
     assert Difference("B - A", 1.0, None).verdict("higher") == "no interval, fewer than 8 items tell of it"
 
 
@@ -106,9 +107,7 @@ def test_a_region_of_few_maps_gets_no_interval():
     rows = counts(rng, rng.random(40))
     rows[5:, :, 2] = 0
     mean, top, bottom = Regions(None, NAMES).metrics
-    told = {
-        m.name: result_of(m, dict(photos=rows, A=rows, B=rows), [("A", "B")]) for m in (mean, top, bottom)
-    }
+    told = {m.name: compare(m, dict(photos=rows, A=rows, B=rows), [("A", "B")]) for m in (mean, top, bottom)}
     assert told["IoU top"].differences[0].interval == (0, 0)
     assert told["mIoU"].differences[0].interval is told["IoU bottom"].differences[0].interval is None
 
@@ -117,7 +116,7 @@ def test_a_region_of_no_map_is_left_out():
     rows = counts(np.random.default_rng(2), np.full(9, 0.5))
     rows[:, :, 2] = 0
     rows[:, :, 0, 2] = 7  # found where no map has it
-    found = results_of([Regions(None, NAMES)], dict(photos=[rows], A=[rows]), [], Progress)
+    found = compare_sets([Regions(None, NAMES)], dict(photos=[rows], A=[rows]), [], Progress)
     assert [result.metric.name for result in found] == ["mIoU", "IoU top"]
     assert found[0].values == pytest.approx(dict(photos=0.5, A=0.5))
 

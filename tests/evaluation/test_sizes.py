@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluation.control_miou import control_score, region_iou, score, stacked
+from evaluation.control_miou import measure_control, region_iou, score_pictures, stack_pictures
 from generation.generate import Settings
 from pictures.hint import HintEncoder
 from reporting.strips import draw_strips, load_strips, save_strip, side_by_side
@@ -32,11 +32,11 @@ def pictures():
 def test_a_picture_does_not_depend_on_the_sizes_of_the_others(maps):
     model, settings = small_model(zeros=False), Settings(steps=2, scale=2.0, sampler="dpmpp_2m", seed=5)
     prompts, judge = list("abcd"), lambda pictures: np.ones(pictures.shape[:3], np.uint8)
-    together = control_score(model, maps, prompts, ENCODER, judge, settings)
+    together = measure_control(model, maps, prompts, ENCODER, judge, settings)
     assert [picture.shape[:2] for picture in together.pictures] == SIZES
     for i in range(4):
         seeded = replace(settings, seed=5 + i)
-        alone = control_score(model, maps[i : i + 1], prompts[i : i + 1], ENCODER, judge, seeded)
+        alone = measure_control(model, maps[i : i + 1], prompts[i : i + 1], ENCODER, judge, seeded)
         # rounding of other kernels at other batch sizes
         assert np.abs(alone.pictures[0].astype(int) - together.pictures[i]).max() <= 1
 
@@ -48,7 +48,7 @@ def test_unions_are_summed_over_all_sizes(maps, pictures):
         seen.append(pictures.shape)
         return np.full(pictures.shape[:3], 1, np.uint8)
 
-    result = score(pictures, maps, judge, ENCODER.names)
+    result = score_pictures(pictures, maps, judge, ENCODER.names)
     wanted = sum((ids == 1).sum() for ids in maps) / sum(ids.size for ids in maps)
     assert result.iou == {"top": pytest.approx(wanted)} and result.miou == pytest.approx(wanted)
     assert seen == [(2, 64, 64, 3), (1, 128, 64, 3), (1, 64, 128, 3)]
@@ -56,8 +56,9 @@ def test_unions_are_summed_over_all_sizes(maps, pictures):
 
 
 def test_equal_sizes_come_as_one_array(maps):
-    same = stacked([maps[0], maps[2]])
-    assert isinstance(same, np.ndarray) and same.shape == (2, 64, 64) and isinstance(stacked(maps), list)
+    same = stack_pictures([maps[0], maps[2]])
+    assert isinstance(same, np.ndarray) and same.shape == (2, 64, 64)
+    assert isinstance(stack_pictures(maps), list)
     assert region_iou(same, same[:, ::-1], ENCODER.names) == region_iou(
         list(same), list(same[:, ::-1]), ENCODER.names
     )

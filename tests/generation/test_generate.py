@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cldm.controls import Control
-from evaluation.control_miou import control_score, region_iou, score
+from evaluation.control_miou import measure_control, region_iou, score_pictures
 from generation.generate import Settings, generate, sample
 from pictures.hint import HintEncoder
 from small import small_model
@@ -130,7 +130,7 @@ def test_iou_is_summed_over_pictures_and_leaves_the_background_out():
 def test_maps_without_a_garment_cannot_be_scored():
     nothing = np.zeros((1, 8, 8), np.uint8)
     with pytest.raises(ValueError, match="no region to measure"):
-        score(np.zeros((1, 8, 8, 3), np.uint8), nothing, lambda pictures: nothing, ENCODER.names)
+        score_pictures(np.zeros((1, 8, 8, 3), np.uint8), nothing, lambda pictures: nothing, ENCODER.names)
 
 
 def test_the_score_follows_the_judge_and_the_batch_size_changes_nothing(model):
@@ -138,8 +138,8 @@ def test_the_score_follows_the_judge_and_the_batch_size_changes_nothing(model):
     maps[:, :32] = 1
     prompts = ["a", "b", "c"]
     options = (ENCODER, lambda pictures: maps, settings(sampler="dpmpp_2m"))
-    whole = control_score(model, maps, prompts, *options)
-    parts = control_score(model, maps, prompts, *options, batch_size=2)
+    whole = measure_control(model, maps, prompts, *options)
+    parts = measure_control(model, maps, prompts, *options, batch_size=2)
     assert whole.miou == parts.miou == 1.0
     assert np.abs(whole.pictures.astype(int) - parts.pictures).max() <= 1
 

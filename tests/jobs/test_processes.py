@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from jobs.ranks import gathered, loss_of_a_process_told, part_of
-from learning.build import lightning_trainer
+from jobs.ranks import explain_lost_process, gathered, part_of
+from learning.build import make_trainer
 from learning.options import TrainOptions
-from learning.verified_files import same
+from learning.verified_files import are_equal
 from reporting.tables import read_rows
 from small_data import TALL, WIDE, write_base, write_items
 from small_processes import TORCHRUN, started
@@ -39,20 +39,20 @@ def launched(monkeypatch, started, nodes):
 @pytest.mark.parametrize(("processes", "nodes"), [(1, 1), (2, 1), (2, 4)])
 def test_the_trainer_expects_the_processes_that_torchrun_started(monkeypatch, tmp_path, processes, nodes):
     given = launched(monkeypatch, processes, nodes)
-    lightning_trainer(TrainOptions(run=str(tmp_path)), [])
+    make_trainer(TrainOptions(run=str(tmp_path)), [])
     assert (given["devices"], given["num_nodes"], given["strategy"]) == (processes, nodes, "auto")
-    lightning_trainer(TrainOptions(run=str(tmp_path), devices=processes, num_nodes=nodes), [])
+    make_trainer(TrainOptions(run=str(tmp_path), devices=processes, num_nodes=nodes), [])
     with pytest.raises(ValueError, match=f"devices=7, but torchrun has started {processes}"):
-        lightning_trainer(TrainOptions(run=str(tmp_path), devices=7), [])
+        make_trainer(TrainOptions(run=str(tmp_path), devices=7), [])
 
 
 def test_without_torchrun_devices_machines_and_strategy_are_as_asked(monkeypatch):
     given = {}
     monkeypatch.setattr("learning.build.pl.Trainer", lambda **options: given.update(options))
     monkeypatch.setattr("os.cpu_count", lambda: 4)
-    lightning_trainer(TrainOptions(devices=4, num_nodes=2, strategy="ddp"), [])
+    make_trainer(TrainOptions(devices=4, num_nodes=2, strategy="ddp"), [])
     assert (given["devices"], given["num_nodes"], given["strategy"]) == (4, 2, "ddp")
-    lightning_trainer(TrainOptions(), [])
+    make_trainer(TrainOptions(), [])
     assert given["devices"] == "auto"
 
 
@@ -60,14 +60,14 @@ def test_what_the_machine_or_lightning_cannot_start_is_refused_by_the_option(mon
     monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
     many = os.cpu_count() + 1
     with pytest.raises(ValueError, match=f"devices={many}: .* {os.cpu_count()} cores"):
-        lightning_trainer(TrainOptions(devices=many), [])
+        make_trainer(TrainOptions(devices=many), [])
 
     def refused(**options):
         raise MisconfigurationException("no DeepSpeed is installed")
 
     monkeypatch.setattr("learning.build.pl.Trainer", refused)
     with pytest.raises(ValueError, match="devices=1 strategy=deepspeed: no DeepSpeed"):
-        lightning_trainer(TrainOptions(devices=1, strategy="deepspeed"), [])
+        make_trainer(TrainOptions(devices=1, strategy="deepspeed"), [])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_the_machine_or_lightning_cannot_start_is_refused_by_the_option(mon
     ],
 )
 def test_the_loss_of_another_process_is_told_in_a_line_and_other_errors_stay(error, told):
-    with pytest.raises(ChildProcessError if told else RuntimeError) as caught, loss_of_a_process_told():
+    with pytest.raises(ChildProcessError if told else RuntimeError) as caught, explain_lost_process():
         raise error
     assert ("another process of this run has ended" in str(caught.value)) == told
 
@@ -111,7 +111,7 @@ def load(path):
 def test_two_processes_that_accumulate_2_make_the_step_of_one_that_accumulates_4(ranks):
     two, one, _ = ranks
     first, second, together = (load(path / f"gradients_{i}.pt") for path, i in ((two, 0), (two, 1), (one, 0)))
-    assert same(first, second) and first.keys() == together.keys()
+    assert are_equal(first, second) and first.keys() == together.keys()
     ours, theirs = (load(path / "weights_0_1.pt") for path in (two, one))
     for name, gradient in first.items():
         # a bias that a norm takes out again has a gradient of nothing but round-off
@@ -145,7 +145,7 @@ def test_a_bad_loss_of_one_process_and_a_signal_to_one_are_minded_by_all(ranks):
     last = load(two / "run_0" / "last.ckpt")
     assert last["global_step"] == 3 and last["callbacks"]["Gradients"] == dict(bad_steps=1)
     weights = load(two / "weights_0_3.pt")
-    assert same(weights, load(two / "weights_1_3.pt"))
+    assert are_equal(weights, load(two / "weights_1_3.pt"))
     assert all(value.isfinite().all() for value in weights.values())
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from ldm.checkpoint import read_state_dict
-from learning.verified_files import same
+from learning.verified_files import are_equal
 from small_data import TALL, WIDE, write_base, write_items
 from small_processes import TORCHRUN, started
 
@@ -37,4 +37,4 @@ def test_two_processes_are_one_run_that_resumes_exactly_even_if_one_was_killed(o
     assert f"the same command resumes {tmp_path / 'parts'} from its last checkpoint" in text
     assert f"resuming {tmp_path / 'parts'} at step 2" in said("parts", 3)
     whole, parts = (read_state_dict(tmp_path / run / "control.safetensors") for run in ("whole", "parts"))
-    assert same(whole, parts)
+    assert are_equal(whole, parts)

@@ -15,7 +15,7 @@ from jobs.whole_files import alone_in
 from learning.callbacks.checkpoints import check_fit
 from learning.options import TrainOptions
 from learning.resuming import COMPUTED, FREE, MEASURED, RESTORED
-from learning.run_facts import file_digest, run_facts
+from learning.run_facts import collect_facts, digest_file
 from learning.train import train
 from small import small_model
 from small_data import ENCODER, TALL, WIDE, write_base, write_items
@@ -80,7 +80,7 @@ def checkpoint_of(options, monkeypatch, **facts):
     content = dict.fromkeys(resuming.RESUMED, 0) | dict(facts=facts)
     content["options"] = {name: getattr(options, name) for name in names}
     monkeypatch.setattr(resuming, "read_content", lambda path: content)
-    return lambda now, **others: resuming.steps_done(Path(options.run, "last.ckpt"), now, others)
+    return lambda now, **others: resuming.read_steps_done(Path(options.run, "last.ckpt"), now, others)
 
 
 @pytest.mark.parametrize("name", [*COMPUTED, *MEASURED])
@@ -122,7 +122,7 @@ def test_where_a_falling_rate_ends_is_a_change_and_where_a_constant_one_does_is_
     dataset = MyDataset(options.data, "train")
     for schedule, names in (("constant", set()), ("linear", {"max_steps"}), ("cosine", {"max_steps"})):
         one, two = (
-            run_facts(replace(options, lr_schedule=schedule, max_steps=n), 1, dataset) for n in (5, 9)
+            collect_facts(replace(options, lr_schedule=schedule, max_steps=n), 1, dataset) for n in (5, 9)
         )
         assert {name for name in one if one[name][0] != two[name][0]} == names
 
@@ -131,13 +131,13 @@ def test_files_count_by_their_content_and_not_by_place_or_date(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "deep").mkdir(parents=True)
         (tmp_path / folder / "deep" / "x").write_bytes(bytes(10_000_000))
-    one, two = (file_digest(tmp_path / folder) for folder in ("a", "b"))
-    assert one == two == file_digest(tmp_path / "b")
-    assert file_digest(tmp_path / "a/deep/x") == file_digest(tmp_path / "b/deep/x") != one
+    one, two = (digest_file(tmp_path / folder) for folder in ("a", "b"))
+    assert one == two == digest_file(tmp_path / "b")
+    assert digest_file(tmp_path / "a/deep/x") == digest_file(tmp_path / "b/deep/x") != one
     (tmp_path / "b/deep/x").write_bytes(bytes(9_999_999) + b"1")
-    assert file_digest(tmp_path / "a/deep/x") != file_digest(tmp_path / "b/deep/x")
+    assert digest_file(tmp_path / "a/deep/x") != digest_file(tmp_path / "b/deep/x")
     (tmp_path / "c").touch()
-    assert file_digest(tmp_path / "c") != file_digest(tmp_path / "a/deep/x")
+    assert digest_file(tmp_path / "c") != digest_file(tmp_path / "a/deep/x")
 
 
 def test_changed_data_are_named_and_the_next_epoch_begins(options, capsys):
@@ -181,7 +181,7 @@ def test_the_checkpoint_is_looked_for_when_no_other_run_can_write_it(options, mo
         return 1
 
     trained(options)
-    monkeypatch.setattr("learning.train.steps_done", steps_done)
+    monkeypatch.setattr("learning.train.read_steps_done", steps_done)
     trained(options)
     assert len(looked) == 1
 

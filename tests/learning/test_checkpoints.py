@@ -13,8 +13,8 @@ from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 from learning.callbacks.checkpoints import Checkpoints
 from learning.callbacks.stopping import Stopped
 from learning.options import TrainOptions
-from learning.run_metadata import run_metadata
-from learning.verified_files import VerifiedIO, same, write_weights
+from learning.run_metadata import collect_metadata
+from learning.verified_files import VerifiedIO, are_equal, write_weights
 from pictures.hint import HintEncoder
 from pictures.regions import REGIONS_FILE
 from small import small_model
@@ -24,11 +24,11 @@ STATE = dict(a=torch.arange(6.0), b=torch.tensor(True))
 
 def test_equal_means_to_the_bit():
     nest = dict(a=[torch.tensor([0.0, torch.nan])], b=(1, "x"), c=torch.nan)
-    assert same(nest, dict(a=[torch.tensor([0.0, torch.nan])], b=(1, "x"), c=torch.nan))
-    assert not same(nest, nest | dict(a=[torch.tensor([-0.0, torch.nan])]))
-    assert not same(STATE, STATE | dict(a=STATE["a"].double()))
-    assert not same(STATE, dict(a=STATE["a"])) and not same(nest, nest | dict(b=[1, "x"]))
-    assert same(STATE, STATE | dict(a=STATE["a"][:, None].T[0]))
+    assert are_equal(nest, dict(a=[torch.tensor([0.0, torch.nan])], b=(1, "x"), c=torch.nan))
+    assert not are_equal(nest, nest | dict(a=[torch.tensor([-0.0, torch.nan])]))
+    assert not are_equal(STATE, STATE | dict(a=STATE["a"].double()))
+    assert not are_equal(STATE, dict(a=STATE["a"])) and not are_equal(nest, nest | dict(b=[1, "x"]))
+    assert are_equal(STATE, STATE | dict(a=STATE["a"][:, None].T[0]))
 
 
 def flipped(read):
@@ -111,7 +111,7 @@ def test_the_average_is_what_is_published_and_the_model_keeps_its_weights(tmp_pa
     step(made, trainer, model, 1)
     published = read_state_dict(tmp_path / "control.safetensors")
     assert published and all(torch.equal(before[name] + 1, value) for name, value in published.items())
-    assert same(before, dict(model.state_dict()))
+    assert are_equal(before, dict(model.state_dict()))
 
 
 def test_what_a_killed_run_left_unfinished_is_removed_at_the_next_start(tmp_path):
@@ -132,7 +132,7 @@ def test_a_disk_with_little_room_is_told_of_at_the_start(tmp_path, monkeypatch, 
 def test_metadata_say_what_prompts_were_made_of_and_which_code_ran(monkeypatch, tmp_path):
     lines = [dict(prompt="a red top", captions=dict(words="a red top", garments="a top"))] * 2
     lines += [dict(prompt="a top", captions=dict(words="", garments="a top")), dict(prompt="x")]
-    metadata = run_metadata(TrainOptions(prompt_dropout=0.3), HintEncoder.from_file(REGIONS_FILE), lines)
+    metadata = collect_metadata(TrainOptions(prompt_dropout=0.3), HintEncoder.from_file(REGIONS_FILE), lines)
     assert metadata["prompt_policy"] == dict(prompt_dropout=0.3, captions=dict(words=2, garments=1, other=1))
     assert metadata["hint"]["colours"] and metadata["options"]["prompt_dropout"] == 0.3
     assert metadata["torch"] == torch.__version__
@@ -140,4 +140,4 @@ def test_metadata_say_what_prompts_were_made_of_and_which_code_ran(monkeypatch, 
         head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True)
         assert metadata["git_commit"].removesuffix("-dirty") == head.stdout.strip()
     monkeypatch.setattr("jobs.code_commit.ROOT", tmp_path)
-    assert code_commit() == "" and "git_commit" not in run_metadata(TrainOptions())
+    assert code_commit() == "" and "git_commit" not in collect_metadata(TrainOptions())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from learning.callbacks.convergence import Convergence
-from learning.options import TrainOptions, accumulate_after_convergence
-from learning.takeover import advice, takeover_of, took_over, verdict
+from learning.options import TrainOptions, read_accumulation_after
+from learning.takeover import advise, describe_takeover, find_takeover, find_takeover_in
 from reporting.tables import read_rows, write_rows
 
 # control mIoU of benchmarks/RESULTS.md: the demo's run, and two of the sweep's
@@ -17,7 +17,7 @@ DESTROYED = [0.118, 0.117, 0.083, 0.108, 0.061]
 
 
 def found(values, scale=1.0):
-    result = took_over(range(len(values)), values, scale)
+    result = find_takeover(range(len(values)), values, scale)
     return result and (result.before, result.after)
 
 
@@ -83,15 +83,15 @@ def test_tables_of_a_run_tell_by_control_miou_or_else_by_the_gap(tmp_path):
     steps = range(0, 2000, 200)
     gaps = [dict(step=s, loss=f"{0.3 - 0.03 * (s > 900)}", gap=f"{0.03 * (s > 900)}") for s in steps]
     write_rows(tmp_path / "validation.csv", gaps, list(gaps[0]))
-    gap = takeover_of(tmp_path)
+    gap = find_takeover_in(tmp_path)
     assert (gap.before, gap.after, gap.measure) == (800, 1000, "the gap in validation loss")
     rows = [dict(step=200 * i, miou=v, floor=0.137, ceiling=0.947) for i, v in enumerate(DEMO) if i]
     write_rows(tmp_path / "control_miou.csv", rows, list(rows[0]))
-    miou = takeover_of(tmp_path)
+    miou = find_takeover_in(tmp_path)
     assert (miou.before, miou.after, miou.measure) == (0, 400, "control mIoU")
     told = "(on average, control mIoU was 0.137 before and 0.589 after)"
-    assert f"between steps 0 and 400 {told}" in verdict(vars(miou))
-    assert takeover_of(tmp_path / "none") is None
+    assert f"between steps 0 and 400 {told}" in describe_takeover(vars(miou))
+    assert find_takeover_in(tmp_path / "none") is None
 
 
 class Trainer:
@@ -154,8 +154,8 @@ def test_without_an_action_the_option_to_use_is_printed_once(run, capsys):
     callback, trainer = Convergence(options(run)), Trainer()
     callback.on_train_start(trainer, None)
     run_to(callback, trainer, 40)
-    assert capsys.readouterr().out.count(advice(2)) == 1 and "accumulate:8" in advice(2)
-    assert accumulate_after_convergence(options(run, after_convergence="accumulate:8")) == 8
+    assert capsys.readouterr().out.count(advise(2)) == 1 and "accumulate:8" in advise(2)
+    assert read_accumulation_after(options(run, after_convergence="accumulate:8")) == 8
     assert trainer.accumulate_grad_batches == 2
 
 

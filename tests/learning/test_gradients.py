@@ -10,7 +10,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from learning.callbacks.gradients import Gradients, check_gradients
 from learning.options import TrainOptions
 from learning.train import train
-from learning.verified_files import same
+from learning.verified_files import are_equal
 from small_data import WIDE, write_base, write_items
 from tutorial_dataset import MyDataset
 
@@ -89,7 +89,7 @@ def test_gradients_are_clipped_as_torch_does_and_only_above_the_norm(clip):
             copy.grad = gradient
         torch.nn.utils.clip_grad_norm_(copies, clip)
     callback.on_before_optimizer_step(*hook)
-    assert same([p.grad for p in model.parameters()], wanted)
+    assert are_equal([p.grad for p in model.parameters()], wanted)
     assert model.grad_norm == pytest.approx(5.0) and not model.step_skipped
 
 
@@ -135,4 +135,4 @@ def test_loss_scaling_of_16_bit_goes_on_exactly(folders, tmp_path, monkeypatch):
             changes = dict(precision="16-mixed", accumulate=1, max_steps=stop)
             train(options(folders, tmp_path / run, **changes), MyDataset(folders[1]))
     whole, parts = (torch.load(tmp_path / run / "last.ckpt", weights_only=True) for run in ("whole", "parts"))
-    assert whole["MixedPrecision"]["scale"] and not [n for n in whole if not same(whole[n], parts[n])]
+    assert whole["MixedPrecision"]["scale"] and not [n for n in whole if not are_equal(whole[n], parts[n])]

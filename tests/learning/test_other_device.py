@@ -8,7 +8,7 @@ import torch
 
 from learning.build import resolve_precision
 from learning.options import TrainOptions
-from learning.resuming import steps_done
+from learning.resuming import read_steps_done
 from learning.verified_files import VerifiedIO
 from pictures.regions import REGIONS_FILE
 from small_data import WIDE, write_items
@@ -30,7 +30,7 @@ def test_a_checkpoint_of_a_gpu_is_read_back_and_resumed_without_one(on_a_gpu, tm
     VerifiedIO().save_checkpoint(CHECKPOINT, tmp_path / "last.ckpt")
     with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
         torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert steps_done(tmp_path / "last.ckpt", TrainOptions(), {}) == 3
+    assert read_steps_done(tmp_path / "last.ckpt", TrainOptions(), {}) == 3
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_want_of_memory_is_not_taken_for_a_damaged_file(tmp_path, monkeypatch, e
     with pytest.raises(
         ValueError, match="last.ckpt can't be read for want of memory .* nothing is wrong"
     ) as told:
-        steps_done(tmp_path / "last.ckpt", TrainOptions(), {})
+        read_steps_done(tmp_path / "last.ckpt", TrainOptions(), {})
     assert "delete" not in str(told.value)
 
 

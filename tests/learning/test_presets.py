@@ -9,14 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from learning.build import build_model
 from learning.dry_run import (
     CPU_ATTENTION,
-    block_bytes,
-    estimate,
+    count_block_bytes,
+    count_saved_bytes,
+    count_step_flops,
+    describe_time_on_cpu,
+    estimate_memory,
     is_recomputed,
-    saved_bytes,
-    step_flops,
-    time_on_cpu,
 )
-from learning.options import PRESETS, TrainOptions, parse_options, with_accumulation
+from learning.options import PRESETS, TrainOptions, parse_options, set_accumulation
 from learning.train import train
 from small import condition, noisy
 from small_data import WIDE, write_base, write_items
@@ -47,13 +47,13 @@ def test_a_preset_yields_to_the_command_line_and_not_to_yamls(tmp_path):
 )
 def test_a_step_takes_at_least_the_effective_batch(batch_size, devices, accumulate):
     options = TrainOptions(batch_size=batch_size, effective_batch=32, accumulate=3)
-    assert with_accumulation(options, devices).accumulate == accumulate
-    assert with_accumulation(replace(options, effective_batch=0), devices).accumulate == 3
+    assert set_accumulation(options, devices).accumulate == accumulate
+    assert set_accumulation(replace(options, effective_batch=0), devices).accumulate == 3
 
 
 def test_micro_batches_given_by_hand_are_taken():
     options = parse_options([SD15], ["batch_size=2", "accumulate=16"])
-    assert with_accumulation(options, 1).accumulate == 16
+    assert set_accumulation(options, 1).accumulate == 16
     with pytest.raises(ValueError, match="give one of them, not both"):
         parse_options([SD15], ["effective_batch=32", "accumulate=3"])
 
@@ -80,7 +80,7 @@ def test_activations_are_counted_as_autograd_keeps_them(options, recompute):
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             model.apply_model(x, t, condition(num))
         real.append(sum(storage.nbytes() for storage in kept.values()))
-    counted = [saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+    counted = [count_saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
     assert counted[1] - counted[0] == pytest.approx(real[1] - real[0], rel=0.01)
 
 
@@ -89,9 +89,9 @@ def test_recomputation_holds_one_block_at_a_time_beside_what_enters_each(options
     for recompute in (False, True):
         given = replace(options, recompute=recompute)
         model = build_model(given)
-        kept[recompute] = estimate(model, given, WIDE, num_tokens=5).per_picture
-    entering = [saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
-    blocks = [block_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+        kept[recompute] = estimate_memory(model, given, WIDE, num_tokens=5).per_picture
+    entering = [count_saved_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
+    blocks = [count_block_bytes(model, options, WIDE, num, num_tokens=5) for num in (1, 2)]
     blocks = [after - before for before, after in zip(*blocks, strict=True)]
     assert kept[True] == entering[1] - entering[0] + max(blocks)
     assert entering[1] - entering[0] < kept[True] < kept[False]
@@ -104,7 +104,7 @@ def test_the_arithmetic_of_a_step_is_counted_as_it_is_done(options):
     x, t = noisy(1)
     with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         model.apply_model(x, t, condition(1)).square().mean().backward()
-    assert step_flops(model, options, WIDE, num_tokens=5) == counter.get_total_flops() > 0
+    assert count_step_flops(model, options, WIDE, num_tokens=5) == counter.get_total_flops() > 0
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_arithmetic_of_a_step_is_counted_as_it_is_done(options):
     ],
 )
 def test_a_run_that_nobody_would_wait_for_is_warned_of(seconds, said):
-    assert time_on_cpu(seconds).startswith(said)
+    assert describe_time_on_cpu(seconds).startswith(said)
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -130,7 +130,7 @@ def test_a_dry_run_warns_of_a_processor_only_where_there_is_no_gpu(
     options, tmp_path, capsys, monkeypatch, gpu
 ):
     write_items(tmp_path, [WIDE] * 2)
-    monkeypatch.setattr("learning.dry_run.matrix_rate", lambda: 1e6)
+    monkeypatch.setattr("learning.dry_run.measure_matrix_rate", lambda: 1e6)
     monkeypatch.setattr("learning.dry_run.torch.accelerator.is_available", lambda: gpu)
     train(replace(options, dry_run=True, batch_size=2, workers=0), MyDataset(tmp_path))
     assert ("warning: no GPU was found" in capsys.readouterr().out) != gpu
@@ -140,11 +140,11 @@ def test_an_estimate_counts_every_weight_once_and_what_options_add(options):
     model = build_model(options)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
-    parts = estimate(model, options, WIDE, num_tokens=5).parts
+    parts = estimate_memory(model, options, WIDE, num_tokens=5).parts
     assert parts["locked weights"] + parts["trained weights, fp32"] == 4 * whole
     assert parts["state of adamw"] == 2 * parts["their gradients"] == 8 * trained
     more = replace(options, ema_decay=0.999, optimizer="adamw8bit", precision="bf16-mixed")
-    more = estimate(model, more, WIDE, num_tokens=5).parts
+    more = estimate_memory(model, more, WIDE, num_tokens=5).parts
     assert more["state of adamw8bit"] == more["copies of them in 16 bit"] == 2 * trained
     assert more["average of the trained weights"] == 4 * trained
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ldm.checkpoint import read_state_dict
-from learning.callbacks.stopping import Stopping, stops_told
-from learning.verified_files import same
+from learning.callbacks.stopping import Stopping, explain_stops
+from learning.verified_files import are_equal
 from small_data import WIDE, write_base, write_items
 from sources import ROOT
 
@@ -31,7 +31,7 @@ def test_a_second_ctrl_c_interrupts_at_once():
 
 @pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt(), 130), (ValueError(), 3)])
 def test_only_an_interruption_changes_the_exit_code(raised, code):
-    with pytest.raises(SystemExit) as stop, stops_told("runs/a"):
+    with pytest.raises(SystemExit) as stop, explain_stops("runs/a"):
         try:
             raise raised
         except BaseException:
@@ -75,13 +75,13 @@ def test_every_end_has_its_exit_code_and_leaves_the_last_whole_checkpoint(runs):
 def test_all_that_a_run_goes_on_from_is_the_same_to_the_bit(runs):
     whole, parts = (torch.load(runs[0] / run / "last.ckpt", weights_only=True) for run in ("whole", "parts"))
     assert whole["callbacks"].keys() >= {"Averaging", "Gradients"} and whole["lr_schedulers"]
-    differing = [name for name in whole if not same(whole[name], parts.get(name))]
+    differing = [name for name in whole if not are_equal(whole[name], parts.get(name))]
     assert not differing
 
 
 def test_published_weights_are_the_same_and_nothing_unfinished_is_left(runs):
     whole, parts = (read_state_dict(runs[0] / run / "control.safetensors") for run in ("whole", "parts"))
-    assert same(whole, parts)
+    assert are_equal(whole, parts)
     assert not [path for path in (runs[0] / "parts").iterdir() if path.name.startswith(".")]
 
 

@@ -137,7 +137,7 @@ def test_a_run_goes_on_exactly_behind_its_switch_to_larger_steps(base, folder, t
     def told(run):
         return Takeover(0, 2, 0.0, 1.0, "it") if len(read_rows(Path(run) / "validation.csv")) > 1 else None
 
-    monkeypatch.setattr("learning.callbacks.convergence.takeover_of", told)
+    monkeypatch.setattr("learning.callbacks.convergence.find_takeover_in", told)
     changes = dict(after_convergence="accumulate:4", batch_size=1)
     steps, _ = run(base, folder, tmp_path / "whole", max_steps=5, **changes)
     assert [row["pictures"] for row in steps] == ["2", "4", "8", "12", "16"]
@@ -151,22 +151,22 @@ def test_a_run_goes_on_exactly_behind_its_switch_to_larger_steps(base, folder, t
 
 def test_tensorboard_is_used_where_it_is_installed_and_not_missed_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(training_log, "find_spec", lambda name: None)
-    assert training_log.run_logger(tmp_path) is False
+    assert training_log.make_run_logger(tmp_path) is False
     made = []
     monkeypatch.setattr(training_log, "find_spec", lambda name: sys)
     monkeypatch.setattr(pl.loggers, "TensorBoardLogger", lambda *folder, **names: made.append(folder))
-    training_log.run_logger(tmp_path)
+    training_log.make_run_logger(tmp_path)
     assert made == [(tmp_path,)]
     logged = []
     logger = SimpleNamespace(log_metrics=lambda numbers, step: logged.append((step, numbers)))
-    training_log.log(SimpleNamespace(logger=logger), [dict(step=3, loss=0.5, grad_norm=float("nan"))])
+    training_log.log_rows(SimpleNamespace(logger=logger), [dict(step=3, loss=0.5, grad_norm=float("nan"))])
     assert logged == [(3, dict(loss=0.5))]
-    training_log.log(SimpleNamespace(logger=None), [dict(step=3, loss=0.5)])
+    training_log.log_rows(SimpleNamespace(logger=None), [dict(step=3, loss=0.5)])
 
 
 def test_a_table_keeps_a_loss_to_the_last_bit():
     loss = float(np.float32(0.1) * np.float32(1.7))
-    text = training_log.as_text(dict(step=20000, pictures=12345678, loss=loss, lr=1e-5, data_wait=0.01234))
+    text = training_log.format_row(dict(step=20000, pictures=12345678, loss=loss, lr=1e-5, data_wait=0.01234))
     assert np.float32(text["loss"]) == np.float32(loss)
     assert list(csv.reader([",".join(text.values())]))[0] == [
         "20000",

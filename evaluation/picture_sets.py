@@ -34,7 +34,7 @@ class PictureSet:
         return np.stack([read_png(self.path(key, seed)) for seed in range(self.num_seeds)])
 
 
-def picture_set(out, kind, facts, num_seeds) -> PictureSet:
+def make_picture_set(out, kind, facts, num_seeds) -> PictureSet:
     """The folder of pictures that depend on these facts alone; `kind` begins its name."""
     text = json.dumps(facts, indent=1, sort_keys=True)
     folder = Path(out) / "pictures" / f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -43,7 +43,7 @@ def picture_set(out, kind, facts, num_seeds) -> PictureSet:
     return PictureSet(folder, num_seeds)
 
 
-def tensors_digest(model, path) -> str:
+def digest_tensors(model, path) -> str:
     """Identifies all weights of a model but the control branch's; ValueError where any is no number."""
     total = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -58,7 +58,7 @@ def tensors_digest(model, path) -> str:
     return total.hexdigest()[:16]
 
 
-def missing(held_out, pictures: PictureSet) -> int:
+def count_missing(held_out, pictures: PictureSet) -> int:
     """How many pictures are still to be drawn."""
     return sum(not pictures.path(key, s).exists() for key in held_out.keys for s in range(pictures.num_seeds))
 

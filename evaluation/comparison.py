@@ -12,13 +12,13 @@ from evaluation.metrics import Metric
 LEVEL, SEED, FEWEST = 0.95, 0, 8
 
 
-def resamples(num_items: int, number: int, seed=SEED):
+def draw_resamples(num_items: int, number: int, seed=SEED):
     """How often each of `number` resamples draws each item: float64 (number, num_items), rows of that sum."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(num_items, np.full(num_items, 1 / num_items), number).astype(np.float64)
 
 
-def interval(estimate: float, resampled, num_items: int, level=LEVEL) -> tuple[float, float] | None:
+def find_interval(estimate: float, resampled, num_items: int, level=LEVEL) -> tuple[float, float] | None:
     """The estimate give or take its standard error by the bootstrap times Student's t; None for few items.
 
     Not quantiles of the resampled values: a resample has fewer different pictures than the sample, which
@@ -69,7 +69,7 @@ class Result:
     differences: list[Difference]
 
 
-def rows_of(gauges, held_out, pictures, report) -> list:
+def measure_rows(gauges, held_out, pictures, report) -> list:
     """Each gauge's rows (n, seeds, ...) of a PictureSet, or (n, 1, ...) of the photos where it is None.
 
     Gauges that compare with the photos have none (None) of these themselves.
@@ -93,7 +93,7 @@ def rows_of(gauges, held_out, pictures, report) -> list:
     return [None if kept[0] is None else np.stack(kept) for kept in rows]
 
 
-def results_of(gauges, rows: dict[str, list], pairs, progress) -> list[Result]:
+def compare_sets(gauges, rows: dict[str, list], pairs, progress) -> list[Result]:
     """All metrics of the sets in `rows`, PHOTOS among them; `pairs` (a, b) of sets give differences b - a.
 
     Metrics of which no item tells, being of a region of no map, are left out. `progress` is
@@ -104,12 +104,12 @@ def results_of(gauges, rows: dict[str, list], pairs, progress) -> list[Result]:
         of_gauge = {label: of_set[place] for label, of_set in rows.items()}
         drawn = next(row for label, row in of_gauge.items() if label != PHOTOS)
         for metric in gauge.metrics:
-            found += [result_of(metric, of_gauge, pairs)] if metric.told_by(drawn) else []
+            found += [compare(metric, of_gauge, pairs)] if metric.told_by(drawn) else []
             report(1)
     return found
 
 
-def result_of(metric, rows, pairs) -> Result:
+def compare(metric, rows, pairs) -> Result:
     photo_rows = rows[PHOTOS]
     sets = {label: row for label, row in rows.items() if label != PHOTOS or metric.of_photos}
     statistics = {label: metric.statistic(row, photo_rows) for label, row in sets.items()}
@@ -118,12 +118,12 @@ def result_of(metric, rows, pairs) -> Result:
     compared = {label: metric.told_by(sets[label]) for pair in pairs for label in pair}
     resampled = {}
     if min(compared.values(), default=0) >= FEWEST:
-        weights = resamples(num_items, metric.num_resamples)
+        weights = draw_resamples(num_items, metric.num_resamples)
         resampled = {label: np.array([statistics[label](w) for w in weights]) for label in compared}
     differences = []
     for a, b in pairs:
         value, held = values[b] - values[a], None
         if resampled:
-            held = interval(value, resampled[b] - resampled[a], compared[b])
+            held = find_interval(value, resampled[b] - resampled[a], compared[b])
         differences.append(Difference(f"{b} - {a}", value, held))
     return Result(metric, values, differences)
