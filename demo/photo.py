@@ -1,13 +1,13 @@
 """Photos that people upload: upright RGB pixels of a bounded size, or an error in plain words."""
 
 import hashlib
-import io
 
 import numpy as np
 from PIL import Image
 
 from pictures.decoding import decode, open_picture, put_on_white, read_bytes, turn_of
 from pictures.painted_maps import MAX_ASPECT, resized, working_size
+from pictures.region_maps import encode_map
 from pictures.unusable import Unusable
 
 MAX_PIXELS, KEPT_SIDE = 50_000_000, 2048
@@ -71,10 +71,7 @@ CANVAS = 512  # short side of the painter
 
 def palette_png(ids, encoder) -> bytes:
     """Region ids uint8 (h, w) as a palette PNG in the encoder's colours, as a training folder's maps."""
-    image, buffer = Image.fromarray(ids), io.BytesIO()
-    image.putpalette([value for colour in encoder.colours for value in colour])
-    image.save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
+    return encode_map(ids, encoder.colours)
 
 
 def scale_to_canvas(ids, longest_short_side: int = CANVAS):
