@@ -18,6 +18,7 @@ _LISTED = {
     "cldm.tryon.conditions": """TextCondition LatentChannels MaskChannel GarmentReference StackedGarment
         ImageTokens ControlHint""",
     "cldm.tryon.dinov2": "DinoV2",
+    "cldm.tryon.image_encoders": "DinoGarments ClipGarments SmallGarments",
     "cldm.tryon.image_tokens": "LinearTokens MlpTokens Resampler LinearContext",
     "cldm.tryon.model": "TryonLDM",
     "cldm.tryon.unet": "PersonUNet HalfLockedUNet GarmentUNet",

@@ -1,6 +1,8 @@
 """A yaml builds classes of ours from numbers within bounds, and nothing else, whoever wrote it."""
 
 import copy
+import re
+from itertools import chain
 
 import pytest
 import torch
@@ -162,6 +164,11 @@ def test_a_branch_unlike_its_unet_is_refused(tmp_path, key):
     )
     with pytest.raises(ValueError, match=f"x.yaml: control_stage_config and unet_config differ in {key}, "):
         create_with_branch(written(tmp_path, config))
+
+
+def test_every_target_of_our_yamls_is_listed():
+    named = [re.findall(r"target: *([\w.]+)", path.read_text()) for path in MODELS.glob("*.yaml")]
+    assert {*chain(*named)} <= TARGETS.keys() and len(named) > 5
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("cldm_*.yaml")), ids=lambda path: path.stem)
