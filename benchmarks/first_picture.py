@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT)]
 
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from browser_visit import paint  # noqa: E402
+from browser_visit import clear, paint  # noqa: E402
 from demo_server import CHROMIUM, QUIET  # noqa: E402
 
 PYTHON = Path(".venv", "Scripts" if sys.platform == "win32" else "bin", "python")
@@ -106,6 +106,7 @@ def answers(port):
 
 
 def paint_dress(page):
+    clear(page)
     for region, strokes in STROKES.items():
         for height, *span in strokes:
             paint(page, region, height, span)

@@ -134,8 +134,8 @@ def nameless(page) -> list[str]:
 def paint(page, region, height, span=(0.35, 0.65)):
     """A stroke across the middle of the painter, begun as soon as its brush was clicked."""
     page.locator("#painter:not(.waiting)").wait_for()
+    page.locator("#brush label", has_text=region).click()  # which may scroll the page
     box = page.locator("#painter canvas").first.bounding_box()
-    page.locator("#brush label", has_text=region).click()
     y = box["y"] + height * box["height"]
     page.mouse.move(box["x"] + span[0] * box["width"], y)
     page.mouse.down()
