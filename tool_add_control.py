@@ -1,7 +1,9 @@
-"""Graft a trainable control branch onto a Stable Diffusion checkpoint, once, before training.
+"""Graft what trains onto a Stable Diffusion checkpoint, once, before training: a control branch,
+or the parts of a try-on recipe.
 
 python tool_add_control.py models/v1-5-pruned.safetensors models/control_sd15_ini.ckpt
 python tool_add_control.py models/v2-1_512-ema-pruned.ckpt models/control_sd21_ini.ckpt
+python tool_add_control.py models/v1-5-pruned.safetensors models/ootd_ini.ckpt --config models/tryon_ootd.yaml
 python tool_add_control.py        # SD1.5 if it is in models/, else the tiny base, on any CPU
 """
 
@@ -24,6 +26,13 @@ def parse_arguments():
     add("output", nargs="?", metavar="OUTPUT", help="The new file: .ckpt or .safetensors.")
     parser.share("--config", help="The yaml of OUTPUT's model. Without it, that of INPUT's family is taken.")
     parser.share("--seed", help="What the hint block's first weights are drawn from.")
+    add(
+        "--part",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="Weights for a part of a try-on recipe,\ngarment_encoder say. It may be given more than once.",
+    )
     arguments = parser.parse_args()
     if arguments.input and not arguments.output:
         parser.error("give INPUT and OUTPUT, or neither")
@@ -40,7 +49,8 @@ def main():
         base, output, hint = default_files()
         print(hint)
     start = time.time()
-    family, report = add_control(base, output, arguments.config, arguments.seed)
+    parts = dict(part.partition("=")[::2] for part in arguments.part)
+    family, report = add_control(base, output, arguments.config, arguments.seed, parts)
     print(f"{base}: {family}")
     if family in NOTES:
         print(NOTES[family])

@@ -70,7 +70,9 @@ class ClipGarments(nn.Module):
             )
         from transformers import CLIPVisionModelWithProjection
 
-        self.tower = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True)
+        self.tower = CLIPVisionModelWithProjection.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
         self.output, self.side = output, self.tower.config.image_size
 
     @torch.no_grad()

@@ -235,8 +235,11 @@ def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):
 
 def _rows_of_terms(model, encoded, terms):
     """(what is encoded, tiled for the terms; which rows are dropped, by condition)."""
-    tiled = {name: {k: tile(v, len(terms)) for k, v in values.items()} for name, values in encoded.items()}
     rows = max(len(v) for values in encoded.values() for v in values.values())
+    tiled = {  # what is one for all rows, an empty prompt say, stays one
+        name: {k: tile(v, len(terms)) if len(v) == rows else v for k, v in values.items()}
+        for name, values in encoded.items()
+    }
     dropped = {}
     for name in encoded:
         flags = [name in term.dropped for term in terms]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from cldm.model import CONTROL, create_with_branch, read_part, shape_remedy
+from cldm.model import CONTROL, create_with_branch, read_config, read_part, shape_remedy
+from cldm.weights.graft_tryon import graft_recipe
 from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
 from ldm.published_names import fill_unused, restore_names
@@ -16,7 +17,7 @@ FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base":
 NOTES = {
     "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
 }
-UNET = "model.diffusion_model."
+UNET, TRYON = "model.diffusion_model.", "cldm.tryon.model.TryonLDM"
 STEM, LEAF = UNET + "input_blocks.0.0.weight", UNET + "out.2.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 # what a part of a name says about a file that cannot be grafted, the surest sign first
@@ -163,10 +164,20 @@ def fresh_control(control, seed):
     return {f"{CONTROL}{part}.{name}": t for part in parts for name, t in parts[part].state_dict().items()}
 
 
-def add_control(base_path, output_path, config_path=None, seed=0):
-    """Graft a file and write the result; returns (family or yaml, Report). Without a yaml, the family's."""
+def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
+    """Graft a file and write the result; returns (family or yaml, what came from where).
+
+    Without a yaml, the family's with a control branch; `parts` are files for parts of a try-on recipe.
+    """
     check_writable(output_path)
     base = read_state_dict(base_path)
+    if config_path and read_config(config_path).get("target") == TRYON:
+        refuse_other_files(base, base_path, base[STEM].shape[1] if STEM in base else None)
+        state, report = graft_recipe(base, config_path, base_path, seed, parts)
+        write_state_dict(state, output_path)
+        return config_path, report
+    if parts:
+        raise ValueError(f"--part is of try-on recipes, {config_path or 'this graft'} has no such parts")
     refuse_other_files(base, base_path, read_numbers(config_path)[0] if config_path else None)
     family, config_path = (config_path, config_path) if config_path else recognise(base, base_path)
     state, report = graft(base, config_path, base_path, seed)

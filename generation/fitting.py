@@ -1,0 +1,112 @@
+"""The one way to put a garment on a person: items of a dataset in, uint8 pictures out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch.utils.data import default_collate
+
+from cldm.guidance import Guidance
+from cldm.tryon.conditions import encode_pictures, shrink_mask
+from cldm.tryon.model import tryon_denoiser
+from generation.generate import to_uint8
+from generation.inpainting import FACTOR
+from ldm.models.diffusion.samplers import SAMPLERS
+from ldm.modules.diffusionmodules.util import make_ddim_timesteps
+
+REPAINTS = ("none", "each_step", "paste")
+
+
+@dataclass(frozen=True)
+class FittingSettings:
+    """How a garment is put on.
+
+    guidance: None takes the recipe's. repaint: what stays outside the mask: "none" leaves it to the model,
+    "each_step" puts the person's latents back before every step, with the noise that the picture began with
+    (OOTDiffusion), "paste" copies the photo's pixels at the end. eta: of DDIM.
+    """
+
+    steps: int = 20
+    sampler: str = "ddim"
+    guidance: Guidance | None = None
+    repaint: str = "none"
+    eta: float = 0.0
+
+    def __post_init__(self):
+        for name, known in (("sampler", SAMPLERS), ("repaint", REPAINTS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not 1 <= self.steps <= 1000:
+            raise ValueError(f"steps must be between 1 and 1000, got {self.steps}")
+
+
+@torch.no_grad()
+def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings | None = None) -> np.ndarray:
+    """Pictures uint8 (n, H, W, 3) of persons in garments.
+
+    Args:
+        model: a TryonLDM, on any device.
+        items: of TryonDataset, all of one size.
+        seeds: one a picture, so that no picture depends on its batch.
+
+    Raises:
+        ValueError: not as many seeds as items.
+    """
+    settings = settings or FittingSettings()
+    if len(seeds) != len(items):
+        raise ValueError(f"a seed per picture is wanted, got {len(seeds)} for {len(items)} items")
+    batch = default_collate(items)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def randn(shape):
+        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(model.device)
+
+    height, width = items[0]["jpg"].shape[:2]
+    shape = model.channels, height // FACTOR, width // FACTOR
+    encoded = encode_batch(model, batch)
+    x, stacked = randn(shape), model.stacked
+    if stacked is not None and stacked.anchored:
+        encoded[stacked.name] |= dict(noise=randn(shape))
+    elif stacked is not None:
+        x = torch.cat([x, randn(shape)], dim=2)
+    denoise = tryon_denoiser(model, encoded, settings.guidance)
+    known = mask = None
+    if settings.repaint == "each_step":
+        known = encode_pictures(model, batch["jpg"])
+        mask = shrink_mask(batch["mask"].to(model.device), FACTOR)
+        denoise = put_back(denoise, model, known, mask, x)
+    timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
+    latents = SAMPLERS[settings.sampler].run(
+        denoise,
+        x,
+        model.alphas_cumprod,
+        timesteps,
+        eta=settings.eta,
+        randn=lambda like: randn(like.shape[1:]),
+    )
+    latents = latents[:, :, : shape[1]]
+    if known is not None:
+        latents = (1 - mask) * known + mask * latents
+    pictures = to_uint8(model.decode_first_stage(latents))
+    if settings.repaint == "paste":
+        photos = to_uint8(rearrange(batch["jpg"], "b h w c -> b c h w"))
+        pictures = np.where(batch["mask"].numpy() > 0.5, pictures, photos)
+    return pictures
+
+
+def encode_batch(model, batch) -> dict:
+    """What each condition makes of a batch, by name: the same for training and for drawing."""
+    return {name: condition.encode(model, batch) for name, condition in model.conditions.items()}
+
+
+def put_back(denoise, model, known, mask, noise):
+    """`denoise` behind a step that puts the latents `known`, noised with `noise`, back where `mask` is 0."""
+
+    def kept(x, t):
+        steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
+        there = model.q_sample(known, steps, noise[:, :, : known.shape[2]])
+        person = x[:, :, : known.shape[2]]
+        return denoise(torch.cat([(1 - mask) * there + mask * person, x[:, :, known.shape[2] :]], dim=2), t)
+
+    return kept

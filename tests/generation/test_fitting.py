@@ -1,0 +1,148 @@
+"""Putting garments on: what enters the model is what training gave it; no picture depends on its batch."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+from cldm.guidance import guide_by
+from generation.fitting import FittingSettings, put_on
+from small_tryon import REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment
+
+RECIPES = {
+    "ootd": (REFERENCE | dict(garment=garment(dropout=0.1)), {}),
+    "idm": (REFERENCE | dict(garment=garment(time="sync", drop_to="zero_features", dropout=0.1)), {}),
+    "catvton": (
+        STACK | dict(garment=entry("StackedGarment", draw="mode", dropout=0.1)),
+        dict(context="skip"),
+    ),
+    "deco": (
+        STACK
+        | dict(
+            garment=entry("StackedGarment", drop_to="garment_free", anchored=True, draw="mode", dropout=0.1)
+        ),
+        dict(context="skip"),
+    ),
+    "image": (TEXT | STACK | dict(image=entry("ImageTokens", **TOKENS, dropout=0.1)), {}),
+}
+
+
+def items(num=2, seed=0):
+    """As TryonDataset gives them."""
+    given = batch(num, seed)
+    given["mask"] = given["mask"][..., None]
+    del given["negative"], given["worn_mask"], given["category_id"]
+    return [
+        {
+            key: value[i].numpy() if isinstance(value, torch.Tensor) else value[i]
+            for key, value in given.items()
+        }
+        for i in range(num)
+    ]
+
+
+def recipe(name):
+    conditions, unet = RECIPES[name]
+    return build(conditions, person_unet=unet)
+
+
+def prepared_when(model, act):
+    """What `prepare` gives while something acts, and with what rows dropped."""
+    found, original = [], model.prepare
+
+    def prepare(encoded, dropped):
+        found.append((original(encoded, dropped), dropped))
+        return found[-1][0]
+
+    model.prepare = prepare
+    act()
+    del model.prepare
+    return found[-1]
+
+
+def flat(prepared):
+    for name, values in prepared.items():
+        for key, value in values.items():
+            yield from (
+                (((name, key, site), tokens) for site, tokens in value.items())
+                if isinstance(value, dict)
+                else [((name, key), value)]
+            )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_enters_the_model_is_the_same_in_training_and_in_drawing(name):
+    """For the same file: all prepared conditions, given and dropped, tensor by tensor."""
+    model, given = recipe(name), items()
+    condition = "image" if name == "image" else "garment"
+    settings = FittingSettings(steps=1, guidance=guide_by(condition, 2.0))
+    drawn, dropped = prepared_when(model, lambda: put_on(model, given, [1, 2], settings))
+    train = default_collate(given)
+    flags = {n: torch.full((2,), False) for n in model.conditions}
+    for rows, is_dropped in ((slice(0, 2), True), (slice(2, 4), False)):
+        assert bool(dropped[condition][rows].all()) is is_dropped
+        flags[condition] = torch.full((2,), is_dropped)
+        trained, _ = prepared_when(
+            model, lambda: model.shared_step({**train, "dropped": flags}, torch.Generator().manual_seed(0))
+        )
+        for key, value in dict(flat(trained)).items():
+            of_drawing = dict(flat(drawn))[key]
+            of_drawing = getattr(of_drawing, "tokens", of_drawing)  # a memo's
+            if value is None or value.dtype == torch.bool or "noise" in key:
+                continue  # drawn for each picture
+            # of a latent of zeros each group of the first norm is constant, which amplifies round-off
+            scale = float(value.abs().max()) or 1.0
+            assert float((value - of_drawing[rows]).abs().max()) <= 1e-3 * scale, key
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_picture_depends_on_its_batch(name):
+    model, given = recipe(name), items()
+    both = put_on(model, given, [5, 6], FittingSettings(steps=2))
+    alone = put_on(model, given[1:], [6], FittingSettings(steps=2))
+    assert both.shape == (2, 64, 48, 3) and both.dtype == np.uint8
+    assert np.abs(both[1].astype(int) - alone[0]).max() <= 1
+
+
+def test_what_is_pasted_is_the_photo_itself():
+    model, given = recipe("ootd"), items()
+    pictures = put_on(model, given, [0, 1], FittingSettings(steps=2, repaint="paste"))
+    photo = np.round((given[0]["jpg"] + 1) * 127.5)
+    outside = given[0]["mask"][..., 0] == 0
+    assert np.abs(pictures[0][outside] - photo[outside]).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["ootd", "catvton"])
+def test_repainting_keeps_the_persons_latents_outside_the_mask(name):
+    model, given, decoded = recipe(name), items(), []
+    original = model.decode_first_stage
+    model.decode_first_stage = lambda z: decoded.append(z) or original(z)
+    put_on(model, given, [0, 1], FittingSettings(steps=2, repaint="each_step"))
+    put_on(model, given, [0, 1], FittingSettings(steps=2))
+    kept, free = decoded
+    wanted = (
+        model.scale_factor
+        * model.encode_first_stage(
+            torch.from_numpy(np.stack([item["jpg"] for item in given])).permute(0, 3, 1, 2)
+        ).mode()
+    )
+    outside = (
+        torch.nn.functional.interpolate(
+            torch.from_numpy(np.stack([item["mask"] for item in given]))[..., 0][:, None], size=(8, 6)
+        ).expand_as(kept)
+        == 0
+    )
+    assert torch.allclose(kept[outside], wanted[outside], atol=1e-5)
+    assert not torch.allclose(free[outside], wanted[outside], atol=1e-2)
+
+
+def test_settings_that_cannot_be_are_named():
+    for options, words in [
+        (dict(repaint="always"), "repaint must be one of none, each_step, paste, got 'always'"),
+        (dict(sampler="unipc"), "sampler must be one of ddim, dpmpp_2m"),
+        (dict(steps=0), "steps must be between 1 and 1000, got 0"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            FittingSettings(**options)
+    with pytest.raises(ValueError, match="a seed per picture is wanted, got 1 for 2 items"):
+        put_on(recipe("ootd"), items(), [1])
