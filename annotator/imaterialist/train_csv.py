@@ -22,7 +22,8 @@ def index_annotations(train_csv, label_descriptions) -> Index:
     Rows that can't be right are collected in `rejected`, with the reason; `read_rows` does so for the masks.
     A wrong file (other columns, the 2020 edition, a truncated label file) raises ValueError.
     """
-    index = Index(*read_labels(label_descriptions))
+    categories, attributes = read_labels(label_descriptions)
+    index = Index(categories=categories, attributes=attributes)
     # rows share the few thousand sizes and classes that there are
     read_size, read_class = cache(_read_size), cache(_read_class)
     with open(train_csv, "rb") as file:
@@ -38,8 +39,16 @@ def index_annotations(train_csv, label_descriptions) -> Index:
                     raise ValueError(f"the row must have {len(columns)} fields, it has {len(values)}")
                 if image not in index.places and not IMAGE_NAME.fullmatch(image):
                     raise ValueError(f"ImageId must be the name of a .jpg file, got {_shorten(image)}")
-                size = read_size(fields["Height"], fields["Width"])
-                place = Place(line, offset, *size, *read_class(fields["ClassId"]))
+                height, width = read_size(fields["Height"], fields["Width"])
+                category, attributes = read_class(fields["ClassId"])
+                place = Place(
+                    line=line,
+                    offset=offset,
+                    height=height,
+                    width=width,
+                    category=category,
+                    attributes=attributes,
+                )
             except ValueError as error:
                 index.rejected.append(_reject(fields, line, str(error)))
             else:
@@ -57,8 +66,14 @@ def read_rows(train_csv, places: Iterable[Place]) -> tuple[list[Row], list[Rejec
         for place in places:
             file.seek(place.offset)
             fields = dict(zip(columns, _split(file.readline()), strict=True))
-            size = place.height, place.width
-            row = Row(fields["ImageId"], fields["EncodedPixels"], *size, place.category, place.attributes)
+            row = Row(
+                image=fields["ImageId"],
+                rle=fields["EncodedPixels"],
+                height=place.height,
+                width=place.width,
+                category=place.category,
+                attributes=place.attributes,
+            )
             try:
                 # parsed once: the row keeps it
                 _ = row.runs

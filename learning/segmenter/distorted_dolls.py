@@ -77,9 +77,19 @@ def _blotches(rng, height: int, width: int, finest: int):
 
 def doll_regions(doll):
     """The official region map, uint8 (h, w), of a drawn doll."""
-    size = doll.photo.shape[:2]
-    rows = [Row("", rle_encode(i.mask), *size, i.class_id, i.attributes) for i in doll.instances]
-    return region_map(rows, *size)
+    height, width = doll.photo.shape[:2]
+    rows = [
+        Row(
+            image="",
+            rle=rle_encode(instance.mask),
+            height=height,
+            width=width,
+            category=instance.class_id,
+            attributes=instance.attributes,
+        )
+        for instance in doll.instances
+    ]
+    return region_map(rows, height, width)
 
 
 def draw_dolls(num_dolls: int, seed: int, size: int = 128, people: bool = False):
