@@ -26,8 +26,8 @@ def test_what_a_picture_was_drawn_with_is_written_down_and_read_back(heun, name)
     assert "sampler" in str(parse_parameters(text)) and name in str(parse_parameters(text))
 
 
-def test_titles_are_all_different_and_the_scripts_name_every_sampler():
+def test_titles_are_all_different_and_the_help_of_the_scripts_names_every_sampler():
     assert len({sampler.title.lower() for sampler in SAMPLERS.values()}) == len(SAMPLERS)
-    for script in ("tool_generate.py", "tool_evaluate.py"):
-        text = (ROOT / script).read_text(encoding="utf-8")
-        assert all(name in text for name in SAMPLERS)
+    for told in ("jobs/command_line.py", "docs/command_line.md"):
+        text = (ROOT / told).read_text(encoding="utf-8")
+        assert all(name in text for name in SAMPLERS), told
