@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 
-def dilated(mask, pixels: int):
+def dilate(mask, pixels: int):
     """A mask bool (h, w) grown by so many pixels in every direction, or shrunk if `pixels` is negative."""
     size = 2 * abs(pixels) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -20,7 +20,7 @@ def dilated(mask, pixels: int):
     return change(mask.astype(np.uint8), disc).astype(bool)
 
 
-def simplified(mask, pixels: float):
+def simplify(mask, pixels: float):
     """A mask bool (h, w) whose outlines, holes' too, are polygons that leave out up to so many pixels.
 
     The polygons are Douglas and Peucker's, through some of the outline's points. An outline too thin to be
@@ -61,9 +61,9 @@ class RoughMaps:
         for region in sorted(masks, key=lambda region: -masks[region].sum()):
             mask = masks[region]
             if self.simplification:
-                mask = simplified(mask, rng.uniform(0, self.simplification))
+                mask = simplify(mask, rng.uniform(0, self.simplification))
             if self.dilation:
-                mask = dilated(mask, int(rng.integers(-self.dilation, self.dilation + 1)))
+                mask = dilate(mask, int(rng.integers(-self.dilation, self.dilation + 1)))
             rough[mask if mask.any() else masks[region]] = region
         return rough
 

@@ -148,7 +148,7 @@ def print_real(rounds: int) -> None:
     from straightforward import SIZE, straightforward_hint
 
     from annotator.imaterialist import Row, find_painted_boxes, region_map_at
-    from pictures.crops import buckets, choose_crops
+    from pictures.crops import choose_crops, list_buckets
     from pictures.regions import Regions
     from pictures.unusable import Box
 
@@ -158,7 +158,7 @@ def print_real(rounds: int) -> None:
         parsed = [Row(image, rle, int(h), int(w), int(c.split("_")[0]), ()) for image, rle, h, w, c in rows]
         regions = Regions.read()
         boxes = [Box(*box) for box in find_painted_boxes(parsed, regions)]
-        [crop] = choose_crops(parsed[0].height, parsed[0].width, boxes, buckets(SIZE), 0.1, 1.5)
+        [crop] = choose_crops(parsed[0].height, parsed[0].width, boxes, list_buckets(SIZE), 0.1, 1.5)
         return region_map_at(parsed, crop, regions)
 
     clock, ratios = Clock(), []

@@ -54,7 +54,7 @@ def _centres(start: float, end: float, num: int) -> np.ndarray:
     return np.floor(np.cumsum(steps)).astype(np.int64)
 
 
-def buckets(size: int = 512, square: bool = False, max_aspect: float = 2.0) -> list[tuple[int, int]]:
+def list_buckets(size: int = 512, square: bool = False, max_aspect: float = 2.0) -> list[tuple[int, int]]:
     """All (height, width) of nearly size * size pixels, sorted.
 
     For every multiple of 64 as the short side, the long one is the largest multiple of 64 that keeps the area

@@ -166,7 +166,7 @@ ALL = [
 CHECKS: dict[str, Check] = {check.name: check for check in ALL}
 
 
-def thresholds(overrides) -> dict[str, float | None]:
+def choose_thresholds(overrides) -> dict[str, float | None]:
     """Thresholds of all checks by name, None for those that are off, from texts NAME=VALUE and NAME=off."""
     chosen: dict[str, float | None] = {check.name: check.default for check in ALL}
     for override in overrides:
@@ -189,7 +189,6 @@ def _number(text: str, override: str) -> float:
     return number
 
 
-__all__ = ["CHECKS", "Check", "judge", "thresholds"]
 OF_GARMENTS = "no_garment", "maybe_unlabelled_people", "unlabelled_people"
 
 

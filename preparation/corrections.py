@@ -7,7 +7,7 @@ from pathlib import Path
 from pictures.decoding import decode, open_picture, read_hint, read_size
 from pictures.region_maps import load_map
 from pictures.unusable import Rejection, Unusable
-from preparation.one_photo import Job, describe
+from preparation.one_photo import Job, name_regions
 from preparation.record import Record
 
 START_OF_JPEG = b"\xff\xd8"
@@ -89,7 +89,7 @@ def _read_map(job: Job, record: Record, source: Path) -> dict:
         return {}
     ids = load_map(source, job.colours)
     _check_size(record, "the map", *ids.shape)
-    return describe(ids, job.names)
+    return name_regions(ids, job.names)
 
 
 def _check_size(record: Record, what: str, *size: int) -> None:

@@ -102,7 +102,7 @@ class Clusters:
             np.minimum.at(self._parents, np.maximum(one, other), np.minimum(one, other))
 
 
-def groups(records: list[Record], distance: float | None = None) -> list[int]:
+def group_alike(records: list[Record], distance: float | None = None) -> list[int]:
     """The number of each record's group: pictures of one photo, and of photos that show the same.
 
     A group must not be split between training and validation. `distance` is the number of the hashes' 64 bits

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from jobs.whole_files import write_atomically
-from pictures.crops import Crop, buckets, choose_crops
+from pictures.crops import Crop, choose_crops, list_buckets
 from pictures.photo import open_photo
 from pictures.region_maps import encode_map
 from pictures.unusable import Box, Rejection, Unusable
@@ -70,7 +70,7 @@ class Job:
             photo.height,
             photo.width,
             annotation.boxes,
-            buckets(options.size, options.square),
+            list_buckets(options.size, options.square),
             options.margin,
             options.max_upscale,
             options.second_crop,
@@ -100,7 +100,7 @@ class Job:
             target=target,
             size=[crop.height, crop.width],
             bucket=f"{crop.height}x{crop.width}",
-            **describe(drawn, self.names),
+            **name_regions(drawn, self.names),
             boxes=[
                 [*(round(side, 2) for side in (box.left, box.top, box.right, box.bottom)), box.region]
                 for box in boxes
@@ -145,7 +145,7 @@ def boxes_in_crop(boxes: list[Box], crop: Crop) -> list[Box]:
     return shown
 
 
-def describe(drawn, names: tuple[str, ...] | None) -> dict:
+def name_regions(drawn, names: tuple[str, ...] | None) -> dict:
     """Names of the regions that a map shows, and the share of the picture that each covers."""
     if names is None:
         return {"regions": [], "areas": {}}

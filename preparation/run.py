@@ -10,9 +10,9 @@ from jobs.whole_files import write_atomically
 from pictures.unusable import Rejection
 from preparation import prompt_json
 from preparation.captions.table_columns import add_columns, check_raw_columns
-from preparation.checks import judge, thresholds
+from preparation.checks import choose_thresholds, judge
 from preparation.corrections import find_lost, read_corrections
-from preparation.duplicates import groups
+from preparation.duplicates import group_alike
 from preparation.examples import Example, Source
 from preparation.fittings import FittingOptions, is_fittings, prepare_fittings
 from preparation.imagefolder import write_imagefolder
@@ -41,7 +41,7 @@ def prepare_folder(raw, out, options: PrepareOptions | None = None) -> dict:
             mask_style=options.mask_style, mended=not options.published_masks, workers=options.workers
         )
         return prepare_fittings(raw, out, FittingOptions((options.size, options.size * 3 // 4), **fitting))
-    chosen = thresholds(options.thresholds)
+    chosen = choose_thresholds(options.thresholds)
     print(f"{raw}: reading", flush=True)
     source = open_source(raw, options)
     if options.second_crop:
@@ -61,7 +61,7 @@ def _fill_folder(out: Path, source: Source, options: PrepareOptions, chosen: dic
     prompt_json.check_prompt(options.prompt, records)
     print(f"{out}: comparing {len(records)} pictures, writing tables and report", flush=True)
     reasons = judge(records, chosen)
-    lines = prompt_json.make_lines(records, groups(records, chosen["near_duplicate"]), options)
+    lines = prompt_json.make_lines(records, group_alike(records, chosen["near_duplicate"]), options)
     kept = [line for line, faults in zip(lines, reasons, strict=True) if not faults]
     left_out = [line | {"out": faults} for line, faults in zip(lines, reasons, strict=True) if faults]
     summary = {

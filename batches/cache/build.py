@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batches.cache.encode import encode_shards
 from batches.cache.encoders import load_encoders
-from batches.cache.shards import plan_cache, whole_rows
+from batches.cache.shards import plan_cache, read_whole_rows
 from jobs.progress import say
 from jobs.whole_files import remove_temporary, write_atomically
 
@@ -41,13 +41,13 @@ def build_cache(
     shards = plan_cache(dataset, weights, dtype, flips)
     cache = Path(dataset.folder) / "cache"
     cache.mkdir(exist_ok=True)
-    missing = [shard for shard in shards if not {*shard.keys} <= whole_rows(cache / shard.file).keys()]
+    missing = [shard for shard in shards if not {*shard.keys} <= read_whole_rows(cache / shard.file).keys()]
     if missing:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         encode_shards(dataset, missing, checkpoint, config, dtype, batch_size, devices)
     write_index(cache, shards, dict(weights=weights, dtype=dtype, checkpoint=str(checkpoint)))
     remove_others(cache, {shard.file for shard in shards})
-    say(describe(cache, shards, len(missing)))
+    say(describe_cache(cache, shards, len(missing)))
     return cache / "index.json"
 
 
@@ -68,7 +68,7 @@ def remove_others(cache, needed: set[str]):
             path.unlink(missing_ok=True)
 
 
-def describe(cache, shards, num_new) -> str:
+def describe_cache(cache, shards, num_new) -> str:
     counts = {
         kind: sum(len(s.names) for s in shards if s.kind == kind) for kind in ("moments", "mirrored", "text")
     }

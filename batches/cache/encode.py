@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from batches.cache.encoders import load_encoders
-from batches.cache.shards import Shard, ShardFile, whole_rows, write_shard
+from batches.cache.shards import Shard, ShardFile, read_whole_rows, write_shard
 from jobs.progress import Progress
 
 
@@ -67,7 +67,7 @@ class ShardBatches(Dataset):
         self.dataset, self.shards, self.batches, self.found = dataset, shards, [], {}
         for prefix in {shard.prefix for shard in shards}:
             for path in sorted((Path(dataset.folder) / "cache").glob(f"{prefix}*.safetensors")):
-                self.found |= {(prefix, key): (path, row) for key, row in whole_rows(path).items()}
+                self.found |= {(prefix, key): (path, row) for key, row in read_whole_rows(path).items()}
         for i, shard in enumerate(shards):
             known = [(shard.prefix, key) in self.found for key in shard.keys]
             for copied in (True, False):

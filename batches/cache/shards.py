@@ -120,7 +120,7 @@ def checksum(values) -> int:
     return zlib.crc32(values.contiguous().view(torch.uint8).numpy())
 
 
-def whole_rows(path) -> dict[str, int]:
+def read_whole_rows(path) -> dict[str, int]:
     """Key -> row of a file; of a missing or damaged one nothing, so that it is made again as it was."""
     try:
         shard = ShardFile(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from batches.augment import Draw, FlippedItems, RoughItems, RoughMaps, dilated, simplified
+from batches.augment import Draw, FlippedItems, RoughItems, RoughMaps, dilate, simplify
 from batches.loader import SeededBatches, TrainingData
 from ldm.checkpoint import read_state_dict
 from learning.options import TrainOptions
@@ -47,8 +47,8 @@ def distance_to_outline(mask):
 @pytest.mark.parametrize("pixels", [1, 3, 6])
 def test_regions_grow_and_shrink_by_the_asked_number_of_pixels(pixels):
     mask, distance = blobs(), distance_to_outline(blobs())
-    grown, shrunk = dilated(mask, pixels), dilated(mask, -pixels)
-    assert (grown >= mask).all() and (shrunk <= mask).all() and np.array_equal(dilated(mask, 0), mask)
+    grown, shrunk = dilate(mask, pixels), dilate(mask, -pixels)
+    assert (grown >= mask).all() and (shrunk <= mask).all() and np.array_equal(dilate(mask, 0), mask)
     for changed, side in ((grown ^ mask, ~mask), (shrunk ^ mask, mask)):
         assert pixels - 0.5 < distance[changed].max() < pixels + 0.5
         assert changed[side & (distance <= pixels - 0.5)].all()
@@ -57,7 +57,7 @@ def test_regions_grow_and_shrink_by_the_asked_number_of_pixels(pixels):
 def test_a_region_at_the_pictures_edge_does_not_shrink_from_it():
     mask = np.zeros((20, 20), bool)
     mask[:, :10] = True
-    assert np.array_equal(np.argwhere(~dilated(mask, -3)).min(0), [0, 7])
+    assert np.array_equal(np.argwhere(~dilate(mask, -3)).min(0), [0, 7])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,13 +65,13 @@ def test_an_outline_simplified_by_nothing_is_the_outline(seed):
     mask = blobs(seed)
     outlines, family = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     assert (family[0, :, 3] >= 0).any() or seed  # holes stay holes
-    assert np.array_equal(simplified(mask, 0), mask)
+    assert np.array_equal(simplify(mask, 0), mask)
 
 
 @pytest.mark.parametrize("pixels", [2, 5])
 def test_simplified_outlines_have_few_corners_and_stay_near(pixels):
     mask = blobs(3)
-    rough, distance = simplified(mask, pixels), distance_to_outline(mask)
+    rough, distance = simplify(mask, pixels), distance_to_outline(mask)
     assert (rough != mask).any() and distance[rough != mask].max() <= pixels + 1.5
     corners = [
         sum(

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures.crops import Crop, buckets, choose_crops
+from pictures.crops import Crop, choose_crops, list_buckets
 from pictures.persons import Span, group_persons
 from pictures.unusable import Box, Unusable
 
 MARGIN, MAX_UPSCALE = 0.1, 1.25
 TOP, BOTTOM, WHOLE, HEAD = 1, 2, 3, 4
-SIZES = buckets(512)
+SIZES = list_buckets(512)
 
 
 def crops_of(height, width, boxes, sizes=SIZES, margin=MARGIN, second_crop=False):
@@ -34,7 +34,7 @@ def random_case(rng):
 
 @pytest.mark.parametrize("size", [64, 128, 256, 512, 640, 768, 1024])
 def test_buckets_hold_nearly_the_same_number_of_pixels_both_ways_round(size):
-    found = buckets(size)
+    found = list_buckets(size)
     assert found == sorted(set(found)) and (size, size) in found
     assert all((width, height) in found for height, width in found)
     for height, width in found:
@@ -44,16 +44,16 @@ def test_buckets_hold_nearly_the_same_number_of_pixels_both_ways_round(size):
 
 def test_buckets_of_512_are_these_and_square_is_one():
     assert SIZES == [(384, 640), (448, 576), (512, 512), (576, 448), (640, 384)]
-    assert buckets(128) == buckets(128, square=True) == [(128, 128)]
+    assert list_buckets(128) == list_buckets(128, square=True) == [(128, 128)]
     for wrong in (0, 100, -64):
         with pytest.raises(ValueError, match="multiple of 64"):
-            buckets(wrong)
+            list_buckets(wrong)
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_a_crop_lies_in_its_photo_and_is_neither_stretched_nor_blown_up(seed):
     height, width, boxes = random_case(np.random.default_rng(seed))
-    sizes = buckets((256, 512, 640)[seed % 3])
+    sizes = list_buckets((256, 512, 640)[seed % 3])
     for crop in crops_of(height, width, boxes, sizes, margin=(0, 0.1, 0.4)[seed % 3], second_crop=True):
         assert 0 <= crop.left < crop.right <= width and 0 <= crop.top < crop.bottom <= height
         assert (crop.height, crop.width) in sizes and crop.scale >= 1 / MAX_UPSCALE - 1e-3
@@ -90,7 +90,7 @@ def test_maps_are_sampled_as_pillow_resizes_to_the_nearest(seed):
     height, width = height // 8 + 64, width // 8 + 64
     boxes = [Box(b.left // 8, b.top // 8, b.right // 8 + 1, b.bottom // 8 + 1, TOP) for b in boxes]
     ids = rng.integers(0, 256, (height, width), dtype=np.uint8)
-    for crop in crops_of(height, width, boxes, buckets((64, 128)[seed % 2])):
+    for crop in crops_of(height, width, boxes, list_buckets((64, 128)[seed % 2])):
         nearest = Image.Resampling.NEAREST
         resized = Image.fromarray(ids).resize((crop.width, crop.height), nearest, crop.to_list())
         np.testing.assert_array_equal(ids[np.ix_(*crop.sample_points())], np.asarray(resized))
@@ -99,7 +99,7 @@ def test_maps_are_sampled_as_pillow_resizes_to_the_nearest(seed):
 def test_a_photo_of_a_buckets_size_is_taken_as_it_is():
     doll = [Box(40, 12, 90, 120, WHOLE)]
     for boxes in ([], doll):
-        assert crops_of(128, 128, boxes, buckets(128)) == [Crop(0, 0, 128, 128, 128, 128)]
+        assert crops_of(128, 128, boxes, list_buckets(128)) == [Crop(0, 0, 128, 128, 128, 128)]
         assert crops_of(640, 384, boxes) == [Crop(0, 0, 384, 640, 640, 384)]
     rows, columns = Crop(0, 0, 128, 128, 128, 128).sample_points()
     assert (rows == np.arange(128)).all() and (columns == np.arange(128)).all()

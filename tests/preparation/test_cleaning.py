@@ -19,7 +19,7 @@ from planted_pictures import (
     wash_out,
     wreck,
 )
-from preparation.checks import CHECKS, judge, thresholds
+from preparation.checks import CHECKS, choose_thresholds, judge
 
 FAULTS = {
     "blurred": [blur, lambda pixels: jpeg(blur(pixels), 90), lambda pixels: blur(pixels, 6)],
@@ -35,7 +35,7 @@ def names(reasons):
 
 
 def alone(name, pixels, boxes=(), overrides=(), **more):
-    (reasons,) = judge([record(name, pixels, boxes, **more)], thresholds(overrides))
+    (reasons,) = judge([record(name, pixels, boxes, **more)], choose_thresholds(overrides))
     return reasons
 
 
@@ -48,7 +48,7 @@ def with_numbers(**measures):
 @pytest.mark.parametrize(("size", "count"), [(128, 60), (512, 4)])
 def test_clean_dolls_are_kept(size, count):
     records = [record(f"{index:03d}", *doll(index, size)) for index in range(count)]
-    assert not any(judge(records, thresholds([])))
+    assert not any(judge(records, choose_thresholds([])))
 
 
 def test_clean_textures_are_kept():
@@ -89,8 +89,8 @@ def test_slight_wear_is_no_fault(plant):
     ],
 )
 def test_a_reason_tells_the_number_and_what_was_wanted(measures, reason):
-    assert judge([with_numbers(**measures)], thresholds([])) == [[reason]]
-    assert judge([with_numbers(**measures)], thresholds([f"{reason.split(':')[0]}=off"])) == [[]]
+    assert judge([with_numbers(**measures)], choose_thresholds([])) == [[reason]]
+    assert judge([with_numbers(**measures)], choose_thresholds([f"{reason.split(':')[0]}=off"])) == [[]]
 
 
 def test_reasons_come_in_the_order_of_the_checks():
@@ -98,7 +98,7 @@ def test_reasons_come_in_the_order_of_the_checks():
     bad |= dict(garment_share=0, skin_outside=1)
     records = [with_numbers(**bad), replace(with_numbers(), name="b", photo="b")]
     records[0].incomplete = "a skirt's mask is broken"
-    reasons = judge(records, thresholds([]))
+    reasons = judge(records, choose_thresholds([]))
     assert names(reasons[0]) == [name for name in CHECKS if name != "unlabelled_people"]
     assert "incomplete: a skirt's mask is broken" in reasons[0]
     assert reasons[1] == []
@@ -106,19 +106,21 @@ def test_reasons_come_in_the_order_of_the_checks():
 
 def test_what_could_not_be_measured_is_no_fault():
     unknown = dict.fromkeys(["jpeg_quality", "blockiness", "skin_outside"])
-    assert judge([with_numbers(**unknown)], thresholds([])) == [[]]
+    assert judge([with_numbers(**unknown)], choose_thresholds([])) == [[]]
 
 
 def test_a_detector_replaces_the_guess():
-    assert names(judge([with_numbers(skin_outside=0.3)], thresholds([]))[0]) == ["maybe_unlabelled_people"]
-    assert judge([with_numbers(skin_outside=0.3, unlabelled=0.0)], thresholds([])) == [[]]
+    assert names(judge([with_numbers(skin_outside=0.3)], choose_thresholds([]))[0]) == [
+        "maybe_unlabelled_people"
+    ]
+    assert judge([with_numbers(skin_outside=0.3, unlabelled=0.0)], choose_thresholds([])) == [[]]
 
 
 def test_maps_that_are_pictures_miss_no_garment():
     pixels, _ = doll(1, 128)
     assert alone("a", pixels) == []
     records = [record("a", pixels), record("b", *doll(2, 128))]
-    assert [names(reasons) for reasons in judge(records, thresholds([]))] == [["no_garment"], []]
+    assert [names(reasons) for reasons in judge(records, choose_thresholds([]))] == [["no_garment"], []]
 
 
 def test_of_copies_the_best_stays_and_is_named():
@@ -128,7 +130,7 @@ def test_of_copies_the_best_stays_and_is_named():
     records[0].measures["edge_width"] = 1.5
     records.append(record("e", *doll(2)))
     records[3].photo_size = [4000, 3000]
-    a, b, c, d, e = judge(records, thresholds([]))
+    a, b, c, d, e = judge(records, choose_thresholds([]))
     assert b == e == []
     assert a[0].startswith("near_duplicate: like b, which stays: ")
     assert c[0].startswith("near_duplicate: like the mirror image of b, which stays: 0 of 64 bits")
@@ -144,12 +146,12 @@ def test_the_largest_photo_stays_then_the_sharpest_then_the_first():
         for name, size, width in zip("abcd", sizes, widths, strict=True)
     ]
     expected = [True, True, False, True]
-    assert [bool(reasons) for reasons in judge(records, thresholds([]))] == expected
-    assert [bool(reasons) for reasons in judge(records[::-1], thresholds([]))] == expected[::-1]
+    assert [bool(reasons) for reasons in judge(records, choose_thresholds([]))] == expected
+    assert [bool(reasons) for reasons in judge(records[::-1], choose_thresholds([]))] == expected[::-1]
 
 
 def test_thresholds_are_the_defaults_but_for_what_is_given():
-    chosen = thresholds(["blurred=4", "greyscale=off"])
+    chosen = choose_thresholds(["blurred=4", "greyscale=off"])
     assert chosen == {name: check.default for name, check in CHECKS.items()} | {
         "blurred": 4,
         "greyscale": None,
@@ -168,7 +170,7 @@ def test_thresholds_are_the_defaults_but_for_what_is_given():
 )
 def test_wrong_thresholds_are_named(override, message):
     with pytest.raises(ValueError, match=message):
-        thresholds([override])
+        choose_thresholds([override])
 
 
 def test_numbers_of_a_check_are_measured():

@@ -7,7 +7,7 @@ import pytest
 
 from planted_pictures import crop, doll, grey, jpeg, mirror, record, sepia, shrink
 from preparation import duplicates
-from preparation.duplicates import find_duplicates, groups
+from preparation.duplicates import find_duplicates, group_alike
 from preparation.paperdoll import COLOURS, draw
 
 COPIES = {
@@ -32,24 +32,24 @@ def test_copies_are_found(change):
     found = []
     for index in range(3):
         pixels, _ = doll(index)
-        found.append(groups([record("a", pixels), record("b", COPIES[change](pixels))]))
+        found.append(group_alike([record("a", pixels), record("b", COPIES[change](pixels))]))
     assert found == [[0, 0]] * 3
 
 
 def test_of_pictures_cropped_by_two_percent_nearly_all_are_found(dolls):
     cropped = [record(f"crop{index:03d}", crop(doll(index, 128)[0])) for index in range(40)]
-    numbers = groups([*dolls[:40], *cropped])
+    numbers = group_alike([*dolls[:40], *cropped])
     assert sum(a == b for a, b in zip(numbers[:40], numbers[40:], strict=True)) >= 36
 
 
 def test_a_copy_with_another_crop_is_found_by_its_photo(dolls):
     first, other = dolls[:2]
     copy = replace(other, measures=other.measures | {"photo": first.measures["photo"]})
-    assert groups([first, copy]) == [0, 0] and find_duplicates([first, copy], [0, 1]) == {1: 0}
+    assert group_alike([first, copy]) == [0, 0] and find_duplicates([first, copy], [0, 1]) == {1: 0}
 
 
 def test_different_dolls_are_not_one(dolls):
-    assert groups(dolls, 12) == list(range(100))
+    assert group_alike(dolls, 12) == list(range(100))
 
 
 def test_one_pose_in_other_colours_is_not_one():
@@ -61,29 +61,29 @@ def test_one_pose_in_other_colours_is_not_one():
             pixels = drawn.photo.copy()
             pixels[largest.mask] = colour
             records.append(record(f"{index} {name}", pixels))
-    assert len(set(groups(records))) == len(records) and not find_duplicates(records, records)
+    assert len(set(group_alike(records))) == len(records) and not find_duplicates(records, records)
 
 
 def test_groups_hang_together_by_photo_and_by_look(dolls):
     a, b, c, d = dolls[:4]
     second = replace(dolls[4], photo=a.photo)
     copy = replace(c, name="copy", photo=b.photo)
-    assert groups([a, b, c, d, second, copy]) == [1, 0, 0, 2, 1, 0]
+    assert group_alike([a, b, c, d, second, copy]) == [1, 0, 0, 2, 1, 0]
 
 
 def test_groups_do_not_depend_on_the_order_of_records(dolls):
     records = dolls[:20] + [record(f"copy{i}", mirror(doll(i, 128)[0])) for i in range(5)]
     order = np.random.default_rng(0).permutation(len(records))
-    shuffled = groups([records[index] for index in order])
-    assert shuffled == [groups(records)[index] for index in order]
+    shuffled = group_alike([records[index] for index in order])
+    assert shuffled == [group_alike(records)[index] for index in order]
 
 
 def test_blocks_do_not_change_what_is_found(dolls, monkeypatch):
     records = dolls[:30] + [record(f"copy{i}", jpeg(doll(i, 128)[0], 50)) for i in range(30)]
-    expected = groups(records)
+    expected = group_alike(records)
     monkeypatch.setattr(duplicates, "BLOCK", 7)
     monkeypatch.setattr(duplicates, "PAIRS_AT_ONCE", 2)
-    assert groups(records) == expected and len(set(expected)) == 30
+    assert group_alike(records) == expected and len(set(expected)) == 30
 
 
 def test_a_second_crop_is_no_duplicate_of_the_first(dolls):
@@ -100,10 +100,10 @@ def test_a_chain_of_copies_keeps_what_is_unlike_the_one_that_stays(dolls):
         hashed = int(one.measures["phash"], 16) ^ ((1 << 5 * step) - 1)
         one.measures = one.measures | {"phash": f"{hashed:016x}", "phash_mirrored": "0" * 16}
         one.measures["photo"] = one.measures
-    assert len(set(groups(chain))) == 1
+    assert len(set(group_alike(chain))) == 1
     assert find_duplicates(chain, [0, 1, 2]) == {1: 0}
     assert find_duplicates(chain, [1, 0, 2]) == {0: 1, 2: 1}
 
 
 def test_no_records_have_no_groups():
-    assert groups([]) == [] and find_duplicates([], []) == {}
+    assert group_alike([]) == [] and find_duplicates([], []) == {}
