@@ -10,7 +10,7 @@ from evaluation.comparison import PHOTOS
 from evaluation.protocol import flatten
 from evaluation.tables import format_difference, list_notes, make_rows
 from jobs.whole_files import write_atomically
-from reporting.html import box, folded, page, picture, table
+from reporting.html import box, fold, page, picture, table
 from reporting.picture_sheet import Row, Tile, draw_sheet
 
 SHOWN, SIDE = 12, 192
@@ -60,8 +60,8 @@ def write_page(out, held_out, sets, results, missing, protocol):
         "<h2>Pictures</h2>",
         picture(np.asarray(Image.open(io.BytesIO(sheet)))),
         f"<ol class=n>{prompts}</ol>",
-        folded("What the numbers are", table(meanings, "options")),
-        folded("Protocol", table([dict(of=k, is_=v) for k, v in flatten(protocol).items()], "options")),
+        fold("What the numbers are", table(meanings, "options")),
+        fold("Protocol", table([dict(of=k, is_=v) for k, v in flatten(protocol).items()], "options")),
     ]
     write_atomically(out / "evaluation.html", page("Evaluation", parts))
 

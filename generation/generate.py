@@ -115,7 +115,7 @@ def sample(
         callback=callback,
     )
     parts.decoding()
-    return start.composed(to_uint8(model.decode_first_stage(start.finished(latents))))
+    return start.compose(to_uint8(model.decode_first_stage(start.finish(latents))))
 
 
 def _as_controls(hint):

@@ -75,11 +75,11 @@ class FromNoise:
         """What the sampler asks instead of `denoise`."""
         return denoise
 
-    def finished(self, latents):
+    def finish(self, latents):
         """The sampler's latents (n, c, h, w), ready to be decoded."""
         return latents
 
-    def composed(self, pictures):
+    def compose(self, pictures):
         """Decoded pictures uint8 (n, H, W, 3), as they are handed out."""
         return pictures
 
@@ -89,10 +89,10 @@ class FromPhoto(FromNoise):
 
     def __init__(self, model, photo, noise, timesteps):
         timesteps = timesteps[: max(1, round(photo.denoise * len(timesteps)))]
-        self.clean = encoded(model, each(photo.pixels, 3, len(noise), "photos"))
-        super().__init__(self._noised(model, noise, timesteps[-1]), timesteps)
+        self.clean = encode_photos(model, give_each(photo.pixels, 3, len(noise), "photos"))
+        super().__init__(self._add_noise(model, noise, timesteps[-1]), timesteps)
 
-    def _noised(self, model, noise, t):
+    def _add_noise(self, model, noise, t):
         steps = torch.full((len(noise),), int(t), device=noise.device, dtype=torch.long)
         return model.q_sample(self.clean, steps, noise)
 
@@ -107,26 +107,26 @@ class FromMaskedPhoto(FromPhoto):
     def __init__(self, model, photo, noise, timesteps):
         super().__init__(model, photo, noise, timesteps)
         self.model, self.noise, self.photo = model, noise, photo
-        mask = torch.from_numpy(each(photo.mask, 2, len(noise), "masks")).to(noise.device, torch.float32)
+        mask = torch.from_numpy(give_each(photo.mask, 2, len(noise), "masks")).to(noise.device, torch.float32)
         self.painted = max_pool2d(mask[:, None], FACTOR) > 0
 
     def denoiser(self, denoise):
-        def kept(x, t):
-            return denoise(torch.where(self.painted, x, self._noised(self.model, self.noise, t)), t)
+        def denoise_painted(x, t):
+            return denoise(torch.where(self.painted, x, self._add_noise(self.model, self.noise, t)), t)
 
-        return kept
+        return denoise_painted
 
-    def finished(self, latents):
+    def finish(self, latents):
         return torch.where(self.painted, latents, self.clean)
 
-    def composed(self, pictures):
-        photos = each(self.photo.pixels, 3, len(pictures), "photos")
-        masks = each(self.photo.mask, 2, len(pictures), "masks")
-        shares = np.stack([faded(mask, self.photo.feather) for mask in masks])[..., None]
+    def compose(self, pictures):
+        photos = give_each(self.photo.pixels, 3, len(pictures), "photos")
+        masks = give_each(self.photo.mask, 2, len(pictures), "masks")
+        shares = np.stack([fade(mask, self.photo.feather) for mask in masks])[..., None]
         return np.rint(shares * pictures + (1 - shares) * photos).astype(np.uint8)
 
 
-def faded(mask, feather: int):
+def fade(mask, feather: int):
     """The picture's share float64 (H, W) in a mask: 0 outside, rising to 1 over `feather` pixels inside."""
     padded = np.pad(mask, 1, mode="edge").astype(np.uint8)  # the end of the photo is no border
     if not feather or padded.all():
@@ -157,10 +157,10 @@ def named_regions(regions: str, encoder) -> list[int]:
     return [encoder.names.index(name) for name in names]
 
 
-def encoded(model, photos):
+def encode_photos(model, photos):
     """Photos uint8 (n, H, W, 3) -> the means of their scaled latents (n, c, h, w); equal ones are one."""
     if len(photos) > 1 and (photos == photos[:1]).all():
-        return repeat(encoded(model, photos[:1]), "1 c h w -> n c h w", n=len(photos))
+        return repeat(encode_photos(model, photos[:1]), "1 c h w -> n c h w", n=len(photos))
     latents = []
     for photo in photos:  # one by one, as encoding takes far more memory than sampling
         image = rearrange(torch.from_numpy(photo), "h w c -> 1 c h w").to(model.device, torch.float32)
@@ -168,7 +168,7 @@ def encoded(model, photos):
     return torch.cat(latents)
 
 
-def each(array, ndim, num, name):
+def give_each(array, ndim, num, name):
     """An array of `ndim` axes that all of `num` pictures share, or one for each -> one for each."""
     if array.ndim == ndim:
         return np.stack([array] * num)

@@ -11,8 +11,8 @@ from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
 from learning.takeover import advise, describe_newest, describe_takeover
 from reporting import curves
-from reporting.html import box, charts, folded, page, picture, table
-from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thinned
+from reporting.html import box, charts, fold, page, picture, table
+from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thin_out
 from reporting.tables import column, read_rows
 
 IOU_TEXT = (
@@ -58,8 +58,8 @@ def write_report(run) -> Path:
         parts += ["<h2>Training</h2>", charts(curves.training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
     for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
-        parts += [folded(f"{title}, all measurements", table(rows))] if rows else []
-    parts += [folded("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
+        parts += [fold(f"{title}, all measurements", table(rows))] if rows else []
+    parts += [fold("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
     write_atomically(run / "report.html", page(run.name, parts))
     return run / "report.html"
 
@@ -141,7 +141,7 @@ def show_held_out(folder, held_out) -> list[str]:
     last = max(strips)
     sheet = [("mask", masks), (f"with control, step {last}", strips[last])]
     sheet += [("same prompt and seed, no control", floor), ("the photo behind the mask", real)]
-    steps = [(f"step {step}", strips[step]) for step in thinned(sorted(strips))]
+    steps = [(f"step {step}", strips[step]) for step in thin_out(sorted(strips))]
     prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
     parts = ["<h2>Held-out masks</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
     return [*parts, "<h2>On the way</h2>", picture(draw_strips([("mask", masks), *steps]))]
@@ -157,7 +157,7 @@ def show_image_log(folder) -> list[str]:
     if not drawn:
         return []
     parts = ["<h2>Image log</h2><p class=n>Maps that were trained on, and what was drawn from them.</p>"]
-    for step in reversed(thinned(sorted(drawn), 4)):
+    for step in reversed(thin_out(sorted(drawn), 4)):
         maps = sorted(folder.glob(f"control_gs-{step:06}_*.png"))[-1:]
         try:
             pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*maps, drawn[step]]]

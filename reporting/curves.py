@@ -45,7 +45,7 @@ def training_charts(rows, found=None) -> list[str]:
     steps = column(rows, "step")
 
     def line(name, label, reduce, colour, width=1.8, window=1, factor=1.0):
-        at, values = binned(steps, np.multiply(column(rows, name), factor), reduce, window)
+        at, values = bin_values(steps, np.multiply(column(rows, name), factor), reduce, window)
         return Line(label, at, values, colour, width)
 
     loss = [
@@ -70,7 +70,7 @@ def training_charts(rows, found=None) -> list[str]:
     ]
 
 
-def binned(steps, values, reduce=np.mean, window=1):
+def bin_values(steps, values, reduce=np.mean, window=1):
     """(steps, a number per bin of the finite values); with `window`, of a 1 / window of all around it."""
     bins = np.array_split(np.arange(len(values)), min(len(values), MOST_POINTS))
     more = len(values) // (2 * window) if window > 1 else 0

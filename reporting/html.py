@@ -31,7 +31,7 @@ def box(text, kind="") -> str:
     return f"<p class='box {kind}'>{html.escape(text)}</p>"
 
 
-def folded(title, content) -> str:
+def fold(title, content) -> str:
     return f"<details><summary>{title}</summary><div class=scroll>{content}</div></details>"
 
 

@@ -85,7 +85,7 @@ def draw_strips(strips):
     return np.concatenate(rows)
 
 
-def thinned(steps, most=6):
+def thin_out(steps, most=6):
     """At most `most` of the steps, evenly spread, first and last among them."""
     return [
         steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, min(most, len(steps)))})

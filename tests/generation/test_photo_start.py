@@ -6,7 +6,7 @@ import torch
 
 from cldm.controls import Control
 from generation.generate import Settings, generate
-from generation.inpainting import Photo, faded, region_mask
+from generation.inpainting import Photo, fade, region_mask
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 from pictures.hint import HintEncoder
 from small import small_model
@@ -133,9 +133,9 @@ def test_a_picture_from_a_photo_does_not_depend_on_its_batch(model, pixels, hint
 def test_a_feather_fades_inside_the_mask_and_not_at_the_photos_end():
     mask = np.zeros((8, 64), bool)
     mask[:, 40:] = True
-    share = faded(mask, 3)[4]
+    share = fade(mask, 3)[4]
     assert not share[:40].any() and np.allclose(share[40:45], [0.25, 0.5, 0.75, 1, 1]) and share[-1] == 1
-    assert (faded(np.ones((8, 8), bool), 3) == 1).all() and (faded(mask, 0) == mask).all()
+    assert (fade(np.ones((8, 8), bool), 3) == 1).all() and (fade(mask, 0) == mask).all()
 
 
 def test_a_mask_is_a_region_of_the_map_or_several_grown():
