@@ -1,9 +1,9 @@
-"""Graft what trains onto a Stable Diffusion checkpoint, once, before training: a control branch,
-or the parts of a try-on recipe.
+"""Graft what trains onto a Stable Diffusion checkpoint: a control branch, or a try-on recipe's parts.
 
 python tool_add_control.py models/v1-5-pruned.safetensors models/control_sd15_ini.ckpt
 python tool_add_control.py models/v2-1_512-ema-pruned.ckpt models/control_sd21_ini.ckpt
-python tool_add_control.py models/v1-5-pruned.safetensors models/ootd_ini.ckpt --config models/tryon_ootd.yaml
+python tool_add_control.py models/v1-5-pruned.safetensors models/ootd_ini.ckpt \\
+    --config models/tryon_ootd.yaml
 python tool_add_control.py        # SD1.5 if it is in models/, else the tiny base, on any CPU
 """
 
@@ -31,7 +31,7 @@ def parse_arguments():
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="Weights for a part of a try-on recipe,\ngarment_encoder say. It may be given more than once.",
+        help="Weights for a part of a try-on recipe, such as garment_encoder. Several can be given.",
     )
     arguments = parser.parse_args()
     if arguments.input and not arguments.output:
