@@ -2,7 +2,6 @@
 
 import csv
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -163,7 +162,7 @@ def test_a_drawn_prompt_that_tells_sides_keeps_its_picture_from_being_mirrored(t
 def test_data_and_models_that_no_prompt_can_be_built_for_are_named(folder, tmp_path):
     options = TrainOptions(run=str(tmp_path / "run"), model=f"{folder}/small.yaml", prompts="mixed")
     with pytest.raises(ValueError, match="the dataset has none in `data`"):
-        train(options, SimpleNamespace())
+        train(options, [dict(txt="a dataset without lines")])
     config = OmegaConf.create(dict(model=small_config()))
     OmegaConf.save(config, tmp_path / "stub.yaml")
     with pytest.raises(ValueError, match="small.PromptStub of .*stub.yaml has no tokenizer: .* budget: 0"):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from annotator.caption.captioners import GroundingDinoOptions
 from annotator.caption.grounding_dino import as_question
+from planted_pictures import noted
 from preparation import PrepareOptions
 from preparation.people import detect_unlabelled, load_detector
 from small_captioners import captioner_folder, load_small, some_pictures
@@ -129,8 +130,7 @@ def test_it_finds_people_for_the_cleaning_of_data(tmp_path, monkeypatch):
     records = []
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-        names = dict(name=str(number), target=f"{number}.png", target_crc=number)
-        records.append(names | dict(size=[32, 20], boxes=[]))
+        records.append(noted(str(number), target=f"{number}.png", target_crc=number, size=[32, 20], boxes=[]))
     shares = detect_unlabelled(tmp_path, records, folder)
     assert list(shares) == ["0", "1", "2"] and all(0 <= share <= 1 for share in shares.values())
 
