@@ -32,7 +32,7 @@ def parse_arguments():
 
 def drawn(folder, num_dolls, seed):
     """Pictures of dolls, fittings, and garments alone, upright and square; drawn if not there yet."""
-    from preparation.paperdoll.base_pictures import (
+    from paperdoll.base_pictures import (
         draw_doll,
         draw_fitting,
         draw_lone_garment,

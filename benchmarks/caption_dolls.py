@@ -34,7 +34,7 @@ def draw_dolls(num):
     import numpy as np
     from doll_clip import garments_of
 
-    from preparation.paperdoll import draw
+    from paperdoll import draw
 
     dolls = [draw(SEED, index) for index in range(num)]
     lines = [{"regions": sorted({i.region for i in doll.instances} - {None})} for doll in dolls]

@@ -83,9 +83,9 @@ def check_autoencoder(model, num):
     """Print PSNR, colour error, sharpness and told-apart alternatives on fittings and their garments."""
     import numpy as np
 
-    from preparation.paperdoll.alternatives import nearest, redraw, redraw_products
-    from preparation.paperdoll.scene import draw_product
-    from preparation.paperdoll.tryon import SIZE, arrange
+    from paperdoll.alternatives import nearest, redraw, redraw_products
+    from paperdoll.scene import draw_product
+    from paperdoll.tryon import SIZE, arrange
 
     fittings = [arrange(SEED, i) for i in range(num)]
     worn = [fitting.wear().drawing for fitting in fittings]
@@ -186,10 +186,10 @@ def check_base(model, arguments):
     import numpy as np
 
     from annotator.segment import PixelSegmenter
+    from paperdoll import colours, draw, nearest_colour
+    from paperdoll.people import draw_person
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
-    from preparation.paperdoll import colours, draw, nearest_colour
-    from preparation.paperdoll.people import draw_person
 
     draw_one, nearest = (draw_person, colours.nearest_colour) if arguments.people else (draw, nearest_colour)
     names, judge = HintEncoder.from_file(REGIONS_FILE).names, PixelSegmenter.load(arguments.segmenter)
@@ -213,8 +213,8 @@ def check_repainting(model, arguments):
     import numpy as np
 
     from learning.base.stages import encode_group
-    from preparation.paperdoll.base_pictures import Pictures
-    from preparation.paperdoll.tryon import SIZE, arrange
+    from paperdoll.base_pictures import Pictures
+    from paperdoll.tryon import SIZE, arrange
 
     fittings = [arrange(SEED, i) for i in range(arguments.num)]
     photos = np.stack([fitting.wear().drawing.photo for fitting in fittings])

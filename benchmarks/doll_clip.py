@@ -49,7 +49,7 @@ def read_dolls():
     import numpy as np
     from PIL import Image
 
-    from preparation.paperdoll import make_dolls
+    from paperdoll import make_dolls
 
     folder = make_dolls(DATA, NUM, seed=SEED, workers=2)
     dolls = [json.loads(line) for line in (folder / "dolls.jsonl").read_text().splitlines()]

@@ -85,7 +85,7 @@ def train(path: Path, num_dolls: int, num_steps: int):
     from annotator.segment import PixelSegmenter
     from learning.segmenter.distorted_dolls import DistortedDolls
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
-    from preparation.paperdoll.people import draw_person
+    from paperdoll.people import draw_person
 
     pl.seed_everything(0, verbose=False)
     dolls = [draw_person(SEED, i) for i in range(num_dolls)]

@@ -14,8 +14,8 @@ def draw_fitting_row(index: int):
     """Person, product picture, person without the garment, person in another garment, that garment."""
     import numpy as np
 
-    from preparation.paperdoll.scene import draw_product
-    from preparation.paperdoll.tryon import CATEGORIES, arrange, choose_other_garment
+    from paperdoll.scene import draw_product
+    from paperdoll.tryon import CATEGORIES, arrange, choose_other_garment
 
     category = list(CATEGORIES)[(0, 0, 1, 2)[index % 4]]
     fitting = arrange(SEED, index, category=category)
@@ -31,7 +31,7 @@ def main():
     import numpy as np
     from PIL import Image
 
-    from preparation.paperdoll.people import draw_person
+    from paperdoll.people import draw_person
 
     people = [draw_person(SEED, index).photo for index in range(30)]
     rows = [np.concatenate(people[start : start + 10], axis=1) for start in range(0, 30, 10)]

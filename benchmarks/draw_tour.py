@@ -21,9 +21,9 @@ from demo.loading import load_for_demo  # noqa: E402
 from generation.generate import Settings, generate  # noqa: E402
 from generation.inpainting import Photo, region_mask  # noqa: E402
 from learning.segmenter.distorted_dolls import doll_regions  # noqa: E402
+from paperdoll import draw  # noqa: E402
 from pictures.hint import HintEncoder  # noqa: E402
 from pictures.regions import REGIONS_FILE  # noqa: E402
-from preparation.paperdoll import draw  # noqa: E402
 
 DOLLS, SEED, SIZE = (21, 41), 0, 128  # neither base nor control was trained on this seed
 FIRST_PART = 27  # iMaterialist's categories from here on lie on a garment: sleeves, pockets, ...

@@ -29,8 +29,8 @@ def main():
     arguments = parse_arguments()
     from annotator.segment import load_segmenter
     from learning.segmenter.distorted_dolls import doll_regions
+    from paperdoll import draw
     from pictures.region_overlap import confusion, iou_per_region, mean_iou
-    from preparation.paperdoll import draw
 
     segmenter, counts, nobody, seconds = load_segmenter(arguments.wheel), 0, 0, 0.0
     for index in range(arguments.num):

@@ -40,9 +40,9 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
     from evaluation.control_miou import measure_control, region_iou, score_pictures
     from generation.generate import Settings
     from learning.segmenter.distorted_dolls import doll_regions
+    from paperdoll import draw
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
-    from preparation.paperdoll import draw
 
     demo = load_for_demo(control, None, HintEncoder.from_file(REGIONS_FILE), "cpu")
     names, judge = demo.encoder.names, PixelSegmenter.load("models/tiny/segmenter.safetensors").segment

@@ -6,7 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from preparation.paperdoll import draw
+from paperdoll import draw
 
 TILE = 1024
 SHARPEST = 768  # canvas of a doll: more than the pictures that are prepared from it show

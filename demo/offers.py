@@ -9,8 +9,8 @@ import yaml
 
 from annotator.caption.clip_labels import GARMENTS_FILE
 from learning.segmenter.distorted_dolls import doll_regions
+from paperdoll import draw
 from pictures.painted_maps import read_map
-from preparation.paperdoll import draw
 
 DOLLS = {  # dolls of seed 0, and what they wear
     21: "Top, pants, hat",

@@ -15,7 +15,7 @@ from PIL import Image
 from annotator.openpose import load_pose_detector
 from annotator.segment import load_segmenter
 from demo.annotators_page import show_all, show_poses, show_regions
-from preparation.paperdoll import draw
+from paperdoll import draw
 
 SIDE = 384
 

@@ -25,9 +25,9 @@ def complete_default(options):
 
 
 def _make_dolls(data: Path):
+    from paperdoll import make_dolls
     from preparation import PrepareOptions, prepare_folder
     from preparation.checks import CHECKS
-    from preparation.paperdoll import make_dolls
 
     print(f"{data} does not exist yet: drawing {NUM_DOLLS} paper dolls", flush=True)
     make_dolls("data/dolls", NUM_DOLLS, seed=DOLL_SEED, workers=2)

@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 from annotator.imaterialist import Row, region_map, rle_encode
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
-from preparation.paperdoll import draw
-from preparation.paperdoll.people import draw_person
+from paperdoll import draw
+from paperdoll.people import draw_person
 
 
 def warp(rng, photo, ids):

@@ -16,8 +16,8 @@ from annotator.canny import CannyDetector
 from annotator.openpose import Pose
 from annotator.segment import PixelSegmenter
 from demo.annotators_page import LONGEST, show_all, show_poses, show_regions
+from paperdoll import draw
 from pictures.regions import colour_of
-from preparation.paperdoll import draw
 
 ROOT = Path(__file__).parents[2]
 # put before the script's own imports: writes down every name that the server looks up

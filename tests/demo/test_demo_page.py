@@ -124,7 +124,7 @@ def test_a_saved_map_is_a_palette_file_of_the_same_regions(client, files):
 
 def test_a_photo_of_a_doll_becomes_its_map(client, files):
     from learning.segmenter.distorted_dolls import doll_regions
-    from preparation.paperdoll import draw
+    from paperdoll import draw
 
     doll = draw(0, 21, 128)
     value = client.predict(photo=files.file(Image.fromarray(doll.photo)), api_name="/find_garments")

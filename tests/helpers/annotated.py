@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 import tool_annotate
-from preparation.paperdoll import draw
+from paperdoll import draw
 from sources import ROOT
 
 DOLLS = ROOT / "models/tiny/segmenter.safetensors"

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from paperdoll import draw
 from pictures.unusable import Box
 from preparation.measures import measure
-from preparation.paperdoll import draw
 from preparation.record import Record
 
 

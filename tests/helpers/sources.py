@@ -13,6 +13,7 @@ LIBRARIES = (
     "pictures",
     "cldm",
     "annotator",
+    "paperdoll",
     "preparation",
     "batches",
     "generation",

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from paperdoll import COLOURS, draw
 from planted_pictures import crop, doll, grey, jpeg, mirror, record, sepia, shrink
 from preparation import duplicates
 from preparation.duplicates import find_duplicates, group_alike
-from preparation.paperdoll import COLOURS, draw
 
 COPIES = {
     "re-encoded": lambda pixels: jpeg(pixels, 40),

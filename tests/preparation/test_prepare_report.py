@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from html_page import Page
+from paperdoll import make_dolls
 from preparation.options import PrepareOptions
-from preparation.paperdoll import make_dolls
 from preparation.report import kind_of
 from preparation.run import prepare_folder
 from reporting.bars import histogram

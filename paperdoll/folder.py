@@ -13,8 +13,8 @@ from annotator.imaterialist.rle import rle_encode
 from jobs.parallel import run_jobs
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
-from preparation.paperdoll.doll import draw
-from preparation.paperdoll.people import draw_person
+from paperdoll.doll import draw
+from paperdoll.people import draw_person
 
 CHUNK = 256
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from annotator.imaterialist import index_annotations, read_rows, region_map, rle_decode
-from preparation.paperdoll import COLOURS, draw, make_dolls, nearest_colour
+from paperdoll import COLOURS, draw, make_dolls, nearest_colour
 
 DOLLS = [draw(0, index) for index in range(40)]
 PARTS = (28, 31, 32, 33)
@@ -90,11 +90,11 @@ def _content(folder):
 
 
 def test_an_interrupted_folder_is_completed_and_a_complete_one_left_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("preparation.paperdoll.folder.CHUNK", 2)
+    monkeypatch.setattr("paperdoll.folder.CHUNK", 2)
     whole = _content(make_dolls(tmp_path / "whole", 5))
     with monkeypatch.context() as interruption:
         drawn = [draw(0, index) for index in range(3)]
-        interruption.setattr("preparation.paperdoll.folder.draw", lambda seed, index, size: drawn[index])
+        interruption.setattr("paperdoll.folder.draw", lambda seed, index, size: drawn[index])
         with pytest.raises(IndexError):
             make_dolls(tmp_path / "part", 5)
     assert not (tmp_path / "part" / "train.csv").exists()

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from preparation.paperdoll.colours import COLOURS
-from preparation.paperdoll.garment import Garment, dress_up, imagine_bottom, imagine_top, imagine_whole, pick
-from preparation.paperdoll.person import imagine_person, strike_pose
-from preparation.paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground, set_up
+from paperdoll.colours import COLOURS
+from paperdoll.garment import Garment, dress_up, imagine_bottom, imagine_top, imagine_whole, pick
+from paperdoll.person import imagine_person, strike_pose
+from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground, set_up
 
 CALM = ("down", "out", "hip", "wave")
 CATEGORIES = {"upper": "top", "lower": "bottom", "dress": "whole"}

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preparation.paperdoll.colours import nearest_colour
-from preparation.paperdoll.easel import invert
-from preparation.paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
-from preparation.paperdoll.people import draw_person
-from preparation.paperdoll.scene import draw_product
-from preparation.paperdoll.tryon import CATEGORIES, SIZE, arrange, choose_other_garment
-from preparation.paperdoll.tryon_folders import make_dress_code, make_viton_hd
+from paperdoll.colours import nearest_colour
+from paperdoll.easel import invert
+from paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
+from paperdoll.people import draw_person
+from paperdoll.scene import draw_product
+from paperdoll.tryon import CATEGORIES, SIZE, arrange, choose_other_garment
+from paperdoll.tryon_folders import make_dress_code, make_viton_hd
 
 FITTINGS = [arrange(0, index, category=category) for category in CATEGORIES for index in range(8)]
 

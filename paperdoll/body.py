@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll.canvas import HAIRS, SKINS, Canvas, shade
+from paperdoll.canvas import HAIRS, SKINS, Canvas, shade
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The patterns of all garments: what each kind is made of."""
 
-from preparation.paperdoll.outfit import A_LINE, STRAIGHT
-from preparation.paperdoll.tailor import Tailor, box
+from paperdoll.outfit import A_LINE, STRAIGHT
+from paperdoll.tailor import Tailor, box
 
 
 def sew_top(tailor: Tailor):

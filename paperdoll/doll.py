@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll import wardrobe
-from preparation.paperdoll.body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
-from preparation.paperdoll.canvas import BACKGROUNDS, SUPERSAMPLE, Canvas, majority
-from preparation.paperdoll.outfit import PLAIN, STRIPE, caption, dress
-from preparation.paperdoll.tailor import Tailor
+from paperdoll import wardrobe
+from paperdoll.body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
+from paperdoll.canvas import BACKGROUNDS, SUPERSAMPLE, Canvas, majority
+from paperdoll.outfit import PLAIN, STRIPE, caption, dress
+from paperdoll.tailor import Tailor
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll.colours import GROUNDS, shade
-from preparation.paperdoll.easel import Drawing, Easel
-from preparation.paperdoll.garment import Garment
-from preparation.paperdoll.person import (
+from paperdoll.colours import GROUNDS, shade
+from paperdoll.easel import Drawing, Easel
+from paperdoll.garment import Garment
+from paperdoll.person import (
     SIDES,
     Person,
     Pose,
@@ -18,7 +18,7 @@ from preparation.paperdoll.person import (
     draw_neck,
     find_keypoints,
 )
-from preparation.paperdoll.sewing import (
+from paperdoll.sewing import (
     FLAT,
     FLAT_POSE,
     Tailor,

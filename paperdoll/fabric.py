@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll.colours import deepen, shade
+from paperdoll.colours import deepen, shade
 
 PATTERNS = ("plain", "stripes", "bars", "checks", "dots", "halves", "sides")
 LOGOS = ("none", "disc", "star", "heart", "bolt")

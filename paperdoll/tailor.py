@@ -1,8 +1,8 @@
 """Cut and paint one garment. Parts (sleeve, collar, pocket, neckline) lie on their garment."""
 
-from preparation.paperdoll.body import Body
-from preparation.paperdoll.canvas import COLOURS, Canvas, pattern_shade, shade
-from preparation.paperdoll.outfit import (
+from paperdoll.body import Body
+from paperdoll.canvas import COLOURS, Canvas, pattern_shade, shade
+from paperdoll.outfit import (
     A_LINE,
     FIT_AND_FLARE,
     FLARE,

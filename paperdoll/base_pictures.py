@@ -7,10 +7,10 @@ import numpy as np
 
 from jobs.parallel import run_jobs
 from jobs.whole_files import write_atomically
-from preparation.paperdoll.garment import describe, describe_product
-from preparation.paperdoll.people import draw_person
-from preparation.paperdoll.scene import draw_product
-from preparation.paperdoll.tryon import SIZE, arrange
+from paperdoll.garment import describe, describe_product
+from paperdoll.people import draw_person
+from paperdoll.scene import draw_product
+from paperdoll.tryon import SIZE, arrange
 
 CHUNK = 200
 CATEGORIES = ("upper",) * 7 + ("dress",) * 2 + ("lower",)

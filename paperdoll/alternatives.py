@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from preparation.paperdoll.colours import COLOURS
-from preparation.paperdoll.fabric import LOGOS, PATTERNS
-from preparation.paperdoll.garment import NECKS, Garment, recolour
-from preparation.paperdoll.scene import draw_product
-from preparation.paperdoll.tryon import Fitting
+from paperdoll.colours import COLOURS
+from paperdoll.fabric import LOGOS, PATTERNS
+from paperdoll.garment import NECKS, Garment, recolour
+from paperdoll.scene import draw_product
+from paperdoll.tryon import Fitting
 
 SLEEVES = ("none", "short", "long")
 APART = 110  # in RGB, between colours to choose from

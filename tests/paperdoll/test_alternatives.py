@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from preparation.paperdoll.alternatives import nearest, redraw, vary
-from preparation.paperdoll.tryon import arrange
+from paperdoll.alternatives import nearest, redraw, vary
+from paperdoll.tryon import arrange
 
 
 def test_alternatives_differ_from_the_garment_in_one_attribute():

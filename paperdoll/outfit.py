@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from preparation.paperdoll.canvas import COLOURS
+from paperdoll.canvas import COLOURS
 
 PLAIN, STRIPE, DOT = 61, 72, 67
 PATTERN_WORDS = {PLAIN: "", STRIPE: "striped", DOT: "dotted"}

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from preparation.paperdoll.colours import COLOURS, mix_colour, mix_second_colour
-from preparation.paperdoll.fabric import LOGOS, PATTERNS, Fabric
+from paperdoll.colours import COLOURS, mix_colour, mix_second_colour
+from paperdoll.fabric import LOGOS, PATTERNS, Fabric
 
 PATTERN_ATTRIBUTES = dict(plain=61, stripes=72, bars=72, checks=66, dots=67, halves=70, sides=70)
 NO_OPENING, SYMMETRICAL, WAIST = 18, 20, 88

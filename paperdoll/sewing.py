@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from preparation.paperdoll.colours import deepen
-from preparation.paperdoll.easel import IDENTITY, Easel, chain, invert
-from preparation.paperdoll.garment import A_LINE, FLARE, STRAIGHT, TIGHT, WIDE_LEG, Garment
-from preparation.paperdoll.person import SIDES, Person, Pose, lay_flat
+from paperdoll.colours import deepen
+from paperdoll.easel import IDENTITY, Easel, chain, invert
+from paperdoll.garment import A_LINE, FLARE, STRAIGHT, TIGHT, WIDE_LEG, Garment
+from paperdoll.person import SIDES, Person, Pose, lay_flat
 
 COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 EASE = {TIGHT: 0.02, STRAIGHT: 0.04}

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preparation.paperdoll.colours import nearest_colour
-from preparation.paperdoll.garment import describe, dress_up, recolour
-from preparation.paperdoll.person import imagine_person, strike_pose
-from preparation.paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground
+from paperdoll.colours import nearest_colour
+from paperdoll.garment import describe, dress_up, recolour
+from paperdoll.person import imagine_person, strike_pose
+from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground
 
 FULL_FIGURES = 0.42
 

@@ -10,9 +10,9 @@ from PIL import Image
 from jobs.parallel import run_jobs
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
-from preparation.paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
-from preparation.paperdoll.scene import draw_product
-from preparation.paperdoll.tryon import CATEGORIES, SIZE, arrange
+from paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
+from paperdoll.scene import draw_product
+from paperdoll.tryon import CATEGORIES, SIZE, arrange
 
 CHUNK = 100
 DRESS_CODE_FOLDERS = {"upper": "upper_body", "lower": "lower_body", "dress": "dresses"}
