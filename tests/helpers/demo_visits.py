@@ -87,7 +87,7 @@ def go_without_a_mouse(page, folder):
     """All from brush and template to the download is reached and done by keys."""
     page.on("filechooser", lambda chooser: None)  # without a listener in time, a real dialog would open
     clear(page)
-    tab_to(page, "#templates .thumbnail-item")
+    tab_to(page, "#templates [aria-label='Template: Top, pants, hat']")
     page.keyboard.press("Enter")
     wait_for(lambda: shows(page, "head"))
     tab_to(page, "#brush input")
