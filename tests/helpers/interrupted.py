@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.utils.data import get_worker_info
 
 import learning.callbacks.checkpoints as checkpoints
 import small  # noqa: F401, for its prompt encoder, which yamls of tests name
@@ -33,7 +34,8 @@ OPTIONS |= dict(precision="32-true", checkpoint_every=2, image_log_every=0)
 
 class Failing(MyDataset):
     def __getitem__(self, index):
-        if index == self.bad:
+        # not yet where maps are looked at before the first step, in the run's own process
+        if index == self.bad and get_worker_info():
             raise OSError("the disk with the pictures is gone")
         return super().__getitem__(index)
 
