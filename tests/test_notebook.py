@@ -111,7 +111,7 @@ def test_the_notebook_keeps_no_outputs():
 def options_of(script):
     done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"{script} --help: {done.stderr}"
-    return set(map(spell, re.findall(r"--[a-z][a-z-]*", done.stdout)))
+    return set(map(spell, re.findall(r"--[a-z][a-z-]*|[a-z_]+(?==)", done.stdout)))
 
 
 def spell(option):
