@@ -10,7 +10,7 @@ import numpy as np
 from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
 from learning.takeover import advise, describe_newest, describe_takeover
-from reporting import curves
+from reporting.charts import miou_chart, training_charts, validation_charts
 from reporting.html import box, charts, fold, page, picture, table
 from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thin_out
 from reporting.tables import column, read_rows
@@ -45,17 +45,17 @@ def write_report(run) -> Path:
     parts += describe_run(found, metrics, validation, miou, options)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
-        parts += ["<h2>Is the mask obeyed?</h2>", curves.miou_chart(miou, regions, found)]
+        parts += ["<h2>Is the mask obeyed?</h2>", miou_chart(miou, regions, found)]
         parts += [f"<p class=n>{IOU_TEXT}</p>"]
     if held_out:
         parts += show_held_out(run / "samples", held_out)
     else:
         parts += show_image_log(run / "image_log" / "train")
     if validation:
-        parts += ["<h2>Validation loss</h2>", charts(curves.validation_charts(validation, found))]
+        parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found))]
         parts += [f"<p class=n>{LOSS_TEXT}</p>"]
     if metrics:
-        parts += ["<h2>Training</h2>", charts(curves.training_charts(metrics, found))]
+        parts += ["<h2>Training</h2>", charts(training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
     for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
         parts += [fold(f"{title}, all measurements", table(rows))] if rows else []

@@ -10,9 +10,9 @@ from pictures.regions import find_regions
 from pictures.unusable import Rejection
 from preparation.record import Record
 from preparation.report_parts import captions_part, checks_part, contents_part, name_of
-from reporting.bars import parts
+from reporting.charts import parts
 from reporting.contact_sheets import contact_sheet, evenly, overlay
-from reporting.html import DATA_STYLE
+from reporting.html import page
 
 OVERLAYS, EXAMPLES = 12, 3
 
@@ -34,12 +34,9 @@ def write_report(
         thresholds: by the check's name, None for checks that are off.
     """
     out = Path(out)
-    title = html.escape(out.resolve().name)
-    page = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width,initial-scale=1'>",
-        f"<title>{title}: what will be trained on</title><style>{DATA_STYLE.read_text()}</style>",
-        f"<h1>What will be trained on: {title}</h1>",
+    title = out.resolve().name
+    pieces = [
+        f"<h1>What will be trained on: {html.escape(title)}</h1>",
         _headline(summary),
         _sample(out, lines),
         checks_part(out, lines, left_out, records, thresholds),
@@ -48,7 +45,7 @@ def write_report(
         captions_part(lines, summary),
         _settings(out),
     ]
-    write_atomically(out / "report.html", "\n".join(page).encode())
+    write_atomically(out / "report.html", page(f"{title}: what will be trained on", pieces))
 
 
 def _headline(summary: dict) -> str:

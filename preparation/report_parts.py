@@ -9,7 +9,7 @@ import numpy as np
 
 from preparation.checks import AT_LEAST, CHECKS, Check
 from preparation.record import Record
-from reporting.bars import bars, histogram
+from reporting.charts import bars, histogram
 from reporting.contact_sheets import contact_sheet, evenly, thumbnail
 
 SHOWN, NEAREST, GROUPS, COPIES = 24, 6, 10, 3

@@ -24,9 +24,9 @@ from preparation.captions.caption_statistics import (
 )
 from preparation.captions.column_files import FOLDER
 from preparation.captions.table_columns import Table
-from reporting.bars import bars, histogram, number
+from reporting.charts import bars, histogram, write_number
 from reporting.contact_sheets import contact_sheet, evenly, overlay, thumbnail
-from reporting.html import DATA_STYLE
+from reporting.html import page
 
 OWN_STYLE = Path(__file__).with_name("report.css")
 EXAMPLES, HEIGHT = 8, 176
@@ -46,12 +46,9 @@ def write_report(table: Table) -> Path:
     if regions and not all(isinstance(line.get("regions"), list) for line in lines):
         # only a prepared folder says which regions a picture shows
         regions = None
-    title = html.escape(folder.resolve().name)
-    page = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        "<meta name=viewport content='width=device-width,initial-scale=1'>",
-        f"<title>{title}: captions</title><style>{DATA_STYLE.read_text()}{OWN_STYLE.read_text()}</style>",
-        f"<h1>Captions of {title}</h1>",
+    title = folder.resolve().name
+    parts = [
+        f"<h1>Captions of {html.escape(title)}</h1>",
         _headline(lines, columns),
         _overview(columns),
         _examples(folder, lines, columns),
@@ -59,7 +56,7 @@ def write_report(table: Table) -> Path:
     ]
     path = folder / FOLDER / "report.html"
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, "\n".join(page).encode())
+    write_atomically(path, page(f"{title}: captions", parts, OWN_STYLE.read_text()))
     return path
 
 
@@ -91,7 +88,7 @@ def _overview(columns: list[ReportedColumn]) -> str:
             f"<td class=r>{np.median(tokens):.0f}<td class=r>{max(tokens)}"
             f"<td class=r>{sum(n > TOKENS for n in tokens) / total:.1%}<td class=r>{repeated / total:.1%}"
             f"<td class=r>{sum(map(bool, column.suspects)):,}"
-            f"<td class=r>{number(round(float(np.mean(agreed)), 3)) if agreed else '–'}"
+            f"<td class=r>{write_number(round(float(np.mean(agreed)), 3)) if agreed else '–'}"
         )
     return (
         "<h2>The columns</h2><p class=n>Each is one source of captions. What trains is the prompt: the one "

@@ -14,8 +14,8 @@ from PIL import Image
 from learning.options import TrainOptions
 from learning.report import write_report
 from pictures.hint import HintEncoder
+from reporting.charts import Line, chart
 from reporting.strips import save_held_out, save_strip
-from reporting.svg import Line, chart
 from reporting.tables import append_rows, forget_after, read_rows, record, write_rows
 from sources import ROOT, imported_along
 

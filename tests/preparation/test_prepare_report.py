@@ -15,7 +15,7 @@ from paperdoll import make_dolls
 from preparation.options import PrepareOptions
 from preparation.report import kind_of
 from preparation.run import prepare_folder
-from reporting.bars import histogram
+from reporting.charts import histogram
 from reporting.contact_sheets import evenly, overlay, thumbnail
 
 OPTIONS = PrepareOptions(size=128, max_upscale=4, thresholds=("tiny=off",), workers=1)
