@@ -1,4 +1,4 @@
-"""What a sampler asks at every step, made of a model: its guided predictions, with regions kept or not."""
+"""What a sampler asks at every step: predictions under classifier-free guidance, with regions kept or not."""
 
 import torch
 

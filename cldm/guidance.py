@@ -1,4 +1,4 @@
-"""Guidance as a list of terms: predictions with some conditions dropped, each with a weight.
+"""Guidance of try-on as a list of terms: predictions with some conditions dropped, each with a weight.
 
     classic (arXiv 2207.12598)   eps = eps(no text) + s (eps - eps(no text))
     OOTDiffusion, CatVTON        the same of the garment, text staying

@@ -1,4 +1,4 @@
-"""Is the mask obeyed? Generate from held-out maps, segment the pictures independently, compare with maps."""
+"""Is the map obeyed? Generate from held-out maps, segment the pictures independently, compare with maps."""
 
 from dataclasses import dataclass
 

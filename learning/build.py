@@ -1,4 +1,4 @@
-"""The model that a run trains: weights, what is locked, precision, and how it computes."""
+"""The model that a run trains: weights, the table of what trains and what is locked, precision, compiling."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""A person, a category and a style become the mask of what is to be repainted."""
+"""A person's label maps and joints become the agnostic mask of what is to be repainted, by a style's rule."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Is the mask obeyed? Control mIoU on held-out maps while a run trains."""
+"""Is the map obeyed? Control mIoU on held-out maps while a run trains."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Diffusion in the latent space of a locked autoencoder: the loss and the Lightning module around it."""
+"""Diffusion in a locked autoencoder's latents: a training step, its noise, dropout of prompts, and loss."""
 
 import numpy as np
 import pytorch_lightning as pl
