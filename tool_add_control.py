@@ -13,8 +13,8 @@ from jobs.command_line import LEFT_NOTHING, Parser, entry_point
 from jobs.progress import duration
 
 DETAILS = """\
-The locked parts keep the dtype that they have in INPUT. The control branch, which training changes,
-is float32. INPUT is read without executing anything in it. OUTPUT is a bare state dict with every
+Parts that are taken over unchanged keep the dtype that they have in INPUT. Copied and new ones, such
+as the control branch, are float32. INPUT is read without executing anything in it. OUTPUT is a bare state dict with every
 tensor of the yaml's model. It is written completely or not at all, and never replaces a file.
 """
 
@@ -25,13 +25,13 @@ def parse_arguments():
     add("input", nargs="?", metavar="INPUT", help="The base: a .ckpt or .safetensors file in LDM's layout.")
     add("output", nargs="?", metavar="OUTPUT", help="The new file: .ckpt or .safetensors.")
     parser.share("--config", help="The yaml of OUTPUT's model. Without it, that of INPUT's family is taken.")
-    parser.share("--seed", help="What the hint block's first weights are drawn from.")
+    parser.share("--seed", help="What new weights that are not zero are drawn from, as in the hint block.")
     add(
         "--part",
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="Weights for a part of a try-on recipe, such as garment_encoder. Several can be given.",
+        help="Weights for a part of a try-on recipe, such as garment_encoder. It can be given several times.",
     )
     arguments = parser.parse_args()
     if arguments.input and not arguments.output:

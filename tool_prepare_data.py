@@ -10,8 +10,8 @@ RAW is one of these:
 
 OUT gets source/ (maps), target/ (photos), prompt.json, and report.html: look at that first. What
 can't be used is listed in rejected.csv, what the checks below leave out in left_out.jsonl, with the
-reasons. Thresholds, prompts, splits and exports may change when the command runs again. So may
-maps, by hand.
+reasons. Thresholds, prompts, splits and exports may change when the command runs again. Maps may
+be corrected by hand.
 
 Checks, with their thresholds (--threshold NAME=VALUE, or NAME=off):
 {checks}

@@ -55,9 +55,9 @@ class TrainOptions:
         "adamw", "The optimizer: adamw, or adamw8bit of bitsandbytes, which takes a quarter of its memory."
     )
     batch_size: int = option(4, "How many pictures each device takes at once.")
-    accumulate: int = option(1, "How many such micro-batches a step takes.")
+    accumulate: int = option(1, "How many micro-batches of that size a step takes.")
     effective_batch: int = option(
-        0, "How many pictures a step takes. It sets accumulate. With 0, accumulate says it."
+        0, "How many pictures a step takes: it sets accumulate. 0 leaves accumulate as it is."
     )
     compile: bool = option(
         False, "Compile U-Net and branch by torch.compile: minutes at the start, faster steps afterwards."
@@ -97,11 +97,11 @@ class TrainOptions:
     max_bad_steps: int = option(10, "Stop after so many steps whose loss or gradient is no number.")
     # data and devices
     workers: int = option(
-        default_workers, "How many processes load pictures. The default is one for each core, 16 at most."
+        default_workers, "How many processes load pictures: one for each core of the machine, 16 at most."
     )
     cached: bool = option(True, "Take latents and prompts from the data's cache, where it has one.")
     flip: bool = option(False, "Mirror half of the pictures and maps, unless a prompt says left or right.")
-    seed: int = option(0, "What order, flips, noise, timesteps and everything else are drawn from.")
+    seed: int = option(0, "What the order, flips, noise and everything else random are drawn from.")
     devices: int = option(0, "How many devices of the machine take part. 0 takes all.")
     num_nodes: int = option(1, "How many machines take part.")
     strategy: str = option("auto", "Lightning's strategy: auto, ddp, fsdp and so on.")

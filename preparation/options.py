@@ -25,7 +25,7 @@ class PrepareOptions:
     regions: str | None = option(
         None, "The regions file. Without it, pictures/regions.yaml is taken.", metavar="YAML"
     )
-    hints: str = option("auto", "What the masks of other data are: regions, or any picture.", choices=HINTS)
+    hints: str = option("auto", "What masks of other data hold: regions, or any picture.", choices=HINTS)
     size: int = option(512, "The square root of the pictures' area in pixels, a multiple of 64.")
     square: bool = option(False, "Make square pictures only, instead of aspect buckets of equal area.")
     margin: float = option(0.1, "The room around the garments, as a share of their box.")
@@ -57,7 +57,7 @@ class PrepareOptions:
     )
     published_masks: bool = option(False, "For try-on data: make masks with the published code's faults.")
     imagefolder: bool = option(False, "Write OUT/imagefolder for diffusers' scripts, too.")
-    shards: int = option(0, "Write webdataset shards of so many pictures, too.", metavar="N")
+    shards: int = option(0, "Write webdataset shards of N pictures each, too.", metavar="N")
 
     def check(self) -> None:
         """Raise ValueError for values that mean nothing."""
