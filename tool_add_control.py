@@ -13,9 +13,10 @@ from jobs.command_line import LEFT_NOTHING, Parser, entry_point
 from jobs.progress import duration
 
 DETAILS = """\
-Parts that are taken over unchanged keep the dtype that they have in INPUT. Copied and new ones, such
-as the control branch, are float32. INPUT is read without executing anything in it. OUTPUT is a bare state dict with every
-tensor of the yaml's model. It is written completely or not at all, and never replaces a file.
+Parts that are taken over unchanged keep the dtype that they have in INPUT. Copied and new ones,
+such as the control branch, are float32. INPUT is read without executing anything in it. OUTPUT is a
+bare state dict with every tensor of the yaml's model. It is written completely or not at all, and
+never replaces a file.
 """
 
 
