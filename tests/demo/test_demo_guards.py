@@ -170,6 +170,8 @@ def test_what_visitors_left_goes_when_the_server_is_stopped(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a test run under nohup hands an ignored signal down
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     files = [Path(process.stdout.readline().strip()) for _ in range(2)]
     assert all(file.exists() and file.is_relative_to(tmp_path) for file in files)
