@@ -3,7 +3,7 @@
 python benchmarks/first_picture.py             # clones this repository; ten minutes on two cores
 python benchmarks/first_picture.py --repository ADDRESS --out first_picture.png
 
-Runs what README says, `make demo` and then `python gradio_seg2image.py`, and is the visitor who paints a
+Runs what README says, `make demo` and then `gradio_seg2image.py`, and is the visitor who paints a
 dress there. Needs what the tests need, and Chromium.
 """
 

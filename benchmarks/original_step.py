@@ -15,7 +15,7 @@ from cldm.model import read_config
 from ldm.checkpoint import read_state_dict
 from ldm.modules.attention import BasicTransformerBlock, CrossAttention, SpatialTransformer
 from ldm.modules.diffusionmodules.openaimodel import ResBlock
-from ldm.util import instantiate_from_config
+from ldm.util import instantiate_from_config, register_target
 
 
 def recomputed(function, *inputs):
@@ -60,10 +60,12 @@ class OriginalBlocks:
         return OriginalResBlock(in_channels, self.emb_channels, self.dropout, out_channels)
 
 
+@register_target
 class OriginalControlNet(OriginalBlocks, ControlNet):
     """The branch."""
 
 
+@register_target
 class OriginalUnet(OriginalBlocks, ControlledUnetModel):
     """The locked U-Net: no graph for time embedding and encoder, a whole one for the decoder."""
 
@@ -75,6 +77,7 @@ class OriginalUnet(OriginalBlocks, ControlledUnetModel):
         return self.decode(h + control[-1], skips, emb, context)
 
 
+@register_target
 class OriginalLDM(ControlLDM):
     """Takes gradients from nothing in the U-Net, and trains the branch by AdamW as PyTorch comes."""
 
