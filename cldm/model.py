@@ -139,7 +139,7 @@ def shape_remedy(name, tensor) -> str:
 def _remedy(state, path, config_path, misshapen) -> str:
     """What to do with weights that are not a yaml's model."""
     if misshapen:
-        return shape_remedy(misshapen[0], state[misshapen[0]])
+        return f"{config_path} is not its yaml; {shape_remedy(misshapen[0], state[misshapen[0]])}"
     parts = {name.split(".")[0] for name in state}
     if "model" in parts and "control_model" not in parts:
         return f"graft it first, python tool_add_control.py {path} OUTPUT"
