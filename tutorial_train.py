@@ -34,7 +34,8 @@ def parse_arguments():
     grafted = any(Path("models").glob("control_sd15_ini.*"))
     preset = arguments.config or f"models/train_{'sd15' if grafted else 'tiny'}.yaml"
     if not Path(preset).is_file():
-        raise FileNotFoundError(f"--config {preset} does not exist")
+        problem = "is a folder, not a yaml" if Path(preset).is_dir() else "does not exist"
+        raise FileNotFoundError(f"--config {preset} {problem}")
     return parse_options([preset], arguments.options), preset
 
 

@@ -36,7 +36,8 @@ def choose_checkpoints(paths: list[str]) -> list[Path]:
         raise ValueError(f"one checkpoint is measured, or two are compared, got {len(paths)}")
     for path in paths:
         if not Path(path).is_file():
-            raise FileNotFoundError(f"the checkpoint {path} does not exist")
+            problem = "is a folder, not a file" if Path(path).is_dir() else "does not exist"
+            raise FileNotFoundError(f"the checkpoint {path} {problem}")
     return [Path(path) for path in paths] or [found]
 
 

@@ -35,8 +35,11 @@ def read_yaml(path):
         ValueError: it is no yaml, holds more than plain values, or outgrows what settings need; one line
             that names the file.
     """
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise ValueError(f"{Path(path)} is no yaml but a folder") from error
     try:
         return _values(data.decode())
     except ValueError as error:

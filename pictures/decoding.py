@@ -20,6 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 DAMAGE = OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError  # what Pillow raises
 ORIENTATION = 0x0112  # of EXIF
 END_OF_JPEG = b"\xff\xd9"
+END_OF_PNG = b"IEND"
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 FILLING = 128, (128,) * 3, (127,) * 4, (128,) * 4  # what a JPEG decoder puts where data are missing
 OPAQUE = 128  # of 255: from here on a map's pixel has its colour, below it is background
@@ -145,8 +146,9 @@ def open_picture(data: bytes) -> Image.Image:
         ) from error
     except DAMAGE as error:
         raise Unusable(f"can't be read: {error}") from error
-    # where a download left zeros, a decoder goes on with grey and says nothing
-    if _is_jpeg(image) and data.rfind(END_OF_JPEG, stream.tell()) < 0:
+    # where a download left zeros, a decoder goes on with grey or black and says nothing
+    jpeg_breaks = _is_jpeg(image) and data.rfind(END_OF_JPEG, stream.tell()) < 0
+    if jpeg_breaks or image.format == "PNG" and END_OF_PNG not in data:
         raise Unusable("can't be read: it is truncated, the mark of its end is missing")
     return image
 

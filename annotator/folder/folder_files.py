@@ -40,7 +40,8 @@ def open_folder(out: Path, settings: dict):
 def check_places(photos: Path, out: Path) -> None:
     """Raise where photos are missing, or maps and photos would mix."""
     if not photos.is_dir():
-        raise FileNotFoundError(f"the folder of photos {photos} does not exist")
+        problem = "is a file, not a folder" if photos.exists() else "does not exist"
+        raise FileNotFoundError(f"the folder of photos {photos} {problem}")
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"{out} is a file: give a folder to make")
     inside = out.resolve()

@@ -163,7 +163,7 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
     ("arguments", "message"),
     [
         (["none", "out", *CANNY], "the folder of photos none does not exist"),
-        (["file.txt", "out", *CANNY], "the folder of photos file.txt does not exist"),
+        (["file.txt", "out", *CANNY], "the folder of photos file.txt is a file, not a folder"),
         (["empty", "out", *CANNY], "empty holds no photos: files such as .jpg"),
         (["photos", "file.txt", *CANNY], "file.txt is a file: give a folder to make"),
         (["photos", "photos", *CANNY], "photos lies among the photos of photos"),

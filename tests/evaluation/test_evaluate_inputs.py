@@ -54,6 +54,7 @@ def evaluate(folder, monkeypatch):
     ("given", "message"),
     [
         (dict(controls=["none.safetensors"]), r"the checkpoint .*none\.safetensors does not exist"),
+        (dict(controls=["."]), r"the checkpoint .* is a folder, not a file"),
         (dict(controls=["a.safetensors", "none.safetensors"]), r"none\.safetensors does not exist"),
         (dict(controls=["a.safetensors"] * 3), "one checkpoint is measured, or two are compared, got 3"),
         (dict(controls=["broken.safetensors"]), "truncated or damaged"),

@@ -73,3 +73,8 @@ def test_an_empty_file_holds_nothing_and_bytes_that_are_no_text_are_told(tmp_pat
 def test_a_file_without_end_is_not_read_to_its_end():
     with pytest.raises(ValueError, match="/dev/zero is no yaml: it has more than"):
         read_yaml("/dev/zero")
+
+
+def test_a_folder_where_a_yaml_is_wanted_is_named_as_one(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path.name} is no yaml but a folder"):
+        read_yaml(tmp_path)

@@ -173,3 +173,13 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     path.chmod(0)
     with pytest.raises(ValueError, match="a.png can't be read: Permission denied"):
         read_photo(path)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.97])
+def test_half_a_png_in_a_file_of_full_length_is_refused_by_its_name(tmp_path, share):
+    file, data = tmp_path / "half.png", encode(textured(64, 64), "PNG")
+    kept = int(share * len(data))
+    file.write_bytes(data[:kept] + bytes(len(data) - kept))
+    for read in (read_photo, read_hint, read_size):
+        with pytest.raises(ValueError, match="half.png can't be read: it is truncated"):
+            read(file)
