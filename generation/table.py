@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pictures.texts import decode_text
+
 COLUMNS = {"map", "prompt", "negative", "seed", "photo"}
 MAX_PROMPT = 2000  # characters; text encoders read 75 tokens
 MAX_SEED = 2**62
@@ -105,6 +107,9 @@ def _csv_lines(path, wanted=frozenset({"map", "prompt"})):
                 f"{path}: its first line must name the columns {' and '.join(sorted(wanted))}, got "
                 f"{text.splitlines()[:1]}"
             )
+        twice = sorted(name for name in COLUMNS if reader.fieldnames.count(name) > 1)
+        if twice:
+            raise ValueError(f"{path}: its first line names the column {twice[0]} twice")
         yield from enumerate(reader, 1)
     except csv.Error as error:
         raise ValueError(f"{path}, behind line {reader.line_num}: {error}") from error
@@ -127,9 +132,9 @@ def _json_lines(path):
 
 def _text(path):
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        return decode_text(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
 
 
 def _row(number, line, default) -> Row:

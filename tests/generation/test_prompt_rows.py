@@ -74,7 +74,9 @@ def test_a_huge_cell_and_too_many_cells_are_bad_rows_of_a_good_csv(tmp_path, map
     [
         ("a.png,red\n", "first line must name the columns map and prompt"),
         ('map,prompt\na.png,"red\n', r"prompts.csv, behind line 1: unexpected end"),
-        (b"map,prompt\na.png,\xff\n", "no text in UTF-8"),
+        (b"map,prompt\na.png,\xff\n", r"is not UTF-8 at byte 17 \(ff\): save it as UTF-8"),
+        ("map,prompt\na.png,x\n".encode("utf-16"), "save it as UTF-8"),
+        (b"map,map,prompt\na.png,b.png,x\n", "names the column map twice"),
         ("map,prompt\n", "has no row"),
         ("", "first line must name"),
     ],
