@@ -167,6 +167,8 @@ class ControlLDM(ImageLog, LatentDiffusion):
     def trainable_parts(self):
         if not hasattr(self, "control_model"):
             return []
+        if self.control_model is None:
+            raise ValueError("control_stage_config is null or missing, but a control branch is wanted")
         unet = self.model.diffusion_model
         return [self.control_model] + ([] if self.sd_locked else [unet.output_blocks, unet.out])
 

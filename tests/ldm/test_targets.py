@@ -247,3 +247,13 @@ def test_a_yaml_of_a_model_without_a_branch_is_told(tmp_path):
         ValueError, match="x.yaml describes no model with a control_stage_config: give one such"
     ):
         create_with_branch(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_model_without_its_control_branch_is_refused_by_key(missing):
+    config = small_config()
+    config.params.control_stage_config = None
+    if missing:
+        del config.params["control_stage_config"]
+    with pytest.raises(ValueError, match="control_stage_config is null or missing"):
+        instantiate_from_config(config)
