@@ -1,6 +1,7 @@
 """How the tests run, alone or in several processes beside each other, and what they share."""
 
 import os
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,17 @@ SHORT = "jobs", "ldm", "pictures"  # rooms whose modules take seconds
 def pytest_collection_modifyitems(items):
     """Short modules come last, so that processes end together."""
     items.sort(key=lambda item: item.path.parent.name in SHORT)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol():
+    """What a script's main() makes of signals ends with the test that calls it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return (yield)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(optionalhook=True)

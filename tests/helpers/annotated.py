@@ -1,7 +1,6 @@
 """Photos to annotate, and tool_annotate.py's command line on them."""
 
 import csv
-import signal
 import sys
 from contextlib import contextmanager
 
@@ -35,15 +34,12 @@ def write_photos(folder):
 @contextmanager
 def command_line(monkeypatch):
     """A function that runs the tool with arguments."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["tool_annotate.py", *map(str, arguments)])
         tool_annotate.main()
 
     yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def files(folder):

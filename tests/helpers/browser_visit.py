@@ -70,7 +70,7 @@ def clear(page):
 def edit_and_save(page, folder):
     """A stroke can be undone, a template takes the place of the map, and what is seen is saved."""
     paint(page, "whole", 0.2)
-    assert shows(page, "whole")
+    wait_for(lambda: shows(page, "whole"))
     page.keyboard.press("ControlOrMeta+z")
     wait_for(lambda: not shows(page, "whole"))
     page.keyboard.press("ControlOrMeta+Shift+z")

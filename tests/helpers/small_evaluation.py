@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import signal
 import sys
 from contextlib import contextmanager
 
@@ -52,7 +51,6 @@ def write_evaluation(folder, num=4):
 @contextmanager
 def command_line(folder, monkeypatch):
     """A function that runs the tool into `out` on controls of `folder`, and returns `out`."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(out, *arguments, controls=("a.safetensors",), data="data"):
         given = [*(folder / name for name in controls), "--data", folder / data, "--out", out]
@@ -63,8 +61,6 @@ def command_line(folder, monkeypatch):
         return out
 
     yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def results(out):

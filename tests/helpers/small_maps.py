@@ -2,7 +2,6 @@
 
 import csv
 import json
-import signal
 import sys
 from contextlib import contextmanager
 
@@ -53,7 +52,6 @@ def write_maps(folder):
 @contextmanager
 def command_line(folder, monkeypatch):
     """A function that runs the tool into `out` of `folder` with further arguments, and returns `out`."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     control = "--control", str(folder / "control.safetensors")
 
     def run(out, *arguments, control=control):
@@ -65,8 +63,6 @@ def command_line(folder, monkeypatch):
         return out
 
     yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def pictures(out):

@@ -271,9 +271,6 @@ def test_a_mistake_is_said_without_a_traceback(error, told):
     def main():
         raise error
 
-    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(SystemExit) as stopped:
         main()
-    for number, handler in handlers:
-        signal.signal(number, handler)
     assert stopped.value.code == told

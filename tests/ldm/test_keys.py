@@ -10,19 +10,19 @@ from cldm.model import create_model
 from ldm.util import count_params, instantiate_from_config
 from small import small_config
 
-TESTS = Path(__file__).parents[1] / "helpers"
+ROOT = Path(__file__).parents[2]
 MODELS = {"sd15": "cldm_v15.yaml", "sd21": "cldm_v21.yaml"}
 
 
 def published(family):
-    return json.loads((TESTS / f"data/keys_{family}.json").read_text())
+    return json.loads((ROOT / f"tests/helpers/data/keys_{family}.json").read_text())
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def family(request):
     """(family, its model on the meta device)."""
     with torch.device("meta"):
-        return request.param, create_model(TESTS.parent / "models" / MODELS[request.param])
+        return request.param, create_model(ROOT / "models" / MODELS[request.param])
 
 
 def test_names_shapes_and_dtypes_are_the_published_ones(family):
