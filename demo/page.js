@@ -22,21 +22,17 @@
         const button = painter.querySelector(`button[aria-label="${name}"]`);
         if (!button || painter.classList.contains("waiting")) return;
         event.preventDefault();
-        if (early?.length) early.push(() => button.click());
-        else button.click();
+        button.click();
     });
-    // a stroke that is begun before the brush has its colour, some milliseconds after the click, waits for it,
-    // and what the painter's buttons are told meanwhile, such as to undo it, waits for the stroke
+    // a stroke that is begun before the brush has its colour, some milliseconds after the click, waits for it
     let early = null;
     const hold = event => {
         const isStroke = event.target.closest?.("#painter canvas") || early?.length;
         if (early === null || !event.isTrusted || !isStroke) return;
-        if (event.type === "click" && !event.target.closest("#painter button")) return;
         event.stopImmediatePropagation();
-        const target = event.target;
-        early.push(() => target.dispatchEvent(new PointerEvent(event.type, event)));
+        early.push(event);
     };
-    for (const type of ["pointerdown", "pointermove", "pointerup", "click"]) window.addEventListener(type, hold, true);
+    for (const type of ["pointerdown", "pointermove", "pointerup"]) window.addEventListener(type, hold, true);
     document.querySelector("#brush").addEventListener("change", event => {
         const colour = getComputedStyle(event.target.closest("label"), "::before").backgroundColor;
         const latest = performance.now() + 20000;
@@ -49,7 +45,7 @@
             requestAnimationFrame(() => requestAnimationFrame(() => {
                 const held = hasColour ? early ?? [] : [];
                 early = null;
-                for (const act of held) act();
+                for (const event of held) event.target.dispatchEvent(new PointerEvent(event.type, event));
             }));
         };
         look();

