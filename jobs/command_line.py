@@ -1,5 +1,6 @@
 """The command line that all scripts share: how options are spelt and listed, and how a script ends."""
 
+import _thread
 import argparse
 import os
 import re
@@ -218,5 +219,20 @@ def _stop_once(process: int) -> None:
         stopping.append(number)
         raise Stopped(128 + number)
 
+    def stop_again(unraisable):
+        if isinstance(unraisable.exc_value, Stopped):
+            stopping.clear()
+            threading.Timer(0.02, send, [unraisable.exc_value.code - 128]).start()
+        else:
+            say(unraisable)
+
+    def send(number):
+        if hasattr(signal, "pthread_kill"):  # which wakes a main thread that sleeps
+            signal.pthread_kill(threading.main_thread().ident, number)
+        else:
+            _thread.interrupt_main(number)
+
+    # a signal may come where Python ignores exceptions: in a __del__, in a weak reference's callback
+    say, sys.unraisablehook = sys.unraisablehook, stop_again
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)

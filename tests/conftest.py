@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -22,9 +23,11 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_protocol():
     """What a script's main() makes of signals ends with the test that calls it."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    unraisable = sys.unraisablehook
     try:
         return (yield)
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

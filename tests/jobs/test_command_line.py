@@ -209,6 +209,7 @@ WAYS = {
     "while it imports": "import slow_module",
     "while it works": "print('begun', flush=True); time.sleep(60)",
     "while it starts processes": "begin(); list(run_jobs(time.sleep, [(60,)] * 4, 2))",
+    "while an object goes": "Slow(); time.sleep(60)",
     "while a thread works": "threading.Thread(target=time.sleep, args=(1,)).start(); begin(); time.sleep(60)",
 }
 SCRIPT = """
@@ -218,6 +219,10 @@ from jobs.command_line import RESUMES, entry_point
 from jobs.parallel import run_jobs
 def begin():
     print("begun", flush=True)
+class Slow:
+    def __del__(self):
+        begin()
+        time.sleep(3)
 @entry_point(RESUMES)
 def main():
     {way}
