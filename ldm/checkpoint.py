@@ -58,7 +58,10 @@ def read_state_dict(path) -> dict[str, torch.Tensor]:
         if not isinstance(name, str):
             raise CheckpointError(f"{path}: a tensor is named {name!r:.60}, which is no text")
         if isinstance(value, safe_pickle.Placeholder):
-            raise CheckpointError(f"{path}: {name} is not a tensor but an unknown {type(value).__name__}")
+            kind = type(value).__name__
+            rebuilt = "no plain tensor but sparse, quantised or without values"
+            what = rebuilt if kind.startswith("_rebuild_") else f"not a tensor but an unknown {kind}"
+            raise CheckpointError(f"{path}: {name} is {what}")
     state = {name: value.detach() for name, value in state.items() if isinstance(value, torch.Tensor)}
     check_storages(state, path)
     return without_wrappers(state, path)
@@ -76,12 +79,8 @@ def find_tensors(content, depth=0) -> dict | None:
 
 
 def check_storages(state, path):
-    """Raise for tensors that claim more numbers than the file holds, or are of a kind that no weights are."""
+    """Raise for tensors that claim more numbers than the file holds."""
     for name, tensor in state.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            raise CheckpointError(
-                f"{path}: {name} is no plain tensor but sparse, quantised or without values"
-            )
         held = tensor.untyped_storage().nbytes()
         if tensor.nbytes > held:
             raise CheckpointError(f"{path}: {name} {list(tensor.shape)} claims more numbers than it brings")
@@ -197,6 +196,8 @@ def check_zip(path):
             raise CheckpointError(
                 f"{path} is a compressed zip file, which torch.save does not write: unpack it"
             )
+        if sum(entry.file_size for entry in file.infolist()) > path.stat().st_size:
+            raise CheckpointError(f"{path} is damaged or malicious: its parts claim more bytes than it has")
     if "data.pkl" not in names or "constants.pkl" in names:
         raise CheckpointError(f"{path} is a zip file, but not a checkpoint saved by torch.save")
 
@@ -215,6 +216,10 @@ def read_pickle(path):
         return safe_pickle.load_file(path, mmap=kind == "zip")
     except safe_pickle.MaliciousPickleError as error:
         message = f"{path} is malicious: it asks to call {error}. Nothing was executed; delete the file"
+        raise CheckpointError(message) from error
+    except safe_pickle.OversizedPickleError as error:
+        size = Path(path).stat().st_size
+        message = f"{path} is damaged or malicious: it asks for {error}, but the file has {size:,}"
         raise CheckpointError(message) from error
     except Exception as error:  # bytes that are no pickle can make an unpickler raise anything
         message = f"{path} is damaged or not a checkpoint saved by torch.save ({first_line(error)})"

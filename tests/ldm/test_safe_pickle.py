@@ -3,6 +3,7 @@
 import builtins
 import os
 import pickle
+import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -101,6 +102,14 @@ def test_a_malicious_pickle_is_never_executed(tmp_path, name, form):
     assert not list(tmp_path.glob("victim*"))
 
 
+def write_zip(path, change, content=None):
+    """What torch.save makes of tensors, but for its pickle, which `change` makes of the honest one."""
+    torch.save(tensors() if content is None else content, "good.ckpt")
+    with zipfile.ZipFile("good.ckpt") as good, zipfile.ZipFile(path, "w") as evil:
+        for name in good.namelist():
+            evil.writestr(name, change(good.read(name)) if name.endswith("data.pkl") else good.read(name))
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -113,11 +122,129 @@ def test_a_malicious_pickle_is_never_executed(tmp_path, name, form):
 )
 def test_hand_written_opcodes_reach_nothing(tmp_path, monkeypatch, code):
     monkeypatch.chdir(tmp_path)
-    write_state_dict(tensors(), "good.ckpt")
-    with zipfile.ZipFile("good.ckpt") as good, zipfile.ZipFile("evil.ckpt", "w") as evil:
-        for name in good.namelist():
-            evil.writestr(name, code if name.endswith("data.pkl") else good.read(name))
+    write_zip("evil.ckpt", lambda good: code)
     with pytest.raises(CheckpointError):
         read_state_dict("evil.ckpt")
     assert not Path("pwned").exists()
     assert torch._utils._rebuild_tensor_v2.__defaults__ == (None,)
+
+
+@pytest.fixture
+def little_memory():
+    """A GiB and five seconds for what a test reads."""
+    resource = pytest.importorskip("resource")
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        pytest.skip("needs /proc")
+    limits, start = resource.getrlimit(resource.RLIMIT_AS), time.monotonic()
+    now = int(status.read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2**30, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert time.monotonic() - start < 5
+
+
+HUGE = 10**11
+REBUILD = torch._utils._rebuild_tensor_v2
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (lambda: Payload(bytearray, HUGE), "a bytearray of 100,000,000,000 bytes"),
+        (
+            lambda: Payload(
+                REBUILD, torch.zeros(1).untyped_storage(), 0, (HUGE,), (1,), False, OrderedDict()
+            ),
+            r"a tensor of shape \[100000000000\] in 4 bytes",
+        ),
+        (
+            lambda: Payload(
+                REBUILD, torch.zeros(1).untyped_storage(), HUGE, (1,), (1,), False, OrderedDict()
+            ),
+            r"a tensor of shape \[1\] in 4 bytes",
+        ),
+    ],
+)
+def test_a_call_for_more_memory_than_the_file_has_is_refused(
+    tmp_path, little_memory, payload, message, zipped
+):
+    path = tmp_path / "bomb.ckpt"
+    torch.save({"state_dict": tensors(), "x": payload()}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=f"bomb.ckpt is damaged or malicious: it asks for {message}"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_storage_of_more_bytes_than_the_file_is_refused(tmp_path, monkeypatch, little_memory, zipped):
+    monkeypatch.chdir(tmp_path)
+    content = {"w": torch.zeros(200)}
+
+    def enlarge(data):
+        """Say the huge number wherever the file says 200."""
+        assert b"K\xc8" in data
+        return data.replace(b"K\xc8", b"\x8a\x06" + HUGE.to_bytes(6, "little"))
+
+    if zipped:
+        write_zip("bomb.ckpt", enlarge, content)
+    else:
+        torch.save(content, "good.ckpt", _use_new_zipfile_serialization=False)
+        Path("bomb.ckpt").write_bytes(enlarge(Path("good.ckpt").read_bytes()))
+    with pytest.raises(CheckpointError, match="bomb.ckpt is .* it asks for tensors of 400,000,000,000 bytes"):
+        read_state_dict("bomb.ckpt")
+
+
+@pytest.mark.parametrize("start", [b"\x8e", b"\x96", b"\x8d"])  # bytes, a bytearray, a text
+def test_a_text_of_more_bytes_than_the_file_is_refused(tmp_path, monkeypatch, little_memory, start):
+    monkeypatch.chdir(tmp_path)
+    write_zip("bomb.ckpt", lambda good: b"\x80\x05" + start + HUGE.to_bytes(8, "little") + b".")
+    with pytest.raises(CheckpointError, match="bomb.ckpt is .* it asks for a text of 100,000,000,000 bytes"):
+        read_state_dict("bomb.ckpt")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"X\x01\x00\x00\x00xNr\xf0\xff\xff\x7f",  # "x": None, as the memo's object 2**31
+        b")" + b"2\x86" * 60 + b"N",  # a tuple of a tuple of ..., each twice, as a key
+        b"(" + b")" + b"2\x86" * 60 + b"\x91N",  # the same in a frozen set
+    ],
+)
+def test_what_costs_others_memory_or_time_is_read_in_little(tmp_path, monkeypatch, little_memory, extra):
+    monkeypatch.chdir(tmp_path)
+    write_zip("odd.ckpt", lambda good: good.removesuffix(b".") + b"0}X\x01\x00\x00\x00s}" + extra + b"ss.")
+    with pytest.raises(CheckpointError, match="odd.ckpt holds no state dict"):
+        read_state_dict("odd.ckpt")
+
+
+def test_zip_parts_that_claim_more_than_the_file_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_state_dict(tensors(), "bomb.ckpt")
+    data = bytearray(Path("bomb.ckpt").read_bytes())
+    entry = data.index(b"PK\x01\x02")  # of the table at its end; the size is its bytes 24 to 28
+    data[entry + 24 : entry + 28] = (2**31).to_bytes(4, "little")
+    Path("bomb.ckpt").write_bytes(data)
+    with pytest.raises(CheckpointError, match="bomb.ckpt is .* its parts claim more bytes than it has"):
+        read_state_dict("bomb.ckpt")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_of_every_kind_of_torch_are_read(tmp_path, zipped):
+    shared, marked = torch.randn(6), torch.randn(2)
+    marked.note = "a tensor with an attribute"
+    state = {
+        "a.float8": torch.randn(4).to(torch.float8_e4m3fn),
+        "a.bfloat16": torch.randn(4).bfloat16(),
+        "a.uint16": torch.arange(4).to(torch.uint16),
+        "a.bool": torch.tensor([True, False]),
+        "a.scalar": torch.tensor(3.0),
+        "a.empty": torch.zeros(0, 5),
+        "a.turned": torch.randn(2, 3).T,
+        "a.parameter": torch.nn.Parameter(torch.randn(2)),
+        "a.marked": marked,
+        "a.first": shared[:3],
+        "a.last": shared[3:],
+    }
+    torch.save(state, tmp_path / "x.ckpt", _use_new_zipfile_serialization=zipped)
+    assert_same(read_state_dict(tmp_path / "x.ckpt"), state)
