@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from cldm.model import create_with_branch
+from cldm.model import create_with_branch, read_config
 from cldm.weights.graft import CONTROL, MODELS, STEM, UNET, check_complete, recognise
 from ldm.checkpoint import CheckpointError, check_finite
 from ldm.published_names import fill_unused
@@ -55,14 +55,24 @@ def named_config(weights) -> str | None:
 
 
 def own_config(weights) -> Path | None:
-    """The yaml of `models/` that the metadata name; None where they name none, or another one.
+    """The yaml of a model in `models/` that the metadata name; None where they name none, or another file.
 
     Files of others say what they like, also the path on the machine that they come from: the last part of it
     counts, and of other yamls nothing is read.
     """
     *folders, name = re.split(r"[/\\]", named_config(weights) or "")
     own = {path.name: path for path in MODELS.glob("*.yaml") if not path.is_symlink()}
-    return own.get(name) if folders[-1:] in ([], ["models"]) else None
+    found = own.get(name) if folders[-1:] in ([], ["models"]) else None
+    return found if found and describes_model(found) else None
+
+
+def describes_model(path) -> bool:
+    """Whether a yaml is one of a model, and not of a training."""
+    try:
+        read_config(path)
+    except ValueError:
+        return False
+    return True
 
 
 def base_of(weights) -> Path | None:
@@ -77,7 +87,7 @@ def base_of(weights) -> Path | None:
 
 
 def config_of(weights, prediction=None):
-    """The yaml of `models/` that the metadata name, else that of the family that the shapes belong to.
+    """The yaml of a model that the metadata name, else that of the family that the shapes belong to.
 
     Args:
         prediction: diffusers' prediction_type, which alone tells SD2.1's 768 model from its 512 one.
@@ -95,8 +105,8 @@ def config_of(weights, prediction=None):
         raise CheckpointError(f"{error}" + f" (its metadata name {named})" * bool(named)) from error
     if named:
         weights.notes.append(
-            f"its yaml {named} is none of models/: taken for {family} ({config.name}) by its shapes; if it "
-            "is another, give --config YAML"
+            f"its yaml {named} is no model's of models/: taken for {family} ({config.name}) by its shapes; "
+            "if it is another, give --config YAML"
         )
     if config.name == "cldm_v21.yaml" and prediction == "v_prediction":
         config = config.with_name("cldm_v21_768.yaml")

@@ -53,7 +53,7 @@ def test_a_yaml_that_metadata_name_is_not_even_read(tmp_path, grafted, evil):
     for i, metadata in enumerate([dict(config=str(evil)), dict(options=dict(model=str(evil)))]):
         control = control_file(tmp_path / f"{i}.safetensors", grafted, **metadata)
         said = convert(control, tmp_path / f"out{i}.safetensors")
-        assert f"its yaml {evil} is none of models/: taken for the tiny base (cldm_tiny.yaml)" in said
+        assert f"its yaml {evil} is no model's of models/: taken for the tiny base (cldm_tiny.yaml)" in said
         assert "give --config YAML" in said
         loaded = load_control(control, None, "cpu", TINY)
         assert loaded.config == str(TINY_YAML) and "--config" in loaded.notes[0]
@@ -83,6 +83,7 @@ HERE = "models/cldm_v21_768.yaml"
         ("models/", False),
         ("models/..", False),
         ("models/README.md", False),
+        ("models/train_tiny.yaml", False),
         ("models/cldm_v21_768.yaml\\0", False),
         ("x" * 900, False),
         ("", False),
@@ -91,6 +92,22 @@ HERE = "models/cldm_v21_768.yaml"
 def test_a_yaml_counts_by_its_name_in_models_wherever_a_file_was_made(named, found):
     weights = Weights({}, dict(config=named), "x")
     assert own_config(weights) == (MODELS / "cldm_v21_768.yaml" if found else None)
+
+
+@pytest.mark.parametrize("named", ["models/train_tiny.yaml", "models/of_nobody.yaml"])
+def test_a_yaml_that_is_missing_or_no_models_gives_way_to_the_shapes_in_one_line(tmp_path, grafted, named):
+    line = (
+        f"its yaml {named} is no model's of models/: taken for the tiny base (cldm_tiny.yaml) by its shapes"
+    )
+    for metadata in (dict(config=named), dict(options=dict(model=named))):
+        write_state_dict(grafted, tmp_path / "whole.safetensors", metadata, overwrite=True)
+        control = tmp_path / "control.safetensors"
+        control.unlink(missing_ok=True)
+        for path in (tmp_path / "whole.safetensors", control_file(control, grafted, **metadata)):
+            loaded = load_control(path, None, "cpu", None if path != control else TINY)
+            assert loaded.config == str(TINY_YAML)
+            assert len(loaded.notes) == 1 and loaded.notes[0].startswith(line)
+    assert load_encoders(tmp_path / "whole.safetensors")[1] == load_encoders(TINY)[1]
 
 
 def test_a_link_in_models_is_no_yaml_of_ours(tmp_path, evil, monkeypatch):
