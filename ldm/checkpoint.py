@@ -109,12 +109,14 @@ def check_finite(state, path):
 
 def without_wrappers(state, path):
     """The same tensors by the names that they have in the model alone."""
-    result = {}
+    result, origins = {}, {}
     for name, tensor in state.items():
         bare = ".".join(part for part in name.split(".") if part not in WRAPPING_MODULES)
         if bare in result:
-            raise CheckpointError(f"{path} holds {bare} twice, once as {name}: leave one of them out")
-        result[bare] = tensor
+            raise CheckpointError(
+                f"{path} holds two tensors for {bare}: {origins[bare]} and {name}; leave one of them out"
+            )
+        result[bare], origins[bare] = tensor, name
     return result
 
 

@@ -37,14 +37,18 @@ class Weights:
     def recorded(self, key, kind=str):
         """What the metadata say, on their own or in the options of the training that wrote them; or None.
 
-        CheckpointError if that is nothing of `kind`, str or bool.
+        CheckpointError if that is nothing of `kind`, str or bool, or a text too long for a path.
         """
         options = self.metadata.get("options")
         value = self.metadata.get(key) or (options.get(key) if isinstance(options, dict) else None)
         value = {"true": True, "false": False}.get(str(value).lower(), value) if kind is bool else value
-        if value is not None and not isinstance(value, kind) or kind is str and len(value or "") > MAX_TEXT:
+        if value is not None and not isinstance(value, kind):
+            wanted = "neither true nor false" if kind is bool else "no text"
+            raise CheckpointError(f"{self.source}: {key} of its metadata is {wanted}: {value!r:.60}")
+        if kind is str and len(value or "") > MAX_TEXT:
             raise CheckpointError(
-                f"{self.source}: {key} of its metadata is no {kind.__name__}: {value!r:.60}"
+                f"{self.source}: {key} of its metadata is a text of {len(value):,} letters, {MAX_TEXT:,} at "
+                f"most are read: {value!r:.60}"
             )
         return value
 

@@ -56,7 +56,7 @@ def test_names_of_safetensors_are_unwrapped_as_well(tmp_path):
 
 def test_two_tensors_of_one_name_are_refused(tmp_path):
     torch.save({"module.a": torch.zeros(1), "a": torch.ones(1)}, tmp_path / "x.ckpt")
-    with pytest.raises(CheckpointError, match="x.ckpt holds a twice, once as "):
+    with pytest.raises(CheckpointError, match="x.ckpt holds two tensors for a: module.a and a; leave one"):
         read_state_dict(tmp_path / "x.ckpt")
 
 
