@@ -42,6 +42,12 @@ def register_target(cls):
     return cls
 
 
+def is_listed(path: str) -> bool:
+    """Whether a path names a class of this project's own list, not one that somebody registered."""
+    module, _, name = path.rpartition(".")
+    return name in _LISTED.get(module, "").split()
+
+
 def get_obj_from_str(path: str):
     """The class that a dotted path such as `cldm.cldm.ControlNet` names, of those that yamls may name."""
     if not isinstance(path, str) or path not in TARGETS:

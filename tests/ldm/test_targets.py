@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from cldm.model import create_model, create_part, create_with_branch, read_config
 from cldm.weights.graft import MODELS
 from ldm.util import TARGETS, get_obj_from_str, instantiate_from_config, register_target
-from small import small_config
+from small import AUTOENCODER, small_config
 
 FOREIGN = [
     "subprocess.check_output",
@@ -117,7 +117,23 @@ WRONG = [
     ("linear_start", -1, "linear_start and linear_end must rise within 0..1"),
     ("linear_end", "much", "linear_end of .* must be a number"),
     ("linear_end", float("inf"), "linear_end of .* must be a number"),
-    ("scale_factor", 0, "scale_factor must be above 0"),
+    *(
+        ("scale_factor", value, "scale_factor must be a number from 0.001 to 1000, got ")
+        for value in (0, -1, 1e-30, 1e30)
+    ),
+    ("scale_factor", float("nan"), "scale_factor of .* must be a number"),
+    ("scale_factor", "1.0", "scale_factor of .* must be a number"),
+    *(
+        (
+            "cond_stage_config",
+            dict(target=target, params=params),
+            f"cond_stage_config: {target} is no text enc",
+        )
+        for target, params in {
+            "torch.nn.Identity": {},
+            "ldm.models.autoencoder.AutoencoderKL": dict(embed_dim=4, ddconfig=AUTOENCODER),
+        }.items()
+    ),
     ("control_key", ["hint"], "control_key of .* must be a text"),
     ("image_size", "64", "image_size"),
     ("first_stage_key", "${oc.env:HOME}", "is no value: write down what it stands for"),

@@ -12,9 +12,10 @@ from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from ldm.modules.diffusionmodules.util import make_beta_schedule
-from ldm.util import Size, instantiate_from_config, refuse_unless
+from ldm.util import Size, instantiate_from_config, is_listed, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
+SCALE_FACTORS = 1e-3, 1e3  # of latents to about unit variance: beyond, no autoencoder's are
 # one picture of 512 x 512: the autoencoder takes far more memory a picture than the U-Net
 PIXELS_AT_ONCE = 512 * 512
 LATENTS_AT_ONCE = PIXELS_AT_ONCE // 64
@@ -77,8 +78,9 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         refuse_unless(
             not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
         )
-        if scale_factor <= 0:
-            raise ValueError(f"scale_factor must be above 0, got {scale_factor}")
+        least, most = SCALE_FACTORS
+        if not least <= scale_factor <= most:
+            raise ValueError(f"scale_factor must be a number from {least:g} to {most:g}, got {scale_factor}")
         self.parameterization, self.scale_factor = parameterization, scale_factor
         self.log_every_t = log_every_t
         self.first_stage_key, self.cond_stage_key = first_stage_key, cond_stage_key
@@ -89,6 +91,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         if not hasattr(self.first_stage_model, "decode"):
             raise ValueError(f"first_stage_config: {first_stage_config['target']} is no autoencoder")
         self.cond_stage_model = instantiate_from_config(cond_stage_config)
+        # a class of one's own, which no list of ours knows, may take prompts in its own way
+        if is_listed(cond_stage_config["target"]) and not hasattr(self.cond_stage_model, "tokenizer"):
+            raise ValueError(
+                f"cond_stage_config: {cond_stage_config['target']} is no text encoder; "
+                "FrozenCLIPEmbedder or FrozenOpenCLIPEmbedder of ldm.modules.encoders.modules is wanted"
+            )
         self.register_schedule(make_beta_schedule(beta_schedule, timesteps, linear_start, linear_end))
         self.lock()
 
