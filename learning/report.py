@@ -16,8 +16,8 @@ from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_stri
 from reporting.tables import column, read_rows
 
 IOU_TEXT = (
-    "An independent segmenter reads the regions off each picture that was generated from a held-out mask; "
-    "intersection over union with the mask, summed over all pictures, mean over the garment regions, "
+    "An independent segmenter reads the regions off each picture that was generated from a held-out map; "
+    "intersection over union with the map, summed over all pictures, mean over the garment regions, "
     "background not counted. Floor: the same prompts and seeds without control. Ceiling: the segmenter on "
     "the photos themselves."
 )
@@ -45,7 +45,7 @@ def write_report(run) -> Path:
     parts += describe_run(found, metrics, validation, miou, options)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
-        parts += ["<h2>Is the mask obeyed?</h2>", miou_chart(miou, regions, found)]
+        parts += ["<h2>Is the map obeyed?</h2>", miou_chart(miou, regions, found)]
         parts += [f"<p class=n>{IOU_TEXT}</p>"]
     if held_out:
         parts += show_held_out(run / "samples", held_out)
@@ -115,7 +115,7 @@ def describe_run(found, metrics, validation, miou, options) -> list[str]:
 
 
 def show_takeover(found, metrics, miou, validation, options) -> str:
-    """Has the mask taken over, and what then?"""
+    """Has the map taken over, and what then?"""
     finished = bool(metrics) and int(metrics[-1]["step"]) >= options["max_steps"]
     rest = describe_newest(found, miou, validation, finished)
     if not found:
@@ -132,19 +132,19 @@ def show_takeover(found, metrics, miou, validation, options) -> str:
 
 
 def show_held_out(folder, held_out) -> list[str]:
-    """Masks, what was drawn from them last and without control, the photos; then step by step."""
+    """Maps, what was drawn from them last and without control, the photos; then step by step."""
     sizes = held_out["sizes"]
-    masks, real, floor = (load_strip(folder / f"{name}.png", sizes) for name in ("maps", "real", "floor"))
+    maps, real, floor = (load_strip(folder / f"{name}.png", sizes) for name in ("maps", "real", "floor"))
     strips = load_strips(folder, sizes)
-    if not (strips and masks and real and floor):
+    if not (strips and maps and real and floor):
         return []
     last = max(strips)
-    sheet = [("mask", masks), (f"with control, step {last}", strips[last])]
-    sheet += [("same prompt and seed, no control", floor), ("the photo behind the mask", real)]
+    sheet = [("map", maps), (f"with control, step {last}", strips[last])]
+    sheet += [("same prompt and seed, no control", floor), ("the photo behind the map", real)]
     steps = [(f"step {step}", strips[step]) for step in thin_out(sorted(strips))]
     prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
-    parts = ["<h2>Held-out masks</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
-    return [*parts, "<h2>On the way</h2>", picture(draw_strips([("mask", masks), *steps]))]
+    parts = ["<h2>Held-out maps</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
+    return [*parts, "<h2>On the way</h2>", picture(draw_strips([("map", maps), *steps]))]
 
 
 def show_image_log(folder) -> list[str]:

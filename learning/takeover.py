@@ -1,4 +1,4 @@
-"""At which step did the mask take over? A change point in a series of measurements, told from their noise."""
+"""At which step did the map take over? A change point in a series of measurements, told from their noise."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ LEAST_GAP = 0.05  # of the loss without control: a gap in the loss that counts a
 
 @dataclass
 class Takeover:
-    """The mask took over between two measured steps; `low` and `high` are the means before and after."""
+    """The map took over between two measured steps; `low` and `high` are the means before and after."""
 
     before: int
     after: int
@@ -73,7 +73,7 @@ def find_takeover_in(run) -> Takeover | None:
 def describe_takeover(found: dict) -> str:
     """A Takeover, as convergence.json has it, in words."""
     return (
-        f"the mask took over between steps {found['before']:,} and {found['after']:,} "
+        f"the map took over between steps {found['before']:,} and {found['after']:,} "
         f"(on average, {found['measure']} was {found['low']:.3g} before and {found['high']:.3g} after)"
     )
 
@@ -95,13 +95,13 @@ def describe_newest(found: dict | None, miou, validation, finished: bool) -> str
     if share >= LEAST_RISE:
         what = "from floor to ceiling" if by_miou else "of a gap that counts as control"
         return (
-            f"The mask may be taking over: the newest measurement has gone {100 * min(share, 1):.0f} % of "
+            f"The map may be taking over: the newest measurement has gone {100 * min(share, 1):.0f} % of "
             f"the way {what}. It has taken over once {LEAST_AFTER} measurements show it and stand out of "
             "the noise."
         )
     if finished:
-        return "The mask has not taken over in this run."
-    return "The mask has not taken over yet. It comes suddenly: nothing announces it."
+        return "The map has not taken over in this run."
+    return "The map has not taken over yet. It comes suddenly: nothing announces it."
 
 
 def _newest(rows, by_miou: bool) -> tuple[float, float, float]:

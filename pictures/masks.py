@@ -1,4 +1,4 @@
-"""Masks of data that is not iMaterialist's: region maps in any exact coding, or pictures."""
+"""Maps of data that is not iMaterialist's, in its masks/: region maps in any exact coding, or pictures."""
 
 import os
 from pathlib import Path
@@ -22,14 +22,14 @@ from pictures.decoding import (
 from pictures.regions import match_colours
 from pictures.unusable import Box, Unusable
 
-SPECK = 0.001  # share of a mask's pixels
+SPECK = 0.001  # share of a map's pixels
 
 
 def open_mask(path: Path) -> Image.Image:
     """The decoded file, upright; Unusable says why there is none."""
     if not os.path.isfile(path):
-        raise Unusable(f"the mask {path.name} is missing")
-    with blame(f"the mask {path.name}"):
+        raise Unusable(f"{path.name} is missing")
+    with blame(path.name):
         data = read_bytes(path)
         image = open_picture(data)
         turned = turn_of(image) != Turn()
@@ -39,14 +39,14 @@ def open_mask(path: Path) -> Image.Image:
 
 
 def mask_colours(image: Image.Image) -> np.ndarray:
-    """A mask that is a picture, uint8 (h, w, 3), black where transparent; Unusable if it has 16 bits."""
-    with blame("the mask"):
+    """A map that is a picture, uint8 (h, w, 3), black where transparent; Unusable if it has 16 bits."""
+    with blame("the map"):
         check_depth(image)
     return np.asarray(put_on_background(image, BLACK))
 
 
 def region_ids(image: Image.Image, colours) -> np.ndarray:
-    """Region ids uint8 (h, w) of a mask in exactly these colours, or of greys that are the ids themselves.
+    """Region ids uint8 (h, w) of a map in exactly these colours, or of greys that are the ids themselves.
 
     What is transparent is background.
     """
@@ -55,7 +55,7 @@ def region_ids(image: Image.Image, colours) -> np.ndarray:
         if image.mode == "LA":
             ids = np.where(ids[..., 1] >= OPAQUE, ids[..., 0], 0)
         if ids.min() < 0 or ids.max() >= len(colours):
-            raise Unusable(f"the mask has values up to {ids.max()}, region ids go to {len(colours) - 1}")
+            raise Unusable(f"the map has values up to {ids.max()}, region ids go to {len(colours) - 1}")
         return ids.astype(np.uint8)
     rgb = np.asarray(put_on_background(image, colours[0]))
     ids, wrong = match_colours(rgb, colours)
@@ -63,7 +63,7 @@ def region_ids(image: Image.Image, colours) -> np.ndarray:
         return rgb[..., 0]  # of one channel, before something saved it with three or a palette of greys
     if wrong.any():
         found = ", ".join(map(str, rgb[wrong][0]))
-        raise Unusable(f"the mask has {wrong.sum()} pixels off the regions' colours, such as ({found})")
+        raise Unusable(f"the map has {wrong.sum()} pixels off the regions' colours, such as ({found})")
     return ids
 
 

@@ -21,7 +21,7 @@ KINDS = (
 - iMaterialist (Fashion) 2019: train.csv, label_descriptions.json, train/
 - a folder with prompt.json, as fill50k or a training folder has it, or with metadata.jsonl
 - a .jsonl file of lines such as {"source": map, "target": picture, "prompt": text}
-- a folder of photos and one of masks: images/ and masks/, with a file of the same name in each"""
+- a folder of photos and one of maps: images/ and masks/, with a file of the same name in each"""
     + "\n"
     + FITTINGS
 )
@@ -55,7 +55,7 @@ def open_source(raw: Path, options: PrepareOptions) -> Source:
     if not examples:
         first = rejected[0] if rejected else None
         reason = f": {first.image or f'line {first.line}'}: {first.reason}" if first else ""
-        raise ValueError(f"{raw} holds no pair of a photo and a mask{reason}")
+        raise ValueError(f"{raw} holds no pair of a photo and a map{reason}")
     return _with_hints(raw, options, Pairs(examples, rejected, num_rows))
 
 
@@ -136,7 +136,7 @@ def _unique_names(targets: list[str]) -> list[str]:
 
 
 def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
-    """The pairs, once it is known what their masks are."""
+    """The pairs, once it is known what their maps are."""
     own = raw / "regions.yaml"
     if own.is_file() and options.regions is None:
         if options.table != PrepareOptions.table:
@@ -151,7 +151,7 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
     hints = options.hints
     if hints == "auto":
         hints, why = _recognise(pairs)
-        print(f"{raw}: {why}, so masks are taken for {hints}; --hints {hints} says so at once", flush=True)
+        print(f"{raw}: {why}, so maps are taken for {hints}; --hints {hints} says so at once", flush=True)
     if hints == "picture":
         pairs.names = pairs.colours = pairs.regions_yaml = None
     pairs.examples = [replace(example, colours=pairs.colours) for example in pairs.examples]
@@ -159,7 +159,7 @@ def _with_hints(raw: Path, options: PrepareOptions, pairs: Pairs) -> Pairs:
 
 
 def _recognise(pairs: Pairs) -> tuple[str, str]:
-    """regions or picture, and why: by the first readable mask that is not empty."""
+    """regions or picture, and why: by the first readable map that is not empty."""
     for example in pairs.examples:
         try:
             image = open_mask(example.mask)
@@ -171,4 +171,4 @@ def _recognise(pairs: Pairs) -> tuple[str, str]:
             return "picture", f"{example.mask.name}: {error}"
         if ids.any():
             return "regions", f"{example.mask.name} holds region ids or the regions' colours only"
-    return "regions", "no mask holds anything"
+    return "regions", "no map holds anything"

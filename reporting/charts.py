@@ -137,7 +137,7 @@ def miou_chart(rows, regions: dict, found=None) -> str:
             shade = "#" + "".join(f"{int(0.8 * part):02x}" for part in colour)
             lines.append(Line(name, steps, column(rows, name), shade, 1.1, dots=True))
     mean = Line("mean: control mIoU", [0, *steps], [floor, *column(rows, "miou")], INK, 2.4, dots=True)
-    return chart("IoU of what was drawn with the mask", [*lines, mean], WIDE, found, 0, 1)
+    return chart("IoU of what was drawn with the map", [*lines, mean], WIDE, found, 0, 1)
 
 
 def validation_charts(rows, found=None) -> list[str]:

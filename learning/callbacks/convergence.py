@@ -1,4 +1,4 @@
-"""Says when the mask has taken over, and makes larger steps from then on if that is wanted."""
+"""Says when the map has taken over, and makes larger steps from then on if that is wanted."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,7 @@ FILE = "convergence.json"
 
 
 class Convergence(pl.Callback):
-    """Writes convergence.json once the run's measurements show that the mask took over; must follow these.
+    """Writes convergence.json once the run's measurements show that the map took over; must follow these.
 
     With after_convergence=accumulate:N the steps take N micro-batches from then on. That begins where a
     window of N begins, so that none is short, and is resumed.

@@ -1,4 +1,4 @@
-"""The mask's takeover is found where it is, and not where there is only noise."""
+"""The map's takeover is found where it is, and not where there is only noise."""
 
 import json
 

@@ -60,13 +60,13 @@ def test_a_run_without_a_judge_has_its_losses_its_image_log_and_what_was_skipped
     assert "Control mIoU" not in page and "learning_rate" in page
 
 
-def test_a_judged_run_shows_the_verdict_the_curve_and_its_masks(run):
+def test_a_judged_run_shows_the_verdict_the_curve_and_its_maps(run):
     judged(run)
     told = dict(before=250, after=500, low=0.15, high=0.6, measure="control mIoU", accumulate=0)
     (run / "convergence.json").write_text(json.dumps(told))
     page = write_report(run).read_text()
     told = "(on average, control mIoU was 0.15 before and 0.6 after)"
-    assert f"The mask took over between steps 250 and 500 {told}." in page
+    assert f"The map took over between steps 250 and 500 {told}." in page
     assert "after_convergence=accumulate:4" in page and "4.0 times the floor" in page
     assert "a &lt;red&gt; top" in page and page.count("<svg") == 1 + 3 + 5 and page.count("<img") == 2
 

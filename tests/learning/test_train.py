@@ -102,7 +102,7 @@ def test_a_run_leaves_curve_report_checkpoints_and_options(base, data, tmp_path)
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [4, 7] and [int(row["pictures"]) for row in rows] == [16, 28]
     assert 0 < float(rows[-1]["top"]) < 1 and float(rows[-1]["bottom"]) == 0
-    assert b"Is the mask obeyed?" in (run / "report.html").read_bytes()
+    assert b"Is the map obeyed?" in (run / "report.html").read_bytes()
     kept = "control control_best control_step_000004 full_step_000004 full_step_000007"
     assert {path.stem for path in run.glob("*.safetensors")} == {*kept.split()}
     names = {path.name.split("_gs-")[0] for path in (run / "image_log" / "train").iterdir()}

@@ -56,7 +56,7 @@ def test_palette_ids_and_colours_become_the_same_map(tmp_path):
 def test_arbitrary_pictures_are_hints_as_they_are(tmp_path, capsys):
     raw = write_pairs(tmp_path / "raw", {"edges": photo(SHAPE, 3)})
     prepare_folder(raw, tmp_path / "out", options())
-    assert "masks are taken for picture; --hints picture says so" in capsys.readouterr().out
+    assert "maps are taken for picture; --hints picture says so" in capsys.readouterr().out
     with Image.open(tmp_path / "out" / "source" / "edges.png") as image:
         assert image.mode == "RGB" and image.size == (128, 128)
         colours = {tuple(colour) for colour in np.asarray(image).reshape(-1, 3).tolist()}
@@ -186,7 +186,7 @@ def test_nothing_that_can_be_read_is_refused_with_what_could(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         prepare_folder(tmp_path / "nowhere", tmp_path / "out", options())
     write_table(tmp_path / "prompt.json", [{"a": 1}])
-    with pytest.raises(ValueError, match="holds no pair of a photo and a mask: line 1: wanted"):
+    with pytest.raises(ValueError, match="holds no pair of a photo and a map: line 1: wanted"):
         prepare_folder(tmp_path, tmp_path / "out", options())
     assert not (tmp_path / "out").exists()
 
