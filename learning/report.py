@@ -1,12 +1,12 @@
 """The report of a run: one HTML page, made from the files in its folder alone and without the model."""
 
 import html
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from jobs.json_files import read_json
 from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
 from learning.takeover import advise, describe_newest, describe_takeover
@@ -38,7 +38,7 @@ def write_report(run) -> Path:
     if not (run / "options.yaml").exists():
         raise FileNotFoundError(f"{run} is not the folder of a run: it has no options.yaml")
     options = asdict(TrainOptions()) | read_options(run)  # an older version's run lacks some
-    found, held_out = read_json(run / "convergence.json"), read_json(run / "samples" / HELD_OUT)
+    found, held_out = read_written(run / "convergence.json"), read_written(run / "samples" / HELD_OUT)
     tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
     metrics, validation, miou = tables.values()
     parts = [f"<h1>{html.escape(str(run))}</h1>", describe_progress(metrics, options)]
@@ -64,15 +64,12 @@ def write_report(run) -> Path:
     return run / "report.html"
 
 
-def read_json(path) -> dict | None:
+def read_written(path) -> dict | None:
     """What a run has written, None if it has not."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if content is None or isinstance(content, dict):
-            return content
-    except ValueError:
-        pass
-    raise ValueError(f"{path} is damaged: delete it, a resumed run writes it anew")
+        return read_json(path) if path.exists() else None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: delete it, a resumed run writes it anew") from error
 
 
 def describe_progress(metrics, options) -> str:
