@@ -69,9 +69,9 @@ def reconstruct(model, photos):
     import torch
     from einops import rearrange
 
-    from learning.base.autoencoder import psnr, to_unit_range
+    from learning.base.autoencoder import psnr, to_signed_range
 
-    x, autoencoder = to_unit_range(torch.from_numpy(np.ascontiguousarray(photos))), model.first_stage_model
+    x, autoencoder = to_signed_range(torch.from_numpy(np.ascontiguousarray(photos))), model.first_stage_model
     with torch.no_grad():
         again = torch.cat([autoencoder.decode(autoencoder.encode(part).mode()) for part in x.split(32)])
     error = float(psnr(again, x).mean())

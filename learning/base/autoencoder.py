@@ -16,7 +16,7 @@ from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 from learning.build import resolve_precision
 
 
-def to_unit_range(images):
+def to_signed_range(images):
     """uint8 images (b, H, W, 3) -> float32 (b, 3, H, W) in [-1, 1]."""
     # contiguous: GroupNorm of few channels is dozens of times slower in the layout that rearranging leaves
     return rearrange(images, "b h w c -> b c h w").float().contiguous() / 127.5 - 1.0
@@ -66,7 +66,7 @@ class AutoencoderTraining(pl.LightningModule):
                 nn.init.zeros_(module.bias)
 
     def training_step(self, images, batch_idx):
-        x = self._random_crop(to_unit_range(images))
+        x = self._random_crop(to_signed_range(images))
         reconstruction, posterior = self.autoencoder(x)
         kl = posterior.kl().float().mean() / posterior.mean[0].numel()
         loss = reconstruction_loss(reconstruction, x) + self.kl_weight * kl
@@ -79,7 +79,7 @@ class AutoencoderTraining(pl.LightningModule):
         return x[..., top : top + self.crop, left : left + self.crop]
 
     def validation_step(self, images, batch_idx):
-        x = to_unit_range(images)
+        x = to_signed_range(images)
         reconstruction = self.autoencoder.decode(self.autoencoder.encode(x).mode())
         self.log("val_psnr", psnr(reconstruction.float(), x).mean(), prog_bar=True, on_epoch=True)
 
@@ -103,7 +103,7 @@ class DecoderTraining(AutoencoderTraining):
             part.requires_grad_(False)
 
     def training_step(self, batch, batch_idx):
-        x, posterior = to_unit_range(batch[0]), DiagonalGaussianDistribution(batch[1])
+        x, posterior = to_signed_range(batch[0]), DiagonalGaussianDistribution(batch[1])
         strength = self.noise * torch.rand(len(x), device=x.device)[:, None, None, None]
         latents = posterior.sample()
         reconstruction = self.autoencoder.decode(latents + strength * torch.randn_like(latents))
@@ -136,7 +136,7 @@ def standardize_latents(autoencoder, moments):
 def latent_moments(autoencoder, images, batch_size=64):
     """uint8 images (n, H, W, 3) -> moments (n, 2 c, H/8, W/8) float32."""
     return torch.cat(
-        [autoencoder.encode(to_unit_range(chunk)).parameters for chunk in images.split(batch_size)]
+        [autoencoder.encode(to_signed_range(chunk)).parameters for chunk in images.split(batch_size)]
     )
 
 

@@ -23,7 +23,7 @@ from learning.base.autoencoder import (
     latent_moments,
     standardize_latents,
     steps_done,
-    to_unit_range,
+    to_signed_range,
     warm_up_and_cosine,
 )
 
@@ -221,7 +221,7 @@ def encode_group(model, share, pictures, repainted=0.0, batch_size=64) -> Group:
     known = []
     for photo, mask in zip(photos.split(batch_size), masks.split(batch_size), strict=True):
         mask = mask[:, None].float()
-        latents = autoencoder.encode(to_unit_range(photo) * (1 - mask)).mode()
+        latents = autoencoder.encode(to_signed_range(photo) * (1 - mask)).mode()
         known.append(torch.cat([latents, interpolate(mask, latents.shape[-2:])], 1).half())
     return Group(share, moments, pictures.captions, torch.cat(known), repainted)
 

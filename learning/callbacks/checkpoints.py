@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 
 from jobs.ranks import say
 from ldm.checkpoint import read_metadata
-from learning.callbacks.stopping import Stopped
+from learning.callbacks.stopping import RunStopped
 from learning.callbacks.training_log import count_pictures
 from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
 from learning.verified_files import write_weights
@@ -73,7 +73,7 @@ class Checkpoints(pl.Callback):
             if step < last_step:
                 self._publish(trainer, pl_module)
         if signum:
-            raise Stopped(signum, step)
+            raise RunStopped(signum, step)
 
     def on_train_end(self, trainer, pl_module):
         # the last state was saved before: here Lightning has counted an epoch that has just begun as over

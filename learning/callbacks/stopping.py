@@ -12,7 +12,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from jobs.ranks import from_all, say, world
 
 
-class Stopped(Exception):
+class RunStopped(Exception):
     """A run has been stopped by a signal, after its step was saved."""
 
     def __init__(self, signum: int, step: int):
@@ -26,7 +26,7 @@ def explain_stops(run):
     again = f"the same command resumes {run}"
     try:
         yield
-    except Stopped as stop:
+    except RunStopped as stop:
         say(f"{stop}; {again}")
         raise SystemExit(128 + stop.signum) from stop
     except SystemExit as stop:  # Lightning's, 0 after SIGTERM and 1 after Ctrl-C

@@ -11,7 +11,7 @@ from cldm.average import WeightAverage
 from jobs.code_commit import ROOT, code_commit
 from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 from learning.callbacks.checkpoints import Checkpoints
-from learning.callbacks.stopping import Stopped
+from learning.callbacks.stopping import RunStopped
 from learning.options import TrainOptions
 from learning.run_metadata import collect_metadata
 from learning.verified_files import VerifiedIO, are_equal, write_weights
@@ -97,7 +97,7 @@ def test_kept_ones_come_by_their_own_rule_and_a_stop_is_saved(tmp_path):
     assert {path.stem for path in tmp_path.glob("*.safetensors")} == kept
     assert read_metadata(tmp_path / "control.safetensors")["step"] == "4"
     stopped = callback(tmp_path, signum=15)
-    with pytest.raises(Stopped, match="SIGTERM at step 5, which is saved"):
+    with pytest.raises(RunStopped, match="SIGTERM at step 5, which is saved"):
         step(*stopped, 5)
     assert read_metadata(tmp_path / "control.safetensors")["step"] == "5"
 
