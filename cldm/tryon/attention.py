@@ -6,6 +6,7 @@ and how they meet the person's keys (`ReferenceAttention` appends them, the othe
 Letters: b batch, n tokens of the person, m of the reference, c width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -156,7 +157,7 @@ class SkippedAttention(nn.Module):
         return x
 
 
-class ReferenceBlock(BasicTransformerBlock):
+class ReferenceBlock(BasicTransformerBlock, ABC):
     """A transformer block that reads Tokens. `site` is its place in the U-Net, `input_blocks.1.1` say."""
 
     self_attention = ReferenceAttention
@@ -196,17 +197,17 @@ class ReferenceBlock(BasicTransformerBlock):
         """Keys and values of recorded garment tokens (b, m, c)."""
         return self.attn1.reference_keys_values(self.norm_reference(tokens))
 
+    @abstractmethod
     def record(self, x):
         """What the garment's U-Net hands to the person's block, of its own block's tokens (b, m, c)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def norm_reference(self, tokens):
         """Recorded tokens as this block's self-attention takes them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unused_when_recorded(self):
         """The parts that nothing of `record` passes."""
-        raise NotImplementedError
 
 
 class PreNormBlock(ReferenceBlock):

@@ -4,6 +4,7 @@ A condition is encoded once a picture, prepared once for all timesteps, and writ
 means one thing in training and in guidance: `prepare` takes a mask of dropped rows, and both give it one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,7 @@ NULLS = ("zero_latent", "zero_features", "no_tokens")
 TIMES = ("zero", "sync", "none")
 
 
-class Condition:
+class Condition(ABC):
     """A seam's user. Subclasses say what `keys` of a batch they read.
 
     name: under which recipes and guidance speak of it. dropout: share of the samples that train without it.
@@ -41,20 +42,20 @@ class Condition:
         """Those of them that train."""
         return list(self.parts().values())
 
+    @abstractmethod
     def encode(self, model, batch, num=None) -> dict[str, torch.Tensor]:
         """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, model, encoded, dropped, text=None) -> dict:
         """What the calls of all timesteps share; `dropped`, bool (b,), are the rows that go without.
 
         `text`: the person's context (b, n, d), dropped rows of it being the null's already.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, model, inputs: UNetInputs, prepared) -> None:
         """Enter a call."""
-        raise NotImplementedError
 
 
 class TextCondition(Condition):
