@@ -105,12 +105,12 @@ def draw_limbs(canvas: Canvas, body: Body):
     """Bare legs, torso and neck, below the garments."""
     skin, shadow = canvas.mix(body.skin), canvas.mix(shade(body.skin, -0.1))
     for hip, foot in body.legs:
-        canvas.tube(skin, hip, foot, body.leg_radius, body.leg_radius * 0.72, round_end=True)
+        canvas.tube(skin, hip, foot, body.leg_radius, body.leg_radius * 0.72)
     top, hip = body.shoulder_y, body.hip
     canvas.polygon(
         skin, [(-body.shoulder, top), (body.shoulder, top), (hip, body.hip_y + 0.2), (-hip, body.hip_y + 0.2)]
     )
-    canvas.tube(shadow, (0, 0.7), (0, top + 0.06), 0.2, 0.2, round_end=True)
+    canvas.tube(shadow, (0, 0.7), (0, top + 0.06), 0.2, 0.2)
 
 
 def draw_arms(canvas: Canvas, body: Body):
@@ -118,8 +118,8 @@ def draw_arms(canvas: Canvas, body: Body):
     skin = canvas.mix(shade(body.skin, -0.04))
     radius = body.arm_radius * 0.86
     for shoulder, elbow, hand in body.arms:
-        canvas.tube(skin, shoulder, elbow, radius, radius, round_end=True)
-        canvas.tube(skin, elbow, hand, radius, radius * 0.9, round_end=True)
+        canvas.tube(skin, shoulder, elbow, radius, radius)
+        canvas.tube(skin, elbow, hand, radius, radius * 0.9)
         canvas.ellipse(skin, *hand, radius * 1.12, radius * 1.12)
 
 

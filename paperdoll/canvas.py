@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
 
-SUPERSAMPLE = 3
+from paperdoll.shapes import SUPERSAMPLE, Shapes, lay_on_ground
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Paint:
     part: int = 0
 
 
-class Canvas:
+class Canvas(Shapes):
     """Shapes in body units (head heights, y down, x from the axis), placed by scale, lean and position.
 
     Args:
@@ -29,9 +28,8 @@ class Canvas:
     """
 
     def __init__(self, size: int, unit: float, lean: float, origin, pivot: float):
-        self.size, self.pivot = size, pivot
-        self.image = Image.new("L", (size * SUPERSAMPLE, size * SUPERSAMPLE), 0)
-        self.pen = ImageDraw.Draw(self.image)
+        super().__init__(size, size)
+        self.pivot = pivot
         self.paints = [Paint((0, 0, 0), (0, 0, 0))]
         cos, sin = np.cos(lean) * unit * SUPERSAMPLE, np.sin(lean) * unit * SUPERSAMPLE
         self.matrix = np.array([[cos, sin], [-sin, cos]])
@@ -42,37 +40,8 @@ class Canvas:
         self.paints.append(Paint(colour, pattern_colour or colour, garment, part))
         return len(self.paints) - 1
 
-    def polygon(self, paint: int, points, corners: int = 2):
-        """Fill a closed polygon of body points (n, 2), its corners cut off `corners` times to round them."""
-        points = np.asarray(points, np.float64)
-        for _ in range(corners):
-            following = np.roll(points, -1, axis=0)
-            cut = np.empty((2 * len(points), 2))
-            cut[0::2] = 0.75 * points + 0.25 * following
-            cut[1::2] = 0.25 * points + 0.75 * following
-            points = cut
-        self.pen.polygon([tuple(p) for p in self.place(points)], fill=paint)
-
-    def place(self, points):
-        """Body points (n, 2) in supersampled pixels."""
+    def place_finely(self, points):
         return (np.asarray(points) - (0, self.pivot)) @ self.matrix + self.offset
-
-    def ellipse(self, paint: int, x: float, y: float, width: float, height: float, arc=(0, 360)):
-        """Fill an ellipse with these half axes, or the part of it between two angles (0 right, 90 down)."""
-        angles = np.radians(np.linspace(*arc, 33))
-        self.polygon(paint, np.stack([x + width * np.cos(angles), y + height * np.sin(angles)], 1), corners=0)
-
-    def tube(self, paint: int, start, end, radius: float, end_radius: float, round_end: bool = False):
-        """Fill a limb or sleeve: round at its start, and flat or round at its end."""
-        start, end = np.asarray(start), np.asarray(end)
-        along = (end - start) / np.linalg.norm(end - start)
-        across = np.array([-along[1], along[0]])
-        sides = [start + across * radius, end + across * end_radius]
-        sides += [end - across * end_radius, start - across * radius]
-        self.polygon(paint, sides, corners=0)
-        self.ellipse(paint, *start, radius, radius)
-        if round_end:
-            self.ellipse(paint, *end, end_radius, end_radius)
 
     def finish(self, background, pattern):
         """The picture over a background, with a soft paper shadow, and which instance owns each pixel.
@@ -87,24 +56,10 @@ class Canvas:
         indices = np.asarray(self.image)
         colours = np.array([[p.colour, p.pattern_colour] for p in self.paints], np.uint8)
         drawn = colours[indices, pattern.astype(np.uint8)]
-        figure = np.asarray(Image.fromarray(drawn).reduce(SUPERSAMPLE), np.float32)
-        covered = Image.fromarray((indices > 0).astype(np.uint8) * 255).reduce(SUPERSAMPLE)
-        alpha = np.asarray(covered, np.float32)[:, :, None] / 255
-        reach = max(1, round(self.size * 0.014))
-        shadow = covered.filter(ImageFilter.GaussianBlur(reach))
-        shadow = shadow.crop((-reach, -reach, self.size - reach, self.size - reach))
-        shadow = np.asarray(shadow, np.float32)[:, :, None] / 255
-        photo = figure + (1 - alpha) * background * (1 - 0.28 * shadow)
+        photo, covered = lay_on_ground(drawn, indices > 0, background, 0.28)
         garments = np.array([p.garment for p in self.paints], np.uint8)
         parts = np.array([p.part for p in self.paints], np.uint8)
-        photo = np.clip(photo.round(), 0, 255).astype(np.uint8)
-        return photo, np.asarray(covered), garments[indices], parts[indices]
-
-
-def majority(ids, instance: int):
-    """Pixels (bool, size x size) most of whose supersamples belong to the instance."""
-    share = Image.fromarray((ids == instance).astype(np.uint8) * 255).reduce(SUPERSAMPLE)
-    return np.asarray(share) > 127
+        return photo, covered, garments[indices], parts[indices]
 
 
 # The nearest of these names is the garment's colour: pairs lie at least 100 apart in RGB.

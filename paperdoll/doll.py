@@ -6,8 +6,9 @@ import numpy as np
 
 from paperdoll import wardrobe
 from paperdoll.body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
-from paperdoll.canvas import BACKGROUNDS, SUPERSAMPLE, Canvas, majority
+from paperdoll.canvas import BACKGROUNDS, Canvas
 from paperdoll.outfit import PLAIN, STRIPE, caption, dress
+from paperdoll.shapes import SUPERSAMPLE, majority
 from paperdoll.tailor import Tailor
 
 
@@ -108,15 +109,17 @@ def draw(seed: int, index: int, size: int = 128) -> Doll:
     outfit, body = dress(rng), grow(rng)
     canvas = _place(rng, size, body)
     parts = _paint(canvas, body, outfit, rng)
-    floor_y = canvas.place([(0, body.heads)])[0, 1] / SUPERSAMPLE / size - rng.uniform(0.02, 0.14)
+    floor_y = canvas.place_finely([(0, body.heads)])[0, 1] / SUPERSAMPLE / size - rng.uniform(0.02, 0.14)
     kind = max((g.pattern for g in outfit), key=lambda p: p != PLAIN)
     pattern = _pattern(rng, kind, size)
     background = _background(rng, size, floor_y)
     photo, figure, garments, part_ids = canvas.finish(background, pattern)
-    masks = [majority(garments, number) for number in range(1, len(outfit) + 1)]
+    masks = [majority(garments == number) for number in range(1, len(outfit) + 1)]
     # a bag may hang outside the frame: what can't be seen is neither annotated nor named
     seen = [(g, m) for g, m in zip(outfit, masks, strict=True) if m.sum() >= (size / 32) ** 2]
     instances = [Instance(g.category, g.attributes, m, g.colour, g.region) for g, m in seen]
     for number, (class_id, parent) in enumerate(parts, 1):
-        instances.append(Instance(class_id, (), majority(part_ids, number), outfit[parent - 1].colour, None))
+        instances.append(
+            Instance(class_id, (), majority(part_ids == number), outfit[parent - 1].colour, None)
+        )
     return Doll(photo, figure, [i for i in instances if i.mask.any()], caption([g for g, _ in seen]))

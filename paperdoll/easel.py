@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
 
-SUPERSAMPLE = 3
+from paperdoll.shapes import SUPERSAMPLE, Shapes, lay_on_ground, majority
+
 IDENTITY = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
 
@@ -43,7 +43,7 @@ def invert(affine):
     return np.concatenate([inverse, -inverse @ affine[:, 2:]], 1)
 
 
-class Easel:
+class Easel(Shapes):
     """Shapes in body points (head heights, y down, x from the axis), placed by scale, lean and position.
 
     Args:
@@ -54,9 +54,7 @@ class Easel:
     """
 
     def __init__(self, size, unit: float, lean: float, origin, pivot: float):
-        self.size, self.unit = size, unit
-        self.image = Image.new("L", (size[1] * SUPERSAMPLE, size[0] * SUPERSAMPLE), 0)
-        self.pen = ImageDraw.Draw(self.image)
+        super().__init__(*size)
         self.paints = [Paint((0, 0, 0), "background")]
         cos, sin = np.cos(lean) * unit, np.sin(lean) * unit
         turn = np.array([[cos, -sin], [sin, cos]])
@@ -71,57 +69,21 @@ class Easel:
         """Body points (n, 2) in finished pixels."""
         return np.asarray(points, np.float64) @ self.to_pixels[:, :2].T + self.to_pixels[:, 2]
 
-    def polygon(self, paint: int, points, corners: int = 2):
-        """Fill a closed polygon of body points (n, 2), its corners cut off `corners` times to round them."""
-        points = np.asarray(points, np.float64)
-        for _ in range(corners):
-            following = np.roll(points, -1, axis=0)
-            cut = np.empty((2 * len(points), 2))
-            cut[0::2] = 0.75 * points + 0.25 * following
-            cut[1::2] = 0.25 * points + 0.75 * following
-            points = cut
-        self.pen.polygon((self.place(points) * SUPERSAMPLE).ravel().tolist(), fill=paint)
-
-    def ellipse(self, paint: int, x, y, width, height, arc=(0, 360), turn: float = 0.0):
-        """Fill an ellipse with these half axes, or the part of it between two angles (0 right, 90 down)."""
-        self.polygon(paint, arc_points(x, y, width, height, arc, turn), corners=0)
-
-    def tube(self, paint: int, start, end, radius: float, end_radius: float, round_end: bool = True):
-        """Fill a limb or sleeve: round at its start, and flat or round at its end."""
-        start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-        along = (end - start) / np.linalg.norm(end - start)
-        across = np.array([-along[1], along[0]])
-        sides = [start + across * radius, end + across * end_radius]
-        self.polygon(paint, sides + [end - across * end_radius, start - across * radius], corners=0)
-        self.ellipse(paint, *start, radius, radius)
-        if round_end:
-            self.ellipse(paint, *end, end_radius, end_radius)
+    def place_finely(self, points):
+        return self.place(points) * SUPERSAMPLE
 
     def line(self, paint: int, points, width: float):
         """A stroke through body points, of this width in head heights, with round ends."""
         for start, end in zip(points, points[1:], strict=False):
             self.tube(paint, start, end, width / 2, width / 2)
 
-    def finish(self, ground, shadow: float = 0.22, reach: float = 0.014):
+    def finish(self, ground, shadow: float = 0.22):
         """The picture on a ground (H, W, 3) in [0, 255], with a soft paper shadow: a `Drawing`."""
         indices = np.asarray(self.image)
         drawn = np.array([p.colour for p in self.paints], np.uint8)[indices]
         self._weave(drawn, indices)
-        figure = np.asarray(Image.fromarray(drawn).reduce(SUPERSAMPLE), np.float32)
-        covered = Image.fromarray((indices > 0).astype(np.uint8) * 255).reduce(SUPERSAMPLE)
-        alpha = np.asarray(covered, np.float32)[:, :, None] / 255
-        offset = max(1, round(max(self.size) * reach))
-        soft = covered.filter(ImageFilter.GaussianBlur(offset))
-        soft = soft.crop((-offset, -offset, self.size[1] - offset, self.size[0] - offset))
-        soft = np.asarray(soft, np.float32)[:, :, None] / 255
-        photo = figure + (1 - alpha) * np.asarray(ground, np.float32) * (1 - shadow * soft)
-        return Drawing(
-            np.clip(photo.round(), 0, 255).astype(np.uint8),
-            np.asarray(covered),
-            indices,
-            self.paints,
-            self.to_pixels,
-        )
+        photo, covered = lay_on_ground(drawn, indices > 0, np.asarray(ground, np.float32), shadow)
+        return Drawing(photo, covered, indices, self.paints, self.to_pixels)
 
     def _weave(self, drawn, indices):
         """Colour the pixels of patterned paints, each in its pattern's own coordinates."""
@@ -190,16 +152,3 @@ class Drawing:
         y, x = np.mgrid[0 : owner.shape[0], 0 : owner.shape[1]].astype(np.float32) + 0.5
         m = maps[owner]
         return np.einsum("hwij,hwj->hwi", m[..., :2], np.stack([x, y], -1)) + m[..., 2]
-
-
-def arc_points(x, y, width, height, arc=(0, 360), turn: float = 0.0):
-    """Points (33, 2) of an ellipse between two angles, the ellipse turned by `turn` radians."""
-    angles = np.radians(np.linspace(*arc, 33))
-    points = np.stack([width * np.cos(angles), height * np.sin(angles)], 1)
-    cos, sin = np.cos(turn), np.sin(turn)
-    return points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
-
-
-def majority(mask):
-    """Pixels (bool) most of whose supersamples are set."""
-    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).reduce(SUPERSAMPLE)) > 127

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from paperdoll.colours import HAIRS, SKINS, deepen, shade
-from paperdoll.easel import Easel, arc_points
+from paperdoll.easel import Easel
+from paperdoll.shapes import arc_points
 
 SIDES = (1, -1)
 HAIR_STYLES = ("short", "crop", "bob", "long", "bun", "afro", "pony", "tails")

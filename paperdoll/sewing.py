@@ -8,6 +8,7 @@ from paperdoll.colours import deepen
 from paperdoll.easel import IDENTITY, Easel, chain, invert
 from paperdoll.garment import A_LINE, FLARE, STRAIGHT, TIGHT, WIDE_LEG, Garment
 from paperdoll.person import SIDES, Person, Pose, lay_flat
+from paperdoll.shapes import box, round_corners
 
 COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 EASE = {TIGHT: 0.02, STRAIGHT: 0.04}
@@ -42,17 +43,6 @@ def along_limb(start, end, radius: float, side: int):
     start, end = np.asarray(start), np.asarray(end)
     x, y = (end - start) / np.linalg.norm(end - start)
     return np.stack([side * radius * np.array([y, -x]), end - start, start], 1)
-
-
-def round_corners(points, corners: int = 2):
-    """A closed polygon (n, 2) whose corners are cut off so often."""
-    points = np.asarray(points, np.float64)
-    for _ in range(corners):
-        following = np.roll(points, -1, axis=0)
-        points = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1).reshape(
-            -1, 2
-        )
-    return points
 
 
 def hem_line(y: float, right: float, left: float):
@@ -309,12 +299,6 @@ LABELS = dict(
     shorts="pants", beanie="hat", hat="hat", cap="hat", headband="hat", sunglasses="sunglasses", bag="bag",
     top="upper", shirt="upper", sweater="upper", vest="upper",
 )  # fmt: skip
-
-
-def box(x: float, y: float, half_width: float, half_height: float):
-    """The corners of a box around (x, y)."""
-    w, h = half_width, half_height
-    return [(x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h)]
 
 
 def sew_upper(tailor: Tailor):

@@ -12,18 +12,13 @@ from paperdoll.outfit import (
     WIDE_LEG,
     Garment,
 )
+from paperdoll.shapes import box
 
 COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 EASE = {TIGHT: 0.03, STRAIGHT: 0.05}
 SKIRT_SHARE = {"mini": 0.3, "knee": 0.55, "maxi": 0.9}
 LEG_SHARE = {"short": 0.36, "cropped": 0.66, "full": 0.95}
 HEM_FLARE = {STRAIGHT: 0.04, A_LINE: 0.24, FIT_AND_FLARE: 0.4, FLARE: 0.48}
-
-
-def box(x: float, y: float, half_width: float, half_height: float):
-    """The corners of a box around (x, y)."""
-    w, h = half_width, half_height
-    return [(x - w, y - h), (x + w, y - h), (x + w, y + h), (x - w, y + h)]
 
 
 class Tailor:
@@ -77,7 +72,7 @@ class Tailor:
         paint, radius = self.paint(), body.leg_radius + 0.04
         for side in (0, 1):
             end = body.leg_at(side, share)
-            self.canvas.tube(paint, body.legs[side][0], end, radius, radius * 0.84 + wide)
+            self.canvas.tube(paint, body.legs[side][0], end, radius, radius * 0.84 + wide, round_end=False)
         half = body.hip + 0.05
         waist = body.half_width(body.waist_y) + 0.04
         top = body.hip_y - 0.34
@@ -93,10 +88,12 @@ class Tailor:
         for shoulder, elbow, hand in self.body.arms:
             paint = self.paint(self.detail() * 0.6, SLEEVE)
             if self.garment.sleeve == "short":
-                self.canvas.tube(paint, shoulder, shoulder + 0.82 * (elbow - shoulder), radius, cuff)
+                self.canvas.tube(
+                    paint, shoulder, shoulder + 0.82 * (elbow - shoulder), radius, cuff, round_end=False
+                )
             else:
-                self.canvas.tube(paint, shoulder, elbow, radius, radius, round_end=True)
-                self.canvas.tube(paint, elbow, elbow + 0.8 * (hand - elbow), radius, cuff)
+                self.canvas.tube(paint, shoulder, elbow, radius, radius)
+                self.canvas.tube(paint, elbow, elbow + 0.8 * (hand - elbow), radius, cuff, round_end=False)
 
     def neck(self):
         """A neckline cut into the garment, or a collar on it."""

@@ -1,7 +1,8 @@
 """The patterns of all garments: what each kind is made of."""
 
 from paperdoll.outfit import A_LINE, STRAIGHT
-from paperdoll.tailor import Tailor, box
+from paperdoll.shapes import box
+from paperdoll.tailor import Tailor
 
 
 def sew_top(tailor: Tailor):
