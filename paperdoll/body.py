@@ -5,32 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from paperdoll.canvas import HAIRS, SKINS, Canvas, shade
+from paperdoll.figure import Proportions
 
 
 @dataclass(frozen=True)
-class Body:
-    """Proportions, joints and colours. Arms are (shoulder, elbow, hand), legs (hip, foot), x > 0 first."""
+class Body(Proportions):
+    """A body with its pose and colours. Arms are (shoulder, elbow, hand), legs (hip, foot), x > 0 first."""
 
-    heads: float
-    shoulder_y: float
-    waist_y: float
-    hip_y: float
-    shoulder: float
-    waist: float
-    hip: float
-    arm_radius: float
-    leg_radius: float
     arms: tuple
     legs: tuple
     skin: tuple
     hair: tuple
     hair_style: str
-
-    def half_width(self, y):
-        """Half the torso's width at height y."""
-        return np.interp(
-            y, [self.shoulder_y, self.waist_y, self.hip_y], [self.shoulder, self.waist, self.hip]
-        )
 
     def leg_at(self, side: int, share: float):
         """The point (x, y) at this share of a leg's length."""

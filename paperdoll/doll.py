@@ -1,39 +1,14 @@
 """Draw one doll: a picture, exact masks in iMaterialist's classes, and a caption."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from paperdoll import wardrobe
 from paperdoll.body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
 from paperdoll.canvas import BACKGROUNDS, Canvas
+from paperdoll.figure import Doll, Instance
 from paperdoll.outfit import PLAIN, STRIPE, caption, dress
 from paperdoll.shapes import SUPERSAMPLE, majority
 from paperdoll.tailor import Tailor
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One annotated thing: class, attributes, bool mask (size, size), colour and region name."""
-
-    class_id: int
-    attributes: tuple[int, ...]
-    mask: np.ndarray
-    colour: str
-    region: str | None
-
-
-@dataclass(frozen=True)
-class Doll:
-    """A photo uint8 (size, size, 3) in RGB, the person in it, its instances, and its caption.
-
-    `figure` uint8 (size, size) is how much of each pixel the person covers, 255 all of it.
-    """
-
-    photo: np.ndarray
-    figure: np.ndarray
-    instances: list[Instance]
-    caption: str
 
 
 def _background(rng, size: int, floor_y: float):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from paperdoll.colours import nearest_colour
+from paperdoll.easel import Drawing
+from paperdoll.figure import Doll, Instance
 from paperdoll.garment import describe, dress_up, recolour
 from paperdoll.person import imagine_person, strike_pose
 from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground
@@ -13,30 +15,10 @@ FULL_FIGURES = 0.42
 
 
 @dataclass(frozen=True)
-class Instance:
-    """One annotated thing: class, attributes, bool mask (H, W), colour and region name."""
+class DrawnPerson(Doll):
+    """A doll whose `drawing` knows every pixel's paint; garments count from 1 in `outfit`."""
 
-    class_id: int
-    attributes: tuple[int, ...]
-    mask: np.ndarray
-    colour: str
-    region: str | None
-
-
-@dataclass(frozen=True)
-class Doll:
-    """A photo uint8 (H, W, 3) in RGB, the person in it, its instances, and its caption.
-
-    `figure` uint8 (H, W) is how much of each pixel the person covers, 255 all of it. `keypoints` are joints'
-    pixels (x, y) by name; `drawing` knows every pixel's paint, whose garments count from 1 in `outfit`.
-    """
-
-    photo: np.ndarray
-    figure: np.ndarray
-    instances: list[Instance]
-    caption: str
-    keypoints: dict
-    drawing: object
+    drawing: Drawing
     outfit: tuple
 
 
@@ -51,7 +33,7 @@ def _show_own_colour(drawing, outfit):
     return kept
 
 
-def draw_person(seed: int, index: int, size=128) -> Doll:
+def draw_person(seed: int, index: int, size=128) -> DrawnPerson:
     """Person `index` of a seed: depends on nothing else, so any of them can be drawn in any order."""
     rng, size = np.random.default_rng([seed, index]), as_size(size)
     person, outfit = imagine_person(rng), dress_up(rng)
@@ -73,5 +55,4 @@ def draw_person(seed: int, index: int, size=128) -> Doll:
             instances.append(Instance(class_id, (), mask, outfit[parent - 1].colour, None))
     caption = describe([g for g, _ in seen if g.region])
     drawing = worn.drawing
-    shown = (drawing.photo, drawing.covered, instances, caption)
-    return Doll(*shown, worn.keypoints, drawing, tuple(outfit))
+    return DrawnPerson(drawing.photo, drawing.covered, instances, caption, drawing, tuple(outfit))

@@ -9,6 +9,7 @@ import numpy as np
 
 from paperdoll.colours import HAIRS, SKINS, deepen, shade
 from paperdoll.easel import Easel
+from paperdoll.figure import Proportions
 from paperdoll.shapes import arc_points
 
 SIDES = (1, -1)
@@ -26,18 +27,9 @@ POSES = {
 
 
 @dataclass(frozen=True)
-class Person:
-    """A body and a face. Half widths `shoulder, waist, hip`; `heads` is the height of the whole figure."""
+class Person(Proportions):
+    """A body, the lengths of upper arm and forearm in `arm`, and a face."""
 
-    heads: float
-    shoulder_y: float
-    waist_y: float
-    hip_y: float
-    shoulder: float
-    waist: float
-    hip: float
-    arm_radius: float
-    leg_radius: float
     arm: tuple[float, float]
     skin: tuple
     hair: tuple
@@ -47,12 +39,6 @@ class Person:
     brow: float
     smile: float
     mouth: float
-
-    def half_width(self, y):
-        """Half the torso's width at height y."""
-        return np.interp(
-            y, [self.shoulder_y, self.waist_y, self.hip_y], [self.shoulder, self.waist, self.hip]
-        )
 
 
 @dataclass(frozen=True)
