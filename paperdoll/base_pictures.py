@@ -7,7 +7,8 @@ import numpy as np
 
 from jobs.parallel import run_jobs
 from jobs.whole_files import write_atomically
-from paperdoll.garment import describe, describe_product
+from paperdoll.attributes import describe
+from paperdoll.garment import describe_product
 from paperdoll.people import draw_person
 from paperdoll.scene import draw_product
 from paperdoll.tryon import SIZE, arrange

@@ -3,10 +3,11 @@
 import numpy as np
 
 from paperdoll import wardrobe
+from paperdoll.attributes import describe
 from paperdoll.body import draw_arms, draw_hair_behind, draw_head, draw_limbs, grow
 from paperdoll.canvas import BACKGROUNDS, Canvas
 from paperdoll.figure import Doll, Instance
-from paperdoll.outfit import PLAIN, STRIPE, caption, dress
+from paperdoll.outfit import PLAIN, STRIPE, dress
 from paperdoll.shapes import SUPERSAMPLE, majority
 from paperdoll.tailor import Tailor
 
@@ -97,4 +98,4 @@ def draw(seed: int, index: int, size: int = 128) -> Doll:
         instances.append(
             Instance(class_id, (), majority(part_ids == number), outfit[parent - 1].colour, None)
         )
-    return Doll(photo, figure, [i for i in instances if i.mask.any()], caption([g for g, _ in seen]))
+    return Doll(photo, figure, [i for i in instances if i.mask.any()], describe([g for g, _ in seen]))

@@ -2,14 +2,26 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from paperdoll.attributes import (
+    A_LINE,
+    FLARE,
+    LENGTHS,
+    NO_OPENING,
+    REGULAR,
+    SLEEVE_WORDS,
+    STRAIGHT,
+    SYMMETRICAL,
+    TIGHT,
+    TOP_LENGTHS,
+    WIDE_LEG,
+    add_article,
+    pick,
+)
 from paperdoll.colours import COLOURS, mix_colour, mix_second_colour
 from paperdoll.fabric import LOGOS, PATTERNS, Fabric
 
 PATTERN_ATTRIBUTES = dict(plain=61, stripes=72, bars=72, checks=66, dots=67, halves=70, sides=70)
-NO_OPENING, SYMMETRICAL, WAIST = 18, 20, 88
-STRAIGHT, A_LINE, FLARE, WIDE_LEG, TIGHT, REGULAR = 33, 34, 23, 37, 40, 41
+WAIST = 88
 # kind: (category, opening attribute, sleeves, necks)
 TOPS = {
     "top": (1, NO_OPENING, ("none", "short", "short", "long"), ("round", "v", "square")),
@@ -18,20 +30,16 @@ TOPS = {
     "jacket": (4, 14, ("long",), ("lapel",)),
     "vest": (5, 10, ("none",), ("v",)),
 }
-TOP_LENGTHS = {"crop": 0, "hip": 1, "tunic": 3}
-LENGTHS = {"mini": 3, "knee": 5, "maxi": 8, "short": 2, "cropped": 6, "full": 9}
-SLEEVE_WORDS = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}
 HEADWEAR = {"beanie": 14, "hat": 14, "cap": 14, "headband": 15, "sunglasses": 13}
 NECKS = ("round", "v", "square")
-PLURAL = ("pants", "shorts", "sunglasses", "shoes")
 
 
 @dataclass(frozen=True)
 class Garment:
     """One garment: its class, its look, and how the caption calls it.
 
-    `region` is top, bottom, whole, head or None; `length` a word of the tables above, `silhouette` an
-    attribute id, `sleeve` none, short or long.
+    `region` is top, bottom, whole, head or None; `length` a word of TOP_LENGTHS or LENGTHS, `silhouette`
+    an attribute id, `sleeve` none, short or long.
     """
 
     kind: str
@@ -57,14 +65,7 @@ class Garment:
 
     def phrase(self) -> str:
         """The words of the caption, with the article; patterns and second colours are not told."""
-        words = f"{self.colour} {self.noun}"
-        return words if self.kind in PLURAL else ("an " if words[0] in "aeiou" else "a ") + words
-
-
-def pick(rng, options, weights=None):
-    """One of the options, by weights."""
-    shares = None if weights is None else np.divide(weights, np.sum(weights))
-    return options[int(rng.choice(len(options), p=shares))]
+        return add_article(f"{self.colour} {self.noun}", self.kind)
 
 
 def weave(rng, colour: str, patterned: float, logos: float = 0.0, half_y: float = 1.76) -> Fabric:
@@ -147,14 +148,6 @@ def dress_up(rng, headwear: float = 0.5, whole: float = 0.38) -> list[Garment]:
 def recolour(garment: Garment, **changes) -> Garment:
     """The garment with other values of its fabric, such as `pattern` or `second`."""
     return replace(garment, fabric=replace(garment.fabric, **changes))
-
-
-def describe(garments) -> str:
-    """One lower-case sentence that names the garments with their colours."""
-    phrases = [garment.phrase() for garment in garments]
-    if len(phrases) == 1:
-        return f"a person in {phrases[0]}"
-    return f"a person in {', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def describe_product(garment: Garment) -> str:

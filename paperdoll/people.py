@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paperdoll.attributes import describe
 from paperdoll.colours import nearest_colour
 from paperdoll.easel import Drawing
 from paperdoll.figure import Doll, Instance
-from paperdoll.garment import describe, dress_up, recolour
+from paperdoll.garment import dress_up, recolour
 from paperdoll.person import imagine_person, strike_pose
 from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground
 

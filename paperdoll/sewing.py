@@ -4,13 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from paperdoll.attributes import (
+    A_LINE,
+    COLLAR,
+    FLARE,
+    NECKLINE,
+    POCKET,
+    SLEEVE,
+    STRAIGHT,
+    TIGHT,
+    WIDE_LEG,
+)
 from paperdoll.colours import deepen
 from paperdoll.easel import IDENTITY, Easel, chain, invert
-from paperdoll.garment import A_LINE, FLARE, STRAIGHT, TIGHT, WIDE_LEG, Garment
+from paperdoll.garment import Garment
 from paperdoll.person import SIDES, Person, Pose, lay_flat
 from paperdoll.shapes import box, round_corners
 
-COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 EASE = {TIGHT: 0.02, STRAIGHT: 0.04}
 SKIRT_SHARE = {"mini": 0.34, "knee": 0.56, "maxi": 0.88}
 HEM_FLARE = {STRAIGHT: 0.05, A_LINE: 0.2, FLARE: 0.36}

@@ -1,20 +1,22 @@
 """Cut and paint one garment. Parts (sleeve, collar, pocket, neckline) lie on their garment."""
 
-from paperdoll.body import Body
-from paperdoll.canvas import COLOURS, Canvas, pattern_shade, shade
-from paperdoll.outfit import (
+from paperdoll.attributes import (
     A_LINE,
+    COLLAR,
     FIT_AND_FLARE,
     FLARE,
-    PLAIN,
+    NECKLINE,
+    POCKET,
+    SLEEVE,
     STRAIGHT,
     TIGHT,
     WIDE_LEG,
-    Garment,
 )
+from paperdoll.body import Body
+from paperdoll.canvas import COLOURS, Canvas, pattern_shade, shade
+from paperdoll.outfit import PLAIN, Garment
 from paperdoll.shapes import box
 
-COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 EASE = {TIGHT: 0.03, STRAIGHT: 0.05}
 SKIRT_SHARE = {"mini": 0.3, "knee": 0.55, "maxi": 0.9}
 LEG_SHARE = {"short": 0.36, "cropped": 0.66, "full": 0.95}

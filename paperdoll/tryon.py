@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from paperdoll.attributes import pick
 from paperdoll.colours import COLOURS
-from paperdoll.garment import Garment, dress_up, imagine_bottom, imagine_top, imagine_whole, pick
+from paperdoll.garment import Garment, dress_up, imagine_bottom, imagine_top, imagine_whole
 from paperdoll.person import imagine_person, strike_pose
 from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_ground, set_up
 

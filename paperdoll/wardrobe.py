@@ -1,6 +1,6 @@
 """The patterns of all garments: what each kind is made of."""
 
-from paperdoll.outfit import A_LINE, STRAIGHT
+from paperdoll.attributes import A_LINE, STRAIGHT
 from paperdoll.shapes import box
 from paperdoll.tailor import Tailor
 
