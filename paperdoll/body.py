@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperdoll.canvas import HAIRS, SKINS, Canvas, shade
+from paperdoll.canvas import HAIRS, SKINS, Canvas
+from paperdoll.colours import shade
 from paperdoll.figure import Proportions
 
 

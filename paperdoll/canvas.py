@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paperdoll.colours import choose_nearest, shade
 from paperdoll.shapes import SUPERSAMPLE, Shapes, lay_on_ground
 
 
@@ -87,12 +88,6 @@ BACKGROUNDS = [
 ]
 
 
-def shade(colour, amount: float) -> tuple[int, int, int]:
-    """A lighter (amount > 0) or darker (amount < 0) tone of an RGB colour, amount in [-1, 1]."""
-    target = 255 if amount > 0 else 0
-    return tuple(round(c + (target - c) * abs(amount)) for c in colour)
-
-
 def pattern_shade(name: str) -> tuple[int, int, int]:
     """The second tone of a patterned garment: the colour lighter, or darker where it is light already."""
     amount = {"white": -0.2, "yellow": -0.2, "orange": -0.2, "black": 0.18}.get(name, 0.3)
@@ -101,6 +96,4 @@ def pattern_shade(name: str) -> tuple[int, int, int]:
 
 def nearest_colour(rgb) -> str:
     """The name of the garment colour nearest to an RGB triple in [0, 255]."""
-    names = list(COLOURS)
-    distances = np.linalg.norm(np.array([COLOURS[n] for n in names], np.float32) - np.float32(rgb), axis=1)
-    return names[int(distances.argmin())]
+    return choose_nearest(rgb, COLOURS)

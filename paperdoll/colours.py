@@ -49,11 +49,15 @@ def deepen(colour, amount: float) -> tuple[int, int, int]:
     return shade(colour, amount * 1.3 if sum(colour) < 190 else -amount)
 
 
+def choose_nearest(rgb, colours: dict) -> str:
+    """The name of the one of some colours that is nearest to an RGB triple in [0, 255]."""
+    distances = np.linalg.norm(np.array(list(colours.values()), np.float32) - np.float32(rgb), axis=1)
+    return list(colours)[int(distances.argmin())]
+
+
 def nearest_colour(rgb) -> str:
-    """The name nearest to an RGB triple in [0, 255]."""
-    names = list(COLOURS)
-    distances = np.linalg.norm(np.array([COLOURS[n] for n in names], np.float32) - np.float32(rgb), axis=1)
-    return names[int(distances.argmin())]
+    """The name of the garment colour nearest to an RGB triple in [0, 255]."""
+    return choose_nearest(rgb, COLOURS)
 
 
 def mix_colour(rng, name: str, spread: float = 22.0) -> tuple[int, int, int]:

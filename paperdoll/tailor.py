@@ -13,7 +13,8 @@ from paperdoll.attributes import (
     WIDE_LEG,
 )
 from paperdoll.body import Body
-from paperdoll.canvas import COLOURS, Canvas, pattern_shade, shade
+from paperdoll.canvas import COLOURS, Canvas, pattern_shade
+from paperdoll.colours import shade
 from paperdoll.outfit import PLAIN, Garment
 from paperdoll.shapes import box
 
