@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from annotator.agnostic import STYLES, Person, Pose, agnostic_mask, parse_agnostic
+from annotator.agnostic import STYLES, Person, Pose, agnostic_label_map, agnostic_mask
 from annotator.agnostic.style import read_styles
 from masks_reference import read_person
 
@@ -134,5 +134,5 @@ def test_what_cannot_be_masked_is_said_in_one_line():
 
 def test_label_maps_of_other_sizes_lose_the_same_garment():
     person = read_person("frontal_down", "1024x768", "body25")
-    large, small = (parse_agnostic(person, size) for size in ((1024, 768), (512, 384)))
+    large, small = (agnostic_label_map(person, size) for size in ((1024, 768), (512, 384)))
     assert (large[::2, ::2] == small).mean() > 0.99

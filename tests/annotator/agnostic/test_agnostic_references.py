@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from annotator.agnostic import agnostic_mask, parse_agnostic
+from annotator.agnostic import agnostic_label_map, agnostic_mask
 from masks_reference import CATEGORY_OF, FOLDER, STYLE_OF, person_of, read_cases, read_labels, size_of
 
 CASES = read_cases()
@@ -36,5 +36,5 @@ def test_masks_equal_those_of_the_published_code(case):
 
 @pytest.mark.parametrize("case", [c for c in CASES if c["rule"] == "hrviton_parse_agnostic"], ids=name)
 def test_label_maps_without_the_garment_equal_those_of_the_published_code(case):
-    labels = parse_agnostic(person_of(case), size_of(case), mended=False)
+    labels = agnostic_label_map(person_of(case), size_of(case), mended=False)
     assert (labels == read_labels(FOLDER / case["file"])).mean() >= case["agree_min"]

@@ -11,7 +11,7 @@ LABELS = {"left": 14, "right": 15}
 LINE, DISC, LAST_DISC = 100, 150, 40  # a width and two radii at 1024 rows
 
 
-def parse_agnostic(person: Person, size: tuple[int, int], mended: bool = True) -> np.ndarray:
+def agnostic_label_map(person: Person, size: tuple[int, int], mended: bool = True) -> np.ndarray:
     """A CIHP label map uint8 (H, W) in which the top, the torso's skin and the arms are background.
 
     An arm's label goes where a path from the opposite shoulder over the arm passes. `mended` scales the path
