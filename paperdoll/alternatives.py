@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from paperdoll.colours import COLOURS
+from paperdoll.colours import APART, COLOURS
 from paperdoll.fabric import LOGOS, PATTERNS
 from paperdoll.garment import NECKS, Garment, recolour
 from paperdoll.scene import draw_product
 from paperdoll.tryon import Fitting
 
 SLEEVES = ("none", "short", "long")
-APART = 110  # in RGB, between colours to choose from
+NUM_OTHERS = 7
 
 
-def _other_colours(colour, num: int = 7):
-    """The first `num` named colours that lie far enough from this one."""
+def _other_colours(colour):
+    """The first NUM_OTHERS named colours that lie far enough from this one."""
     far = [c for c in COLOURS.values() if np.linalg.norm(np.subtract(c, colour)) >= APART]
-    return far[:num]
+    return far[:NUM_OTHERS]
 
 
 def vary(garment: Garment) -> dict[str, list[Garment]]:

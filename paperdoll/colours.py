@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SPREAD = 22.0  # deviation of a garment's colour from the one that it is named by
+APART = 110  # in RGB, between colours that can be told from each other
 COLOURS = {
     "red": (212, 40, 48),
     "orange": (246, 134, 32),
@@ -60,11 +62,11 @@ def nearest_colour(rgb) -> str:
     return choose_nearest(rgb, COLOURS)
 
 
-def mix_colour(rng, name: str, spread: float = 22.0) -> tuple[int, int, int]:
+def mix_colour(rng, name: str) -> tuple[int, int, int]:
     """A colour that this name fits beyond doubt: its distance to the name is below half that to any other."""
     centres = np.array(list(COLOURS.values()), np.float64)
     own = list(COLOURS).index(name)
-    spread = spread / 3 if name in ("white", "black") else spread
+    spread = SPREAD / 3 if name in ("white", "black") else SPREAD
     while True:
         colour = np.clip(centres[own] + rng.normal(0, spread, 3), 0, 255)
         distances = np.linalg.norm(centres - colour, axis=1)
@@ -72,8 +74,8 @@ def mix_colour(rng, name: str, spread: float = 22.0) -> tuple[int, int, int]:
             return tuple(int(c) for c in colour.round())
 
 
-def mix_second_colour(rng, first, apart: float = 110.0) -> tuple[int, int, int]:
-    """Any colour at least `apart` in RGB from the first: white, dark, a tone of it, or a free one."""
+def mix_second_colour(rng, first) -> tuple[int, int, int]:
+    """Any colour at least APART in RGB from the first: white, dark, a tone of it, or a free one."""
     while True:
         kind = rng.random()
         if kind < 0.3:
@@ -82,5 +84,5 @@ def mix_second_colour(rng, first, apart: float = 110.0) -> tuple[int, int, int]:
             colour = (44, 46, 66)
         else:
             colour = mix_colour(rng, list(COLOURS)[rng.integers(len(COLOURS))])
-        if np.linalg.norm(np.subtract(colour, first)) >= apart:
+        if np.linalg.norm(np.subtract(colour, first)) >= APART:
             return colour

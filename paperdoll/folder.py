@@ -14,16 +14,15 @@ from jobs.parallel import run_jobs
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from paperdoll.doll import draw
-from paperdoll.people import draw_person
 
 CHUNK = 256
 
 
-def _write_chunk(folder: Path, indices: list[int], seed: int, size: int, people: bool) -> int:
+def _write_chunk(folder: Path, indices: list[int], seed: int, size: int) -> int:
     """Draw some dolls: their photos, then, as the sign that all are there, their rows. Returns how many."""
     rows = []
     for index in indices:
-        doll = draw_person(seed, index, size) if people else draw(seed, index, size)
+        doll = draw(seed, index, size)
         name = f"doll_{seed}_{index:07d}.jpg"
         photo = io.BytesIO()
         Image.fromarray(doll.photo).save(photo, "JPEG", quality=95, subsampling=0)
@@ -85,19 +84,17 @@ def make_dolls(
     size: int = 128,
     start: int = 0,
     workers: int = 1,
-    people: bool = False,
 ) -> Path:
     """Write dolls start ... start + num_images - 1 of a seed as a raw iMaterialist folder, and return it.
 
     A complete folder of the same dolls is left alone, a partial one is completed. Beside iMaterialist's
     files: captions.csv (ImageId, caption) and dolls.jsonl, which adds category, attributes, colour and region
-    of every instance. workers > 1 draws in that many processes. `people` have faces and patterned garments.
+    of every instance. workers > 1 draws in that many processes.
     """
     if num_images < 1 or size < 32 or start < 0:
         raise ValueError(f"wanted num_images >= 1, size >= 32, start >= 0; got {num_images}, {size}, {start}")
     folder = Path(folder)
     settings = {"seed": seed, "num_images": num_images, "size": size, "start": start}
-    settings |= {"people": True} if people else {}
     if _check_settings(folder, settings):
         print(f"{folder}: all {num_images} dolls are there already")
         return folder
@@ -108,7 +105,7 @@ def make_dolls(
     chunks = [list(indices[i : i + CHUNK]) for i in range(0, num_images, CHUNK)]
     missing = [c for c in chunks if not (folder / ".rows" / f"{c[0]:07d}.jsonl").exists()]
     progress = Progress(str(folder), num_images, "dolls", num_images - sum(map(len, missing)))
-    for num_written in run_jobs(_write_chunk, ((folder, c, seed, size, people) for c in missing), workers):
+    for num_written in run_jobs(_write_chunk, ((folder, c, seed, size) for c in missing), workers):
         progress.add(num_written)
     _finish(folder, settings, chunks)
     return folder

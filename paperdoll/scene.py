@@ -29,6 +29,7 @@ from paperdoll.sewing import (
     sew_upper,
 )
 
+PIVOT = 2.0  # the figure leans about its middle, at this height
 HEADROOM = dict(beanie=0.5, hat=0.46, cap=0.3, headband=0.42)
 
 
@@ -107,11 +108,11 @@ def frame_half(rng, person: Person, outfit, spread: float = 0.12, units=(0.28, 0
     return View(unit, top, 0.5 + rng.uniform(-spread, spread), np.radians(rng.uniform(-lean, lean)))
 
 
-def set_up(size, view: View, pivot: float = 2.0) -> Easel:
+def set_up(size, view: View) -> Easel:
     """An easel for a figure seen so."""
     unit = view.unit * size[0]
-    origin = view.x * size[1], view.top * size[0] + unit * pivot
-    return Easel(size, unit, view.lean, origin, pivot)
+    origin = view.x * size[1], view.top * size[0] + unit * PIVOT
+    return Easel(size, unit, view.lean, origin, PIVOT)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from paperdoll.scene import as_size, draw_worn, frame_full, frame_half, imagine_
 CALM = ("down", "out", "hip", "wave")
 CATEGORIES = {"upper": "top", "lower": "bottom", "dress": "whole"}
 SIZE = (128, 96)
+PATTERNED = 0.65  # share of the garments
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ class Fitting:
         easel.polygon(paint, corners, 0)
 
 
-def imagine_try_on_garment(rng, category: str = "upper", patterned: float = 0.65) -> Garment:
+def imagine_try_on_garment(rng, category: str) -> Garment:
     """A garment of a category, most of them patterned."""
     colour = pick(rng, list(COLOURS))
     if category == "lower":
-        return imagine_bottom(rng, colour, patterned)
+        return imagine_bottom(rng, colour, PATTERNED)
     if category == "dress":
-        return imagine_whole(rng, colour, patterned)
-    garment = imagine_top(rng, colour, longest=False, patterned=patterned)
+        return imagine_whole(rng, colour, PATTERNED)
+    garment = imagine_top(rng, colour, longest=False, patterned=PATTERNED)
     return replace(garment, length="hip") if garment.length == "crop" else garment
 
 

@@ -32,6 +32,7 @@ BONES = [
     (1, 0),
 ]
 GREY = 128
+NUM_LABELS = 20  # of LIP; ATR has fewer
 
 
 def _encode(array, form: str = "PNG") -> bytes:
@@ -41,11 +42,11 @@ def _encode(array, form: str = "PNG") -> bytes:
     return data.getvalue()
 
 
-def colour_labels(ids, num: int = 20) -> Image.Image:
+def colour_labels(ids) -> Image.Image:
     """A label map uint8 (H, W) as a palette picture in which labels can be told apart."""
     image = Image.fromarray(ids, "P")
     hues = [(0, 0, 0)] + [
-        tuple(int(127 + 120 * np.sin(i * k)) for k in (1.0, 2.3, 4.1)) for i in range(1, num)
+        tuple(int(127 + 120 * np.sin(i * k)) for k in (1.0, 2.3, 4.1)) for i in range(1, NUM_LABELS)
     ]
     image.putpalette(sum(hues, ()))
     return image

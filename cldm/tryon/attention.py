@@ -29,7 +29,7 @@ class Tokens:
     references: garment tokens (b, m, c) by the site of the block that reads them, or memos of their keys.
     kept: bool (b,), False for rows whose reference is no token at all; None keeps them all.
     shares: where to note how much each query looks at each key of the reference, (b, n, m) by site; None does
-        not ask. temperature: of that softmax.
+        not ask.
     """
 
     text: torch.Tensor | ProjectedContext | None
@@ -38,7 +38,6 @@ class Tokens:
     references: Mapping[str, torch.Tensor | ProjectedContext] = field(default_factory=dict)
     kept: torch.Tensor | None = None
     shares: dict | None = None
-    temperature: float = 2.0
 
     def __len__(self):
         return len(self.text)
@@ -167,7 +166,7 @@ class ReferenceBlock(BasicTransformerBlock, ABC):
         reference = context.references.get(self.site)
         if context.shares is not None and reference is not None:
             # outside of what is recomputed, which would note it twice
-            context.shares[self.site] = self.share_attention(x, reference, context.temperature)
+            context.shares[self.site] = self.share_attention(x, reference)
         inputs = x, context.text, context.image, reference, context.kept
         # tensors are arguments, so that recomputing in the backward pass can't lose their gradients
         return checkpoint(
@@ -188,10 +187,10 @@ class ReferenceBlock(BasicTransformerBlock, ABC):
             return self.attn2(x, text, image, image_scale)
         return self.attn2(x, context=text)
 
-    def share_attention(self, x, reference, temperature: float):
+    def share_attention(self, x, reference):
         """How much each token (b, n, c) looks at each of the reference, (b, n, m), among these alone."""
         q = self.attn1._heads(self.attn1.to_q(self.norm1(x)))
-        return attend_coordinates(q, self.keys_values(reference)[0], temperature)
+        return attend_coordinates(q, self.keys_values(reference)[0])
 
     def keys_values(self, tokens):
         """Keys and values of recorded garment tokens (b, m, c)."""

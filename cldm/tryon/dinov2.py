@@ -7,7 +7,6 @@ from torch import nn
 from ldm.modules.diffusionmodules.util import attend
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of pictures in [0, 1]
-WIDTHS = {"s": 384, "b": 768, "l": 1024, "g": 1536}
 
 
 class DinoV2(nn.Module):

@@ -9,10 +9,12 @@ import torch
 from einops import rearrange
 from torch.nn.functional import grid_sample, interpolate, mse_loss
 
+TEMPERATURE = 2.0
 
-def attend_coordinates(q, k, temperature: float):
+
+def attend_coordinates(q, k):
     """Queries (b, heads, n, d) and garment keys (b, heads, m, d) -> where each looks: shares (b, n, m)."""
-    logits = torch.einsum("bhnd,bhmd->bhnm", q.float(), k.float()) * q.shape[-1] ** -0.5 / temperature
+    logits = torch.einsum("bhnd,bhmd->bhnm", q.float(), k.float()) * q.shape[-1] ** -0.5 / TEMPERATURE
     return logits.softmax(-1).mean(1)
 
 

@@ -47,9 +47,9 @@ class Format:
     suggestion: str
 
 
-def transformer_sites(num_blocks: int = 2, attends=(True, True, True, False)) -> list[str]:
+def transformer_sites() -> list[str]:
     """The U-Net's transformers in diffusers' order: encoder, decoder, and the middle block last."""
-    table = unet_table(num_blocks, list(attends))
+    table = unet_table(2, [True, True, True, False])  # of Stable Diffusion 1.5
     theirs = {there: ours for ours, there in table.items() if ".attentions." in there}
     order = {"down_blocks": 0, "up_blocks": 1, "mid_block": 2}
 

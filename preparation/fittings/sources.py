@@ -11,11 +11,6 @@ KINDS = """\
 - DressCode: upper_body/, lower_body/, dresses/ with images/, train_pairs.txt, test_pairs_unpaired.txt
 - a folder of try-on: image/ and cloth/ with a garment of each person's name, or pairs.txt"""
 CATEGORIES = {"upper_body": "upper", "lower_body": "lower", "dresses": "dress"}
-CODES = {
-    "0": "upper_body",
-    "1": "lower_body",
-    "2": "dresses",
-}  # third column of DressCode's lists at the root
 WORDS = {"upper": "upperbody", "lower": "lowerbody", "dress": "dress"}  # DressCode's prompts
 UNTAGGED = "shirts"  # what a garment of VITON-HD is called that has no tags
 TAGS = "sleeveLength", "neckLine", "item"
