@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from torch import nn
 
 from cldm.cldm import ControlNet
 
@@ -22,9 +23,9 @@ class CollageNet(ControlNet):
             skips.append(h)
         return self.middle_block(h, emb, context), skips
 
-    def lock_unused(self):
-        """Takes the gradient from what no hint reaches."""
-        self.input_blocks[0].requires_grad_(False)
+    def unused_parts(self) -> list[nn.Module]:
+        """What never runs, and so does not train."""
+        return [self.input_blocks[0]]
 
 
 def find_edges(picture, mask, threshold: int = THRESHOLD) -> np.ndarray:

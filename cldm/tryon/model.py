@@ -68,7 +68,7 @@ class TryonLDM(ControlLDM):
     def lock(self):
         super().lock()
         for module in self.modules():
-            for part in module.tail() if hasattr(module, "tail") else ():
+            for part in module.unused_parts() if hasattr(module, "unused_parts") else ():
                 part.requires_grad_(False)
 
     def get_input(self, batch, k, bs=None, generator=None):

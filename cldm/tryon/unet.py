@@ -79,7 +79,7 @@ class GarmentUNet(ReferenceUNet):
         """Garment latents (b, c, h, w), embedding (b, 4 model_channels), text -> {site: tokens (b, m, c)}."""
         return self.record(x, emb, text, self.sites)
 
-    def tail(self) -> list[nn.Module]:
+    def unused_parts(self) -> list[nn.Module]:
         """What lies behind the last site: no gradient reaches it, so it does not train."""
         behind, unused = False, [self.out]
         for block in self._blocks():

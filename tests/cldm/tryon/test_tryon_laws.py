@@ -12,6 +12,7 @@ from cldm.tryon.flow import find_flow, flow_loss
 from cldm.tryon.model import choose_trained, tryon_denoiser
 from cldm.tryon.unet import choose_sites, widen_first_convolution
 from ldm.models.diffusion.samplers import SAMPLERS
+from small import UNET
 from small_tryon import AGNOSTIC, MASK, REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment, noisy
 
 NAMES = ("zero_latent", "zero_features", "no_tokens")
@@ -110,7 +111,7 @@ def test_what_lies_behind_the_last_site_neither_runs_nor_trains(sites):
     loss, _ = model.shared_step(batch(), torch.Generator().manual_seed(5))
     loss.backward()
     network = model.garment_model
-    tail = {id(p) for part in network.tail() for p in part.parameters()}
+    tail = {id(p) for part in network.unused_parts() for p in part.parameters()}
     for parameter in network.parameters():
         assert (parameter.grad is None) == (id(parameter) in tail) == (not parameter.requires_grad)
     tokens = model.prepare(encode(model), dropped(encode(model)))["garment"]["tokens"]
@@ -124,6 +125,17 @@ def test_sites_are_named_or_refused():
         choose_sites(known, ["bottom"])
 
 
+def test_the_convolution_that_anydoors_branch_never_runs_does_not_train():
+    branch = dict(target="cldm.tryon.anydoor.CollageNet", params=dict(hint_channels=4, **UNET))
+    model = build(TEXT | dict(control=entry("ControlHint", branch=branch)), in_channels=4).train()
+    hint = torch.rand(2, 64, 48, 4, generator=torch.Generator().manual_seed(1))
+    loss, _ = model.shared_step(batch() | dict(hint=hint), torch.Generator().manual_seed(5))
+    loss.backward()
+    for name, parameter in model.control_model.named_parameters():
+        never_runs = name.startswith("input_blocks.0.")
+        assert (parameter.grad is None) == never_runs == (not parameter.requires_grad), name
+
+
 def test_two_garments_are_one_longer_reference():
     conditions = REFERENCE | dict(garment=garment())
     model = build(conditions | dict(bottoms=garment(key="agnostic")))
@@ -133,8 +145,6 @@ def test_two_garments_are_one_longer_reference():
 
 
 def test_a_map_and_a_garment_steer_together():
-    from small import UNET
-
     control = entry(
         "ControlHint", branch=dict(target="cldm.cldm.ControlNet", params=dict(hint_channels=3, **UNET))
     )
