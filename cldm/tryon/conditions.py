@@ -43,8 +43,11 @@ class Condition(ABC):
         return list(self.parts().values())
 
     @abstractmethod
-    def encode(self, model, batch, num=None) -> dict[str, torch.Tensor]:
-        """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable."""
+    def encode(self, model, batch, num=None, generator=None) -> dict[str, torch.Tensor]:
+        """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable.
+
+        `generator` draws what is sampled; None is the global random source.
+        """
 
     @abstractmethod
     def prepare(self, model, encoded, dropped, text=None) -> dict:
@@ -63,7 +66,7 @@ class TextCondition(Condition):
 
     keys = ("txt",)
 
-    def encode(self, model, batch, num=None):
+    def encode(self, model, batch, num=None, generator=None):
         null = batch.get("negative") or [""]
         return dict(
             context=model.get_learned_conditioning(list(batch["txt"][:num])),
@@ -94,8 +97,8 @@ class LatentChannels(Condition):
         self.keys, self.key = (key,), key
         self.scaled, self.draw, self.how, self.drop_to = scaled, draw, how, drop_to
 
-    def encode(self, model, batch, num=None):
-        return dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
+    def encode(self, model, batch, num=None, generator=None):
+        return dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw, generator))
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
@@ -119,7 +122,7 @@ class MaskChannel(Condition):
         super().__init__(name)
         self.keys, self.key, self.threshold, self.factor = (key,), key, threshold, factor
 
-    def encode(self, model, batch, num=None):
+    def encode(self, model, batch, num=None, generator=None):
         return dict(mask=shrink_mask(batch[self.key][:num].to(model.device), self.factor, self.threshold))
 
     def prepare(self, model, encoded, dropped, text=None):
@@ -184,8 +187,10 @@ class GarmentReference(Condition):
     def trainable(self):
         return [] if self.train == "none" else list(self.parts().values())
 
-    def encode(self, model, batch, num=None):
-        encoded = dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw))
+    def encode(self, model, batch, num=None, generator=None):
+        encoded = dict(
+            latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw, generator)
+        )
         if self.context not in ("person", "none"):
             encoded["text"] = model.get_learned_conditioning([self.context])
         if self.classes is not None:
@@ -258,8 +263,8 @@ class StackedGarment(Condition):
         self.keys, self.key, self.below, self.drop_to = (key,), key, below, drop_to
         self.anchored, self.draw = anchored, draw
 
-    def encode(self, model, batch, num=None):
-        return dict(latents=encode_pictures(model, batch[self.key][:num], True, self.draw))
+    def encode(self, model, batch, num=None, generator=None):
+        return dict(latents=encode_pictures(model, batch[self.key][:num], True, self.draw, generator))
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
@@ -305,7 +310,7 @@ class ImageTokens(Condition):
         return [self.projector]
 
     @torch.no_grad()
-    def encode(self, model, batch, num=None):
+    def encode(self, model, batch, num=None, generator=None):
         pictures = check_pixels(batch[self.key][:num], self.name).to(model.device)
         encoded = dict(features=self.encoder(pictures))
         if self.drop_to == "black":
@@ -348,7 +353,7 @@ class ControlHint(Condition):
     def parts(self):
         return {self.part: self.branch}
 
-    def encode(self, model, batch, num=None):
+    def encode(self, model, batch, num=None, generator=None):
         return dict(
             hint=rearrange(batch[self.key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
         )

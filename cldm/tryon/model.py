@@ -74,7 +74,7 @@ class TryonLDM(ControlLDM):
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents (b, c, h, w), what each condition makes of the batch, by name)."""
         x = self.get_first_stage_encoding(posterior_of(self, batch, k, bs), generator)
-        return x, {name: condition.encode(self, batch, bs) for name, condition in self.conditions.items()}
+        return x, {name: c.encode(self, batch, bs, generator) for name, c in self.conditions.items()}
 
     def drop_conditions(self, batch, generator=None):
         """The batch, and which of its rows train without which condition; `generator` is the CPU's."""

@@ -125,6 +125,14 @@ def test_sites_are_named_or_refused():
         choose_sites(known, ["bottom"])
 
 
+def test_a_step_draws_from_its_generator_alone():
+    model, losses = build(STACK | dict(garment=entry("StackedGarment")), person_unet=dict(context="skip")), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        losses.append(model.shared_step(batch(), torch.Generator().manual_seed(5))[0])
+    assert losses[0] == losses[1]
+
+
 def test_the_convolution_that_anydoors_branch_never_runs_does_not_train():
     branch = dict(target="cldm.tryon.anydoor.CollageNet", params=dict(hint_channels=4, **UNET))
     model = build(TEXT | dict(control=entry("ControlHint", branch=branch)), in_channels=4).train()
