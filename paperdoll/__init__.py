@@ -2,7 +2,7 @@
 
 Two drawers share `shapes`, `figure`, `attributes` and `colours`. `doll` draws plain figures, with `canvas`,
 `body`, `outfit`, `tailor` and `wardrobe`. `people` draws faces, patterns and poses, with `easel`, `person`,
-`garment`, `fabric`, `sewing` and `scene`; so does `tryon` for fittings.
+`garment`, `fabric`, `pieces`, `sewing` and `scene`; so does `tryon` for fittings.
 """
 
 from paperdoll.canvas import COLOURS, nearest_colour

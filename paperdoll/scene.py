@@ -18,16 +18,8 @@ from paperdoll.person import (
     draw_neck,
     find_keypoints,
 )
-from paperdoll.sewing import (
-    FLAT,
-    FLAT_POSE,
-    Tailor,
-    sew_bag,
-    sew_bottom,
-    sew_headwear,
-    sew_shoes,
-    sew_upper,
-)
+from paperdoll.pieces import FLAT, FLAT_POSE, Tailor
+from paperdoll.sewing import sew_bag, sew_bottom, sew_headwear, sew_shoes, sew_upper
 
 PIVOT = 2.0  # the figure leans about its middle, at this height
 HEADROOM = dict(beanie=0.5, hat=0.46, cap=0.3, headband=0.42)
