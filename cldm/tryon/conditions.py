@@ -8,13 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate
 
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.unet import choose_sites
-from ldm.modules.attention import ProjectedContext
 from ldm.util import instantiate_from_config
 
 NULLS = ("zero_latent", "zero_features", "no_tokens")
@@ -412,15 +411,3 @@ def check_pixels(pictures, name: str):
 def check_choice(key: str, value, known: Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
-
-
-def tile(value, times: int):
-    """Prepared values for `times` copies of a batch, one behind the other."""
-    if isinstance(value, torch.Tensor):
-        return repeat(value, "b ... -> (k b) ...", k=times)
-    return value
-
-
-def remember(tokens: dict) -> dict:
-    """Garment tokens by site as memos, for a sampling whose every step reads the same."""
-    return {site: ProjectedContext(recorded) for site, recorded in tokens.items()}

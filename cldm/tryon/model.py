@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import nn
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
 from cldm.guidance import Guidance
-from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice, remember, tile
+from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
+from ldm.modules.attention import ProjectedContext
 from ldm.util import instantiate_from_config
 
 TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
@@ -245,3 +246,15 @@ def _rows_of_terms(model, encoded, terms):
         flags = [name in term.dropped for term in terms]
         dropped[name] = torch.tensor(flags, device=model.device).repeat_interleave(rows)
     return tiled, dropped
+
+
+def tile(value, times: int):
+    """Prepared values for `times` copies of a batch, one behind the other."""
+    if isinstance(value, torch.Tensor):
+        return repeat(value, "b ... -> (k b) ...", k=times)
+    return value
+
+
+def remember(tokens: dict) -> dict:
+    """Garment tokens by site as memos, for a sampling whose every step reads the same."""
+    return {site: ProjectedContext(recorded) for site, recorded in tokens.items()}
