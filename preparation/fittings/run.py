@@ -23,7 +23,7 @@ MULTIPLE = 32
 
 @dataclass(frozen=True)
 class FittingOptions:
-    """size: (H, W), multiples of 64. mask_style: one of annotator.agnostic.STYLES, for the whole folder.
+    """size: (H, W), multiples of 32. mask_style: one of annotator.agnostic.STYLES, for the whole folder.
 
     mended: False makes masks with the published code's faults, for weights that were trained with them.
     prompt: what the person's picture is called, {garment} being the garment's words.
