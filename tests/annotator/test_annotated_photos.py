@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import small_maps
-from annotated import CANNY, GARMENTS, ORIENTATION, command_line, table, write_photos
+from annotated import CANNY, GARMENTS, ORIENTATION, table, write_photos
 from pictures.photo import open_photo
 from pictures.region_maps import load_map
 from pictures.unusable import Unusable
@@ -16,15 +16,14 @@ from raw_data import options, read_lines, read_reasons
 from tutorial_dataset import MyDataset
 
 
-@pytest.fixture
-def annotate(monkeypatch):
-    with command_line(monkeypatch) as run:
-        yield run
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return small_maps.write_maps(tmp_path_factory.mktemp("maps"))
+
+
+@pytest.fixture
+def draw(folder, monkeypatch):
+    return small_maps.command_line(folder, monkeypatch)
 
 
 def upright(path):
@@ -32,14 +31,12 @@ def upright(path):
         return np.asarray(image.transpose(Image.Transpose.ROTATE_270) if path.suffix == ".jpg" else image)
 
 
-def test_annotated_photos_are_painted_anew_in_one_command(annotate, folder, tmp_path, monkeypatch):
+def test_annotated_photos_are_painted_anew_in_one_command(annotate, draw, tmp_path):
     """With their sub-folders, the way up that their cameras noted; photos without the region are rejected."""
     photos, out = write_photos(tmp_path / "photos"), tmp_path / "maps"
     annotate(photos, out, *GARMENTS)
-    with small_maps.command_line(folder, monkeypatch) as draw:
-        pictures = draw(
-            tmp_path / "out", "--maps", out, "--photo", photos, "--inpaint", "whole", "--size", "64"
-        )
+    given = "--maps", out, "--photo", photos, "--inpaint", "whole", "--size", "64"
+    pictures = draw(tmp_path / "out", *given)
     found = {row["photo"]: row for row in table(out / "maps.csv")}
     drawn = {row["photo"]: row for row in small_maps.rows(pictures / "manifest.csv")}
     wearing = {photo for photo, row in found.items() if "whole" in row["found"]}
@@ -55,21 +52,20 @@ def test_annotated_photos_are_painted_anew_in_one_command(annotate, folder, tmp_
     assert (picture[ids != 3] == photo[ids != 3]).all() and (picture[ids == 3] != photo[ids == 3]).any()
 
 
-def test_without_the_folder_of_photos_each_row_says_what_to_give(annotate, folder, tmp_path, monkeypatch):
+def test_without_the_folder_of_photos_each_row_says_what_to_give(annotate, draw, tmp_path):
     annotate(write_photos(tmp_path / "photos"), tmp_path / "maps", *GARMENTS)
-    with small_maps.command_line(folder, monkeypatch) as draw, pytest.raises(SystemExit):
+    with pytest.raises(SystemExit):
         draw(tmp_path / "out", "--maps", tmp_path / "maps", "--inpaint", "top", "--size", "64")
     reasons = [row["reason"] for row in small_maps.rows(tmp_path / "out" / "rejected.csv")]
     assert sum("does not exist: give --photo FOLDER" in reason for reason in reasons) == 5
 
 
-def test_texts_beside_photos_are_no_photos(annotate, folder, tmp_path, monkeypatch):
+def test_texts_beside_photos_are_no_photos(draw, folder, tmp_path):
     maps, photos = folder / "maps" / "source", tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (64, 64)).save(photos / "1.jpg")
     (photos / "1.txt").write_text("a red top")
-    with small_maps.command_line(folder, monkeypatch) as draw:
-        out = draw(tmp_path / "out", "--maps", maps, "--photo", photos, "--prompt", "a")
+    out = draw(tmp_path / "out", "--maps", maps, "--photo", photos, "--prompt", "a")
     assert [row["photo"] for row in small_maps.rows(out / "manifest.csv")] == [str(photos / "1.jpg")]
 
 

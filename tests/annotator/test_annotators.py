@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotated import command_line, table
+from annotated import table
 from annotator.annotators import ANNOTATORS, AnnotatorEntry, list_options, load_annotator
 from annotator.interface import Annotator, PictureMaps
 from annotator.segment import Segmenter, load_segmenter
@@ -37,13 +37,12 @@ def shades(monkeypatch):
     monkeypatch.setitem(ANNOTATORS, "shades", AnnotatorEntry(module="shades", options=ShadeOptions))
 
 
-def test_an_annotator_of_the_table_runs_over_a_folder_with_options_of_its_own(shades, tmp_path, monkeypatch):
+def test_an_annotator_of_the_table_runs_over_a_folder_with_options_of_its_own(shades, annotate, tmp_path):
     (tmp_path / "photos").mkdir()
     photo = np.full((32, 32, 3), 200, np.uint8)
     photo[:8] = 30
     Image.fromarray(photo).save(tmp_path / "photos" / "a.png")
-    with command_line(monkeypatch) as run:
-        run(tmp_path / "photos", tmp_path / "out", "--annotator", "shades", "--shade", 50)
+    annotate(tmp_path / "photos", tmp_path / "out", "--annotator", "shades", "--shade", 50)
     [row] = table(tmp_path / "out" / "maps.csv")
     assert row["found"] == "shades 25.0%"
     assert (np.asarray(Image.open(tmp_path / "out" / "masks" / "a.png"))[:8] == 255).all()

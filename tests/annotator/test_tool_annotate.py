@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import annotator.openpose
-from annotated import CANNY, DOLLS, GARMENTS, command_line, files, table, write_photos
+from annotated import CANNY, DOLLS, GARMENTS, files, table, write_photos
 from annotator.canny import CannyDetector
 from annotator.folder import run as running
 from annotator.openpose import Pose, draw_poses
@@ -19,24 +19,13 @@ from reporting.picture_sheet import GAP, MARGIN
 NAMES = ["grey.webp", "shirts/13.png", "shirts/21.png", "shirts/41.png", "turned.jpg"]
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("photos") / "photos")
-
-
-@pytest.fixture
-def run(monkeypatch):
-    with command_line(monkeypatch) as run:
-        yield run
-
-
 def upright(photos, name):
     image = Image.open(photos / name)
     return np.asarray(image.transpose(Image.Transpose.ROTATE_270) if name == "turned.jpg" else image)
 
 
-def test_each_photo_has_the_garment_map_that_the_segmenter_finds_in_it_upright(run, photos, tmp_path, capsys):
-    run(photos, tmp_path / "out", *GARMENTS)
+def test_each_photo_has_the_garment_map_that_the_segmenter_finds_upright(annotate, photos, tmp_path, capsys):
+    annotate(photos, tmp_path / "out", *GARMENTS)
     segmenter = load_segmenter(DOLLS)
     rows = table(tmp_path / "out" / "maps.csv")
     assert [row["photo"] for row in rows] == NAMES
@@ -52,22 +41,22 @@ def test_each_photo_has_the_garment_map_that_the_segmenter_finds_in_it_upright(r
     assert "photos: files that are no photos by their names: 1 .txt" in capsys.readouterr().out
 
 
-def test_photos_in_which_nothing_is_found_are_counted_and_listed(run, photos, tmp_path, capsys):
-    run(photos, tmp_path / "out", *CANNY)
+def test_photos_in_which_nothing_is_found_are_counted_and_listed(annotate, photos, tmp_path, capsys):
+    annotate(photos, tmp_path / "out", *CANNY)
     assert table(tmp_path / "out" / "nothing_found.csv") == [dict(map="masks/grey.png", photo="grey.webp")]
     assert "5 maps in masks/; nothing was found for 1 of them" in capsys.readouterr().out
     assert not (tmp_path / "out" / "rejected.csv").exists()
 
 
-def test_edges_are_grey_pictures_by_the_thresholds_that_were_given(run, photos, tmp_path):
-    run(photos, tmp_path, *CANNY, "--low-threshold", 20, "--high-threshold", 60)
+def test_edges_are_grey_pictures_by_the_thresholds_that_were_given(annotate, photos, tmp_path):
+    annotate(photos, tmp_path, *CANNY, "--low-threshold", 20, "--high-threshold", 60)
     with Image.open(tmp_path / "masks" / "shirts" / "21.png") as image:
         assert image.mode == "L"
         assert (np.asarray(image) == CannyDetector()(upright(photos, "shirts/21.png"), 20, 60)).all()
     assert not (tmp_path / "regions.yaml").exists()
 
 
-def test_poses_are_the_pictures_that_the_detector_draws(run, photos, tmp_path, monkeypatch):
+def test_poses_are_the_pictures_that_the_detector_draws(annotate, photos, tmp_path, monkeypatch):
     class Detector:
         def poses(self, image, hand=False):
             body = np.zeros((18, 3), np.float32)
@@ -78,8 +67,9 @@ def test_poses_are_the_pictures_that_the_detector_draws(run, photos, tmp_path, m
             return draw_poses(self.poses(image, hand), *image.shape[:2])
 
     monkeypatch.setattr(annotator.openpose, "load_pose_detector", lambda path, device: Detector())
+    pose = "--annotator", "pose", "--weights", tmp_path, "--device", "cpu"
     for out, hands in (("poses", ()), ("hands", ("--hands",))):
-        run(photos, tmp_path / out, "--annotator", "pose", "--weights", tmp_path, "--device", "cpu", *hands)
+        annotate(photos, tmp_path / out, *pose, *hands)
         drawn = np.asarray(Image.open(tmp_path / out / "masks" / "turned.png"))
         assert (drawn == Detector()(upright(photos, "turned.jpg"), bool(hands))).all()
     assert table(tmp_path / "hands" / "maps.csv")[0]["found"].startswith("pose ")
@@ -87,9 +77,9 @@ def test_poses_are_the_pictures_that_the_detector_draws(run, photos, tmp_path, m
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_files_of_one_that_nobody_stopped(
-    run, photos, tmp_path, monkeypatch, number, code
+    annotate, photos, tmp_path, monkeypatch, number, code
 ):
-    run(photos, tmp_path / "whole", *CANNY)
+    annotate(photos, tmp_path / "whole", *CANNY)
     out, row, left = tmp_path / "out", running.AnnotatingJob.make_row, [3]
 
     def stopping(self, *arguments):
@@ -100,48 +90,48 @@ def test_a_stopped_run_goes_on_to_the_files_of_one_that_nobody_stopped(
 
     monkeypatch.setattr(running.AnnotatingJob, "make_row", stopping)
     with pytest.raises(SystemExit) as stopped:
-        run(photos, out, *CANNY)
+        annotate(photos, out, *CANNY)
     assert stopped.value.code == code
     monkeypatch.setattr(running.AnnotatingJob, "make_row", row)
     there = files(out)
     assert len(table(out / "maps.csv")) <= sum(name.startswith("masks") for name in there) < 5
-    run(photos, out, *CANNY)
+    annotate(photos, out, *CANNY)
     assert files(out) == files(tmp_path / "whole")
 
 
-def test_what_a_kill_leaves_is_made_whole(run, photos, tmp_path):
+def test_what_a_kill_leaves_is_made_whole(annotate, photos, tmp_path):
     """Half a row, a temporary file, a map without its row and a row without its map."""
-    run(photos, tmp_path / "whole", *CANNY)
+    annotate(photos, tmp_path / "whole", *CANNY)
     out = tmp_path / "out"
-    run(photos, out, *CANNY)
+    annotate(photos, out, *CANNY)
     (out / "masks" / ".21.png.99.tmp").write_bytes(b"half")
     (out / "masks" / "turned.png").unlink()
     lines = (out / "maps.csv").read_text().splitlines(keepends=True)
     (out / "maps.csv").write_text("".join([lines[0], *lines[2:4], lines[5], lines[4][:14]]))
-    run(photos, out, *CANNY)
+    annotate(photos, out, *CANNY)
     assert files(out) == files(tmp_path / "whole")
 
 
-def test_new_photos_are_added_and_corrected_maps_stay(run, photos, tmp_path, capsys):
+def test_new_photos_are_added_and_corrected_maps_stay(annotate, photos, tmp_path, capsys):
     mine, out = write_photos(tmp_path / "photos"), tmp_path / "out"
-    run(mine, out, *GARMENTS, "--limit", 2)
+    annotate(mine, out, *GARMENTS, "--limit", 2)
     assert [row["photo"] for row in table(out / "maps.csv")] == NAMES[:2]
     corrected = np.zeros((64, 96, 3), np.uint8)
     corrected[10:20] = 255, 0, 0
     Image.fromarray(corrected).save(out / "masks" / "grey.png")
     before = (out / "masks" / "grey.png").read_bytes()
     capsys.readouterr()
-    run(mine, out, *GARMENTS)
+    annotate(mine, out, *GARMENTS)
     assert (out / "masks" / "grey.png").read_bytes() == before
     assert table(out / "maps.csv")[0]["found"] == "top 15.6%" and len(table(out / "maps.csv")) == 5
     assert not (out / "nothing_found.csv").exists()
     Image.new("RGB", (96, 64), "white").save(mine / "grey.webp")
-    run(mine, out, *GARMENTS)
+    annotate(mine, out, *GARMENTS)
     assert "1 photos are newer than their maps, which stay: delete" in capsys.readouterr().out
 
 
-def test_other_settings_are_refused_by_name_and_change_nothing(run, photos, tmp_path):
-    run(photos, tmp_path / "out", *CANNY)
+def test_other_settings_are_refused_by_name_and_change_nothing(annotate, photos, tmp_path):
+    annotate(photos, tmp_path / "out", *CANNY)
     before = files(tmp_path)
     for arguments, reason in (
         ((photos, *CANNY, "--low-threshold", 50), "low_threshold 100.0, not 50.0"),
@@ -149,26 +139,26 @@ def test_other_settings_are_refused_by_name_and_change_nothing(run, photos, tmp_
         ((photos, *GARMENTS), "annotator canny, not garments"),
     ):
         with pytest.raises(SystemExit, match=f"was made with {reason}: give another folder"):
-            run(arguments[0], tmp_path / "out", *arguments[1:])
+            annotate(arguments[0], tmp_path / "out", *arguments[1:])
     assert files(tmp_path) == before
 
 
-def test_other_weights_are_other_settings(run, photos, tmp_path):
+def test_other_weights_are_other_settings(annotate, photos, tmp_path):
     weights = tmp_path / "segmenter.safetensors"
     load_segmenter(DOLLS).save(weights, {})
-    run(photos, tmp_path / "out", "--annotator", "garments", "--weights", weights, "--limit", 1)
+    annotate(photos, tmp_path / "out", "--annotator", "garments", "--weights", weights, "--limit", 1)
     with pytest.raises(SystemExit, match="was made with weights segmenter.safetensors .{16}, not segmenter"):
-        run(photos, tmp_path / "out", *GARMENTS, "--limit", 1)
+        annotate(photos, tmp_path / "out", *GARMENTS, "--limit", 1)
 
 
-def test_the_number_of_threads_changes_no_file(run, photos, tmp_path):
+def test_the_number_of_threads_changes_no_file(annotate, photos, tmp_path):
     for workers in (1, 3):
-        run(photos, tmp_path / str(workers), *GARMENTS, "--workers", workers)
+        annotate(photos, tmp_path / str(workers), *GARMENTS, "--workers", workers)
     assert files(tmp_path / "1") == files(tmp_path / "3")
 
 
-def test_the_sheet_shows_photos_beside_their_maps(run, photos, tmp_path):
-    run(photos, tmp_path, *GARMENTS)
+def test_the_sheet_shows_photos_beside_their_maps(annotate, photos, tmp_path):
+    annotate(photos, tmp_path, *GARMENTS)
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size[0] == 8 * 200 + 7 * GAP + 2 * MARGIN
         colours = {colour for _, colour in image.convert("RGB").getcolors(2**20)}

@@ -9,26 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from annotated import CANNY, DOLLS, GARMENTS, command_line, files, table, write_photos
+from annotated import CANNY, DOLLS, GARMENTS, files, table
 from annotator.segment import load_segmenter
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return write_photos(tmp_path_factory.mktemp("photos") / "photos")
-
-
-@pytest.fixture
-def run(monkeypatch):
-    with command_line(monkeypatch) as run:
-        yield run
 
 
 def noise(height=64, width=64):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(run, tmp_path, capsys):
+def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(annotate, tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("good.png", "a, \"b\"\n'c'.png", "twice.jpg", "twice.png"):
@@ -49,7 +38,7 @@ def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(run, 
     (photos / "bomb.png").write_bytes(bomb)
     with open(os.path.join(os.fsencode(photos), b"\xff.jpg"), "wb") as file:
         file.write(jpeg)
-    run(photos, tmp_path / "out", *CANNY)
+    annotate(photos, tmp_path / "out", *CANNY)
     reasons = {row["photo"]: row["reason"] for row in table(tmp_path / "out" / "rejected.csv")}
     for name, reason in {
         "cut.jpg": "truncated",
@@ -78,7 +67,7 @@ def test_bad_photos_are_listed_with_their_reasons_and_the_others_annotated(run, 
     assert "10 photos rejected, see rejected.csv" in told and "  bomb.png: the photo can't be read" in told
 
 
-def test_a_folder_that_cannot_be_entered_is_listed(run, photos, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_entered_is_listed(annotate, photos, tmp_path, monkeypatch):
     scandir = os.scandir
 
     def refuse(path="."):
@@ -87,49 +76,49 @@ def test_a_folder_that_cannot_be_entered_is_listed(run, photos, tmp_path, monkey
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    run(photos, tmp_path / "out", *CANNY)
+    annotate(photos, tmp_path / "out", *CANNY)
     monkeypatch.undo()
     reason = "the folder can't be read: Permission denied"
     assert table(tmp_path / "out" / "rejected.csv") == [dict(photo="shirts", reason=reason)]
     assert len(table(tmp_path / "out" / "maps.csv")) == 2
 
 
-def test_a_photo_that_was_mended_is_no_longer_rejected(run, tmp_path):
+def test_a_photo_that_was_mended_is_no_longer_rejected(annotate, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.png").write_bytes(b"half")
     Image.fromarray(noise()).save(photos / "b.png")
-    run(photos, tmp_path / "out", *CANNY)
+    annotate(photos, tmp_path / "out", *CANNY)
     assert (tmp_path / "out" / "rejected.csv").exists()
     Image.fromarray(noise()).save(photos / "a.png")
-    run(photos, tmp_path / "out", *CANNY)
+    annotate(photos, tmp_path / "out", *CANNY)
     assert not (tmp_path / "out" / "rejected.csv").exists()
     (photos / "b.png").unlink()
     (photos / "b.png").symlink_to("nowhere.png")
-    run(photos, tmp_path / "out", *CANNY)
+    annotate(photos, tmp_path / "out", *CANNY)
     assert len(table(tmp_path / "out" / "maps.csv")) == 2
 
 
 @pytest.mark.parametrize("content", [b"\x00\xff" * 9, b"map,photo,width,height,found\n" + b"a" * 200_000])
-def test_a_damaged_table_is_written_anew(run, photos, tmp_path, content):
-    run(photos, tmp_path, *CANNY)
+def test_a_damaged_table_is_written_anew(annotate, photos, tmp_path, content):
+    annotate(photos, tmp_path, *CANNY)
     before = files(tmp_path)
     (tmp_path / "maps.csv").write_bytes(content)
-    run(photos, tmp_path, *CANNY)
+    annotate(photos, tmp_path, *CANNY)
     assert files(tmp_path) == before
 
 
-def test_a_map_that_was_spoilt_by_hand_is_listed_and_stays(run, photos, tmp_path):
-    run(photos, tmp_path / "out", *GARMENTS)
+def test_a_map_that_was_spoilt_by_hand_is_listed_and_stays(annotate, photos, tmp_path):
+    annotate(photos, tmp_path / "out", *GARMENTS)
     Image.fromarray(noise()).save(tmp_path / "out" / "masks" / "grey.png")
-    run(photos, tmp_path / "out", *GARMENTS)
+    annotate(photos, tmp_path / "out", *GARMENTS)
     (row,) = table(tmp_path / "out" / "rejected.csv")
     assert row["photo"] == "grey.webp" and "off the regions' colours" in row["reason"]
     assert "correct it, or delete it" in row["reason"]
     assert len(table(tmp_path / "out" / "maps.csv")) == 4
 
 
-def test_linked_folders_are_entered_once_and_hidden_ones_left_alone(run, photos, tmp_path):
+def test_linked_folders_are_entered_once_and_hidden_ones_left_alone(annotate, photos, tmp_path):
     mine = tmp_path / "photos"
     (mine / ".trash").mkdir(parents=True)
     Image.fromarray(noise()).save(mine / ".trash" / "1.png")
@@ -137,7 +126,7 @@ def test_linked_folders_are_entered_once_and_hidden_ones_left_alone(run, photos,
     (mine / "linked").symlink_to(photos / "shirts")
     (photos / "shirts" / "round").symlink_to(mine)
     try:
-        run(mine, tmp_path / "out", *CANNY)
+        annotate(mine, tmp_path / "out", *CANNY)
     finally:
         (photos / "shirts" / "round").unlink()
     assert [row["photo"] for row in table(tmp_path / "out" / "maps.csv")] == [
@@ -146,7 +135,7 @@ def test_linked_folders_are_entered_once_and_hidden_ones_left_alone(run, photos,
 
 
 @pytest.mark.parametrize("error", [ValueError, torch.OutOfMemoryError])
-def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monkeypatch, error):
+def test_a_photo_that_an_annotator_refuses_is_listed(annotate, photos, tmp_path, monkeypatch, error):
     segment = type(load_segmenter(DOLLS)).segment
 
     def refusing(self, images):
@@ -155,7 +144,7 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
         return segment(self, images)
 
     monkeypatch.setattr(type(load_segmenter(DOLLS)), "segment", refusing)
-    run(photos, tmp_path, *GARMENTS)
+    annotate(photos, tmp_path, *GARMENTS)
     assert table(tmp_path / "rejected.csv") == [dict(photo="grey.webp", reason="64 is too few")]
 
 
@@ -192,7 +181,7 @@ def test_a_photo_that_an_annotator_refuses_is_listed(run, photos, tmp_path, monk
         (["broken", "out", *CANNY], "no photo could be annotated: out/rejected.csv says why"),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_line(run, photos, tmp_path, monkeypatch, arguments, message):
+def test_what_cannot_work_is_refused_in_one_line(annotate, photos, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "others/masks", "training/source", "deep", "broken"):
         (tmp_path / name).mkdir(parents=True)
@@ -204,7 +193,7 @@ def test_what_cannot_work_is_refused_in_one_line(run, photos, tmp_path, monkeypa
     Image.fromarray(noise()).save(tmp_path / "others" / "masks" / "a.png")
     before = files(tmp_path)
     with pytest.raises(SystemExit, match=message) as stopped:
-        run(*arguments)
+        annotate(*arguments)
     assert str(stopped.value).startswith("error: ") and "\n" not in str(stopped.value)
     if arguments[0] != "broken":
         assert files(tmp_path) == before and not (tmp_path / "out").exists()

@@ -26,19 +26,14 @@ def folder(tmp_path_factory):
     return write_evaluation(tmp_path_factory.mktemp("evaluation"))
 
 
-@pytest.fixture
-def evaluate(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
-
-
 @pytest.fixture(scope="module")
 def compared(folder, tmp_path_factory):
     """The folder of a whole comparison, with a CLIP."""
     clip = save_small_clip(tmp_path_factory.mktemp("clip") / "clip")
-    with pytest.MonkeyPatch.context() as patch, command_line(folder, patch) as run:
-        names = ("a.safetensors", "b.safetensors")
-        return run(tmp_path_factory.mktemp("compared"), "--clip", clip, controls=names)
+    names = ("a.safetensors", "b.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        evaluate = command_line(folder, patch)
+        return evaluate(tmp_path_factory.mktemp("compared"), "--clip", clip, controls=names)
 
 
 def of_kind(out, kind):

@@ -11,7 +11,7 @@ from torchvision import models
 from evaluation import picture_sets
 from pictures.hint import HintEncoder
 from small_data import ENCODER, WIDE, write_items
-from small_evaluation import CONTROL, JUDGE, command_line, results, write_control, write_evaluation
+from small_evaluation import CONTROL, JUDGE, results, write_control, write_evaluation
 
 OTHER = HintEncoder(("background", "face"), ((0, 0, 0), (255, 0, 255)))
 LIGHTER = HintEncoder(ENCODER.names, tuple((min(r, 250), g, b) for r, g, b in ENCODER.colours))
@@ -42,12 +42,6 @@ def folder(tmp_path_factory):
     told["names"][3] = "dress"
     (folder / "dresses" / "regions.yaml").write_text(yaml.safe_dump(told))
     return folder
-
-
-@pytest.fixture
-def evaluate(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
 
 
 @pytest.mark.parametrize(

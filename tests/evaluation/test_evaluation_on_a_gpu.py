@@ -31,7 +31,7 @@ def test_a_whole_evaluation_with_clip_and_lpips_runs_on_a_gpu(gpu, tmp_path, mon
     torch.manual_seed(0)
     torch.save(alexnet(weights=None).state_dict(), tmp_path / "alexnet.pth")
     clip = save_small_clip(tmp_path / "clip")
-    with command_line(folder, monkeypatch) as run:
-        out = run(tmp_path / "out", "--clip", clip, "--lpips", tmp_path / "alexnet.pth", "--device", "cuda")
+    evaluate = command_line(folder, monkeypatch)
+    out = evaluate(tmp_path / "out", "--clip", clip, "--lpips", tmp_path / "alexnet.pth", "--device", "cuda")
     measured = {name.split(" (")[0] for name in results(out)["metrics"]}
     assert {"mIoU", "LPIPS", "CLIP score", "FID", "KID"} <= measured

@@ -14,14 +14,9 @@ from demo.loading import Loader
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 from small import small_config, small_model
 from small_formats import KINDS, same, write_whole
-from small_maps import REGIONS, command_line, pictures, write_maps
+from small_maps import REGIONS, pictures
 
 PREFIX = "control_model."
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_maps(tmp_path_factory.mktemp("maps"))
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +31,6 @@ def layouts(folder):
     weights = folder / "diffusers" / "diffusion_pytorch_model.safetensors"
     save_file(read_state_dict(weights), folder / "diffusers.safetensors")
     return folder
-
-
-@pytest.fixture
-def draw(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
 
 
 def drawn(draw, out, control, *arguments):

@@ -9,23 +9,17 @@ from cldm.weights.load import load_control
 from generation.generate import Settings, generate
 from generation.picture_text import read_facts
 from ldm.checkpoint import read_state_dict, write_state_dict
-from small_maps import REGIONS, command_line, pictures, region_ids, write_maps
+from small_maps import REGIONS, pictures, region_ids
 
 PROMPT = "a red top, 1"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = write_maps(tmp_path_factory.mktemp("maps"))
+def folder(folder):
+    """With a second branch, trained otherwise."""
     branch = {name: t + 0.01 for name, t in read_state_dict(folder / "control.safetensors").items()}
     write_state_dict(branch, folder / "other.safetensors", dict(hint=REGIONS.metadata()))
     return folder
-
-
-@pytest.fixture
-def draw(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
 
 
 def first(out):

@@ -18,22 +18,11 @@ from generation.inpainting import Photo, region_mask
 from generation.picture_text import parameters, read_facts
 from pictures.region_maps import load_map
 from reporting.picture_sheet import GAP, MARGIN, TILE
-from small_maps import FEW, REGIONS, command_line, pictures, rows, write_maps
+from small_maps import FEW, REGIONS, pictures, rows
 from sources import ROOT
 
 # the script in a process that knows the prompt encoder of tests, which its yaml names
 SCRIPT = "import small, tool_generate; tool_generate.main()"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_maps(tmp_path_factory.mktemp("maps"))
-
-
-@pytest.fixture
-def draw(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
 
 
 def test_held_out_maps_are_drawn_listed_and_shown(draw, tmp_path):

@@ -11,18 +11,7 @@ from generation.generate import Settings, generate
 from generation.picture_text import KEY, png_with, read_facts
 from ldm.checkpoint import read_state_dict, write_state_dict
 from pictures.region_maps import save_map
-from small_maps import REGIONS, command_line, pictures, region_ids, rows, write_maps
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_maps(tmp_path_factory.mktemp("maps"))
-
-
-@pytest.fixture
-def draw(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
+from small_maps import REGIONS, pictures, region_ids, rows
 
 
 @pytest.fixture

@@ -3,18 +3,7 @@
 import pytest
 
 from pictures.region_maps import save_map
-from small_maps import command_line, region_ids, write_maps
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_maps(tmp_path_factory.mktemp("maps"))
-
-
-@pytest.fixture
-def draw(folder, monkeypatch):
-    with command_line(folder, monkeypatch) as run:
-        yield run
+from small_maps import region_ids
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import csv
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
@@ -31,7 +30,6 @@ def write_photos(folder):
     return folder
 
 
-@contextmanager
 def command_line(monkeypatch):
     """A function that runs the tool with arguments."""
 
@@ -39,7 +37,7 @@ def command_line(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["tool_annotate.py", *map(str, arguments)])
         tool_annotate.main()
 
-    yield run
+    return run
 
 
 def files(folder):

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import sys
-from contextlib import contextmanager
 
 import tool_evaluate
 from ldm.checkpoint import read_state_dict, write_state_dict
@@ -48,7 +47,6 @@ def write_evaluation(folder, num=4):
     return folder
 
 
-@contextmanager
 def command_line(folder, monkeypatch):
     """A function that runs the tool into `out` on controls of `folder`, and returns `out`."""
 
@@ -60,7 +58,7 @@ def command_line(folder, monkeypatch):
         tool_evaluate.main()
         return out
 
-    yield run
+    return run
 
 
 def results(out):

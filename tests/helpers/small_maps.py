@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -49,7 +48,6 @@ def write_maps(folder):
     return folder
 
 
-@contextmanager
 def command_line(folder, monkeypatch):
     """A function that runs the tool into `out` of `folder` with further arguments, and returns `out`."""
     control = "--control", str(folder / "control.safetensors")
@@ -62,7 +60,7 @@ def command_line(folder, monkeypatch):
         tool_generate.main()
         return out
 
-    yield run
+    return run
 
 
 def pictures(out):
