@@ -7,8 +7,7 @@ from PIL import Image
 
 from demo.page_request import NO, REPAINT, START
 from demo.page_settings import as_html
-from demo_pictures import Page, altered, draw_one, with_texts
-from demo_requests import small_demo
+from demo_pictures import altered, draw_one, with_texts
 
 INFOTEXT = """a red (dress:1.2), Steps: none
 on a street
@@ -20,21 +19,6 @@ Guidance Start: 0.1, Guidance End: 0.9", Version: v1.9.4"""
 
 
 SHORT_INFOTEXT = "a\nSteps: {}, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 64x64"
-
-
-@pytest.fixture(scope="module")
-def demo():
-    return small_demo()
-
-
-@pytest.fixture(scope="module")
-def page(demo):
-    return Page(demo)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "picture.png"
 
 
 def test_pictures_of_tool_generate_say_all_but_their_map_and_photo(page, demo, path):

@@ -12,11 +12,6 @@ from demo_requests import drawn, editor_value, request, small_demo, top_and_bott
 from generation.picture_text import parameters
 
 
-@pytest.fixture(scope="module")
-def demo():
-    return small_demo()
-
-
 @pytest.fixture
 def photo(tmp_path):
     """A photo's file, and its pixels."""

@@ -14,21 +14,6 @@ from generation.control_files import ControlFile, Steering
 from small import small_model
 
 
-@pytest.fixture(scope="module")
-def demo():
-    return small_demo()
-
-
-@pytest.fixture(scope="module")
-def page(demo):
-    return Page(demo)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "picture.png"
-
-
 def drawn_again(demo, found, **changes):
     """The first picture of what was restored, with the values that the page would send."""
     ids = scale_to_canvas(found.ids, 2048)

@@ -13,16 +13,11 @@ import pytest
 from PIL import Image
 
 from demo.picture_settings import MAX_TEXT
-from demo_pictures import Page, altered, draw_one, texts_of, with_texts
-from demo_requests import REGIONS, small_demo
+from demo_pictures import altered, draw_one, texts_of, with_texts
+from demo_requests import REGIONS
 from generation.picture_text import KEY, MAP_KEY, MAX_MAP_TEXT
 
 DEEP = "[" * 200_000 + "]" * 200_000
-
-
-@pytest.fixture(scope="module")
-def page():
-    return Page(small_demo())
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +28,7 @@ def good(page, tmp_path_factory):
 
 
 @pytest.fixture
-def copy(good, tmp_path):
-    path = tmp_path / "picture.png"
+def copy(good, path):
     path.write_bytes(good.read_bytes())
     return path
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -124,18 +125,8 @@ def test_a_folder_is_written_whole_or_not_at_all(files, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Run the script in an empty folder; gives its exit message."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tool_convert.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            tool_convert.main()
-        assert len(str(caught.value.code).splitlines()) == 1
-        return str(caught.value.code)
-
-    return run
+def run(exit_message):
+    return partial(exit_message, tool_convert)
 
 
 def test_the_script_converts_and_says_what_it_did(files, tmp_path, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import sys
+from functools import partial
 
 import pytest
 import torch
@@ -83,17 +83,8 @@ CASES = {
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Run the script in an empty folder; gives its exit message."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tool_add_control.py", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            tool_add_control.main()
-        return caught.value.code
-
-    return run
+def run(exit_message):
+    return partial(exit_message, tool_add_control)
 
 
 @pytest.mark.parametrize("case", CASES)

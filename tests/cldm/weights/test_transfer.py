@@ -1,6 +1,7 @@
 """A control on another base: what training changed, added to what the new base has there."""
 
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -119,17 +120,8 @@ def test_the_dtype_asked_for_is_the_one_of_the_result(files, tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tool_transfer_control.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            tool_transfer_control.main()
-        assert len(str(caught.value.code).splitlines()) == 1
-        return str(caught.value.code)
-
-    return run
+def run(exit_message):
+    return partial(exit_message, tool_transfer_control)
 
 
 def test_what_cannot_be_is_told_in_one_line(files, run, tmp_path):
