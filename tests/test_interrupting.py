@@ -19,22 +19,11 @@ from small import small_model
 from small_data import WIDE, write_base, write_items
 
 
-@pytest.fixture
-def handlers():
-    numbers = signal.SIGINT, signal.SIGTERM
-    former = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, former, strict=True):
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
 )
 @pytest.mark.parametrize("script", [tutorial_train, tool_evaluate], ids=["train", "evaluate"])
-def test_a_stop_before_the_first_step_is_one_line(
-    handlers, monkeypatch, tmp_path, capsys, script, number, code
-):
+def test_a_stop_before_the_first_step_is_one_line(monkeypatch, tmp_path, capsys, script, number, code):
     base, data = write_base(tmp_path), tmp_path / "data"
     data.mkdir()
     write_items(data, [WIDE], split="val")
@@ -74,7 +63,7 @@ SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (si
 
 
 @SIGNALS
-def test_a_stop_while_an_annotator_loads_is_one_line(handlers, monkeypatch, tmp_path, capsys, number, code):
+def test_a_stop_while_an_annotator_loads_is_one_line(monkeypatch, tmp_path, capsys, number, code):
     photos, place = write_photos(tmp_path / "photos"), (annotator.canny, "load_as_annotator")
     arguments = [photos, tmp_path / "out", "--annotator", "canny"]
     said = stop_amid(tool_annotate, place, arguments, number, monkeypatch, capsys)
@@ -82,7 +71,7 @@ def test_a_stop_while_an_annotator_loads_is_one_line(handlers, monkeypatch, tmp_
 
 
 @SIGNALS
-def test_a_stop_while_a_captioner_loads_is_one_line(handlers, monkeypatch, tmp_path, capsys, number, code):
+def test_a_stop_while_a_captioner_loads_is_one_line(monkeypatch, tmp_path, capsys, number, code):
     register(monkeypatch)
     folder = make_folder(tmp_path / "data", 2)
     arguments = [folder, "--captioner", "stub", "--workers", "0"]
@@ -92,9 +81,7 @@ def test_a_stop_while_a_captioner_loads_is_one_line(handlers, monkeypatch, tmp_p
 
 
 @SIGNALS
-def test_a_stop_before_a_segmenters_first_step_is_one_line(
-    handlers, monkeypatch, tmp_path, capsys, number, code
-):
+def test_a_stop_before_a_segmenters_first_step_is_one_line(monkeypatch, tmp_path, capsys, number, code):
     from learning.segmenter.train import SegmenterTraining
 
     place = SegmenterTraining, "configure_optimizers"
