@@ -1,10 +1,6 @@
 """Edges, and the annotators' page: what it shows, what it refuses, and that it looks up nothing."""
 
-import os
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +12,11 @@ from annotator.canny import CannyDetector
 from annotator.openpose import Pose
 from annotator.segment import PixelSegmenter
 from demo.annotators_page import LONGEST, show_all, show_poses, show_regions
+from demo_server import connected, serving_script
 from paperdoll import draw
 from pictures.regions import colour_of
 
 ROOT = Path(__file__).parents[2]
-# put before the script's own imports: writes down every name that the server looks up
-SPY = """
-import socket
-original = socket.getaddrinfo
-def getaddrinfo(host, *arguments, **options):
-    with open({log!r}, "a") as log:
-        print(host, file=log)
-    return original(host, *arguments, **options)
-socket.getaddrinfo = getaddrinfo
-"""
 
 
 def step(contrast):
@@ -83,38 +70,15 @@ def test_large_photos_are_shrunk_and_regions_of_any_name_have_a_colour_of_their_
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """(url, file with the host names that were looked up, what was printed) of the script."""
-    folder = tmp_path_factory.mktemp("server")
-    log, output = folder / "lookups.txt", folder / "output.txt"
-    log.touch()
-    (folder / "sitecustomize.py").write_text(SPY.format(log=str(log)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    paths = os.pathsep.join(map(str, [folder, ROOT]))
-    environment = os.environ | dict(
-        PYTHONPATH=paths, GRADIO_TEMP_DIR=str(folder), http_proxy="http://127.0.0.1:9"
-    )
-    with open(output, "w") as stream:
-        command = [sys.executable, "gradio_annotator.py", "--port", str(port)]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
-    try:
-        deadline = time.monotonic() + 900
-        while "Open http" not in output.read_text() and process.poll() is None:
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.2)
-        assert process.poll() is None, output.read_text()
-        yield f"http://127.0.0.1:{port}", log
-    finally:
-        process.terminate()
-        process.wait()
+def served(tmp_path_factory):
+    with serving_script(tmp_path_factory.mktemp("server"), "gradio_annotator.py") as served:
+        yield served
 
 
-def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(server, tmp_path):
-    from gradio_client import Client, handle_file
+def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(served, tmp_path):
+    from gradio_client import handle_file
 
-    client = Client(server[0], verbose=False, analytics_enabled=False)
+    client = connected(served.url)
     Image.fromarray(draw(0, 21, 96).photo).save(tmp_path / "doll.png")
     photo = handle_file(str(tmp_path / "doll.png"))
     shown = client.predict(photo, 100, 200, api_name="/annotate")
@@ -133,8 +97,7 @@ def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(
     (tmp_path / "broken.png").write_bytes(b"hello")
     with pytest.raises(Exception, match="this is no picture that can be read"):
         client.predict(handle_file(str(tmp_path / "broken.png")), 100, 200, api_name="/annotate")
-    names = set(server[1].read_text().split())
-    assert names and names <= {"127.0.0.1", "localhost"}
+    assert served.looked_up() and served.looked_up() <= {"127.0.0.1", "localhost"}
 
 
 def test_a_missing_segmenter_ends_the_script_in_one_line(monkeypatch):

@@ -1,4 +1,4 @@
-"""The demo's script in a process of its own, serving a model of a few layers."""
+"""A page's script in a process of its own; the demo's serves a model of a few layers."""
 
 import json
 import os
@@ -25,10 +25,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
 )
-# put before the script's own imports: writes down every name that the server looks up, and lets yamls name
-# the prompt encoder of tests
+# put before the script's own imports: writes down every name that the server looks up
 SPY = """
-import small
 import socket
 original = socket.getaddrinfo
 def getaddrinfo(host, *arguments, **options):
@@ -52,24 +50,22 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path):
-    """Served: two models to choose from and one of other regions, a further control, templates."""
-    _write_inputs(folder)
+def serving_script(folder: Path, script, *arguments, imports=""):
+    """Served: a page's script with arguments, once it is open; `imports` is run before it."""
+    (folder / "lookups.txt").touch()
+    spy = SPY.format(log=str(folder / "lookups.txt"))
+    (folder / "sitecustomize.py").write_text(f"{imports}\n{spy}")
+    (folder / "sessions").mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "gradio_seg2image.py", "--port", port, "--device", "cpu"]
-    command += ["--control", folder / "full.safetensors", "--config", folder / "small.yaml"]
-    command += ["--control", f"{folder / 'pose.safetensors'}:0.5", "--models", folder / "models"]
-    command += ["--templates", folder / "templates"]
+    command = list(map(str, [sys.executable, script, "--port", port, *arguments]))
     paths = os.pathsep.join(map(str, [folder, ROOT / "tests" / "helpers", ROOT]))
     # a proxy that nobody answers on, as behind many a company's wall
     environment = os.environ | dict(PYTHONPATH=paths, http_proxy="http://127.0.0.1:9")
     environment |= dict(GRADIO_TEMP_DIR=str(folder / "uploads"), TMPDIR=str(folder / "sessions"))
     with open(folder / "output.txt", "w") as output:
-        process = subprocess.Popen(
-            list(map(str, command)), cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     served = Served(f"http://127.0.0.1:{port}", folder)
     try:
         wait_for(lambda: process.poll() is not None or "Open http" in served.output())
@@ -80,11 +76,21 @@ def serving(folder: Path):
         process.wait()
 
 
+@contextmanager
+def serving(folder: Path):
+    """Served: two models to choose from and one of other regions, a further control, templates."""
+    _write_inputs(folder)
+    arguments = ["--device", "cpu", "--config", folder / "small.yaml", "--templates", folder / "templates"]
+    arguments += ["--control", folder / "full.safetensors", "--models", folder / "models"]
+    arguments += ["--control", f"{folder / 'pose.safetensors'}:0.5"]
+    # yamls may then name the prompt encoder of tests
+    with serving_script(folder, "gradio_seg2image.py", *arguments, imports="import small") as served:
+        yield served
+
+
 def _write_inputs(folder):
-    for name in ("models", "templates", "sessions"):
+    for name in ("models", "templates"):
         (folder / name).mkdir()
-    (folder / "lookups.txt").touch()
-    (folder / "sitecustomize.py").write_text(SPY.format(log=str(folder / "lookups.txt")))
     OmegaConf.save(OmegaConf.create(dict(model=small_config())), folder / "small.yaml")
     state = small_model(zeros=False).state_dict()
     write_state_dict(state, folder / "full.safetensors")
