@@ -28,6 +28,7 @@ def captioner_folder(kind) -> Path:
     import small_vlms
 
     folder = Path(_root().name) / kind
+    torch.manual_seed(0)
     write = getattr(small_grounded, f"write_{kind}", None) or getattr(small_vlms, f"write_{kind}")
     write(folder)
     return folder

@@ -9,6 +9,7 @@ from annotator.caption.kosmos2 import pad_to_square, unpad_box
 from small_captioners import load_small, some_pictures
 
 CELL = 1 / 32
+PROMPTS = ["the", "a woman in red and a man with a blue hat", "a dress", "man", "red jeans in the street"]
 
 
 @pytest.fixture(scope="module")
@@ -128,18 +129,30 @@ def test_scores_are_the_mean_log_probabilities_of_the_caption_s_tokens(captioner
     np.testing.assert_allclose([s["log_probability"] for s in scores], wanted.mean(1), atol=1e-4)
 
 
-def test_prompts_of_unequal_length_in_one_batch_still_give_wrong_text(captioner, monkeypatch):
-    """Why all pictures of a call share one prompt; if this is skipped, they no longer need to."""
+@pytest.fixture
+def said(captioner, monkeypatch):
+    """said(prompts, which): what follows a prompt for each picture of a slice, in one call of the model."""
     processor, model = captioner.processor, captioner.model
-    pictures = [Image.fromarray(pad_to_square(picture, (0, 0, 0))) for picture in some_pictures()]
-    prompts = ["the", "a woman in red and a man with a blue hat", "a dress", "man", "red jeans in the street"]
     monkeypatch.setattr(processor.tokenizer, "padding_side", "left")
+    squares = [Image.fromarray(pad_to_square(picture, (0, 0, 0))) for picture in some_pictures()]
 
-    def said(pictures, prompts):
-        inputs = processor(images=pictures, text=prompts, padding=True, return_tensors="pt")
+    def say(prompts, which=slice(None)):
+        inputs = processor(images=squares[which], text=prompts, padding=True, return_tensors="pt")
         return model.generate(**inputs, max_new_tokens=8)[:, inputs["input_ids"].shape[1] :].tolist()
 
-    alone = [said([picture], [prompt])[0] for picture, prompt in zip(pictures, prompts, strict=True)]
-    if said(pictures, prompts) == alone:
-        pytest.skip("the defect is gone")
-    assert [said(pictures, [prompt] * 5)[i] for i, prompt in enumerate(prompts)] == alone
+    return say
+
+
+@pytest.fixture
+def alone(said):
+    return [said([prompt], slice(i, i + 1))[0] for i, prompt in enumerate(PROMPTS)]
+
+
+def test_pictures_that_share_a_prompt_say_what_each_says_alone(said, alone):
+    assert [said([prompt] * 5)[i] for i, prompt in enumerate(PROMPTS)] == alone
+
+
+@pytest.mark.xfail(strict=True, reason="transformers takes the padding of shorter prompts for words")
+def test_prompts_of_unequal_length_say_what_each_says_alone(said, alone):
+    """Why all pictures of a call share one prompt: once this passes, they no longer need to."""
+    assert said(PROMPTS) == alone
