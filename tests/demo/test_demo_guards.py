@@ -37,7 +37,7 @@ def main():
     upload = pathlib.Path(os.environ["GRADIO_TEMP_DIR"], "b.png")
     upload.write_bytes(b"b")
     print(file, upload, sep=chr(10), flush=True)
-    time.sleep(100)
+    time.sleep(900)
 
 main()
 """
@@ -176,6 +176,6 @@ def test_what_visitors_left_goes_when_the_server_is_stopped(tmp_path, number):
     files = [Path(process.stdout.readline().strip()) for _ in range(2)]
     assert all(file.exists() and file.is_relative_to(tmp_path) for file in files)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=600)[1]
     assert process.returncode == 128 + number and said.split() == ["stopped"]
     assert list(tmp_path.glob("garment*")) == []

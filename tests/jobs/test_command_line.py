@@ -207,10 +207,10 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(monkeypatch, tmp_path):
 
 WAYS = {
     "while it imports": "import slow_module",
-    "while it works": "print('begun', flush=True); time.sleep(60)",
-    "while it starts processes": "begin(); list(run_jobs(time.sleep, [(60,)] * 4, 2))",
-    "while an object goes": "Slow(); time.sleep(60)",
-    "while a thread works": "threading.Thread(target=time.sleep, args=(1,)).start(); begin(); time.sleep(60)",
+    "while it works": "print('begun', flush=True); time.sleep(900)",
+    "while it starts processes": "begin(); list(run_jobs(time.sleep, [(900,)] * 4, 2))",
+    "while an object goes": "Slow(); time.sleep(900)",
+    "while a thread works": "threading.Thread(target=time.sleep, args=[1]).start(); begin(); time.sleep(900)",
 }
 SCRIPT = """
 import sys, threading, time
@@ -236,7 +236,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stopped_script_says_one_line_and_its_exit_code(tmp_path, way, number):
     """Ctrl-C goes to all processes of a terminal's group, SIGTERM to one."""
-    (tmp_path / "slow_module.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    (tmp_path / "slow_module.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(900)\n")
     (tmp_path / "script.py").write_text(SCRIPT.format(way=WAYS[way]))
     process = subprocess.Popen(
         [sys.executable, tmp_path / "script.py"],
@@ -251,7 +251,7 @@ def test_a_stopped_script_says_one_line_and_its_exit_code(tmp_path, way, number)
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    said, errors = process.communicate(timeout=50)
+    said, errors = process.communicate(timeout=600)
     assert (said, errors.strip(), process.returncode) == ("", RESUMES, 128 + number)
 
 
