@@ -1,6 +1,7 @@
 """How the tests run, alone or in several processes beside each other, and what they share."""
 
 import os
+import random
 import signal
 import sys
 from functools import cache
@@ -21,7 +22,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol():
-    """What a script's main() makes of signals ends with the test that calls it."""
+    """Random numbers begin anew for each test, and what a script's main() makes of signals ends with it."""
+    seed_all()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     unraisable = sys.unraisablehook
     try:
@@ -30,6 +32,20 @@ def pytest_runtest_protocol():
         sys.unraisablehook = unraisable
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    """Once more after the fixtures, of which a module's first test may have drawn more than the others."""
+    seed_all()
+
+
+def seed_all():
+    import numpy as np
+    import torch
+
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
 
 
 @pytest.hookimpl(optionalhook=True)

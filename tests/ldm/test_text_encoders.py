@@ -48,6 +48,7 @@ def transformers_pair():
     """Our tower and transformers' with the same weights."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
+    torch.manual_seed(0)
     theirs = CLIPTextModel(
         CLIPTextConfig(vocab_size=1000, hidden_act="quick_gelu", eos_token_id=999, bos_token_id=998, **SIZES)
     ).eval()

@@ -52,6 +52,7 @@ def small(tmp_path_factory):
     for stage in ("unet_config", "control_stage_config"):
         config.model.params[stage].params.update(model_channels=32, num_heads=2)
     OmegaConf.save(config, folder / "small.yaml")
+    torch.manual_seed(0)
     state = create_model(folder / "small.yaml").state_dict()
     base = {name: tensor for name, tensor in state.items() if not name.startswith("control_model.")}
     write_state_dict(base, folder / "base.safetensors")
