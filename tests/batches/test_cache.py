@@ -17,16 +17,11 @@ from batches.cache.encoders import load_encoders
 from batches.cache.shards import write_shard
 from cldm.model import load_model
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
-from small_data import TALL, WIDE, write_base, write_items
+from small_data import TALL, WIDE, write_items
 from sources import ROOT
 from tutorial_dataset import MyDataset
 
 SIZES = [WIDE, TALL, WIDE, WIDE, TALL, WIDE]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ import pytest
 from batches.cache.build import build_cache
 from batches.cache.items import CachedItems
 from cldm.model import read_config
-from small_data import TALL, WIDE, write_base, write_items
+from small_data import TALL, WIDE, write_items
 from tutorial_dataset import MyDataset
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

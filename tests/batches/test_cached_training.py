@@ -17,13 +17,8 @@ from cldm.model import load_model
 from ldm.checkpoint import read_state_dict, write_state_dict
 from learning.options import TrainOptions
 from learning.train import train
-from small_data import ENCODER, TALL, WIDE, write_base, write_items
+from small_data import ENCODER, TALL, WIDE, write_items
 from tutorial_dataset import MyDataset
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

@@ -18,16 +18,11 @@ from learning.resuming import COMPUTED, FREE, MEASURED, RESTORED
 from learning.run_facts import collect_facts, digest_file
 from learning.train import train
 from small import small_model
-from small_data import ENCODER, TALL, WIDE, write_base, write_items
+from small_data import ENCODER, TALL, WIDE, write_items
 from tutorial_dataset import MyDataset
 
 OTHERWISE = "so that it goes on otherwise: "
 NOT_COMPARED = "does not compare with what was before: "
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

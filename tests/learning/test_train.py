@@ -17,16 +17,9 @@ from learning.options import TrainOptions
 from learning.train import train
 from pictures.hint import HintEncoder
 from pictures.regions import REGIONS_FILE
-from small_data import write_base
 from tutorial_dataset import MyDataset
 
 ENCODER = HintEncoder.from_file(REGIONS_FILE)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A yaml and weights of the small model, as --model and --base take them."""
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,8 @@ from learning.takeover import Takeover
 from learning.train import train
 from reporting.tables import read_rows
 from small import small_model
-from small_data import ENCODER, TALL, WIDE, write_base, write_items
+from small_data import ENCODER, TALL, WIDE, write_items
 from tutorial_dataset import MyDataset
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

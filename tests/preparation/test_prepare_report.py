@@ -1,7 +1,6 @@
 """The report of a prepared folder: one page, complete, true to the tables, and safe to open."""
 
 import csv
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -15,6 +14,7 @@ from paperdoll import make_dolls
 from preparation.options import PrepareOptions
 from preparation.report import kind_of
 from preparation.run import prepare_folder
+from raw_data import read_lines
 from reporting.charts import histogram
 from reporting.contact_sheets import evenly, overlay, thumbnail
 
@@ -45,10 +45,6 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(prepared):
     return Page((prepared[1] / "report.html").read_text())
-
-
-def read_lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_the_report_needs_no_other_file_and_no_network(page):

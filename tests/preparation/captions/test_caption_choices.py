@@ -7,14 +7,9 @@ from dataclasses import fields
 import pytest
 
 from annotator.caption.captioners import CAPTIONERS
-from caption_folder import StubOptions, job, make_folder, register
+from caption_folder import StubOptions, job, make_folder
 from preparation.captions.command_line import read_names, read_options, read_weights
 from sources import ROOT
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture

@@ -9,17 +9,12 @@ from dataclasses import replace
 import pytest
 
 import tutorial_caption
-from caption_folder import REGIONS, TOP, Stub, StubOptions, job, make_folder, read_lines, register
+from caption_folder import REGIONS, TOP, Stub, StubOptions, job, make_folder, read_lines
 from preparation import prepare_folder
 from preparation.captions.column_files import Column, identify_weights
 from preparation.captions.run import caption_folder, merge
 from preparation.captions.table_columns import Table, put_caption
 from raw_data import make_raw, options
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture

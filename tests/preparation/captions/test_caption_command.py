@@ -10,15 +10,10 @@ import torch
 from PIL import Image
 
 import tutorial_caption
-from caption_folder import job, make_folder, read_lines, read_records, register
+from caption_folder import job, make_folder, read_lines, read_records
 from caption_processes import ended, forked, is_gone, wait_for_records
 from jobs.whole_files import alone_in
 from preparation.captions.run import caption_folder, merge
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture

@@ -9,18 +9,12 @@ import pytest
 from PIL import Image
 
 import tutorial_caption
-from caption_folder import Stub, job, make_folder, read_lines, read_records, register
+from caption_folder import Stub, job, make_folder, read_lines, read_records
 from caption_processes import ended, forked, free_port, is_gone, wait_for_records
 from preparation.captions import predict  # noqa: F401 - before any fork: the import takes seconds
 from preparation.captions.run import caption_folder
 from small_processes import TORCHRUN, started
 from sources import ROOT
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
-    Stub.batches = []
 
 
 @pytest.fixture

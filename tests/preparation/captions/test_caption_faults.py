@@ -8,18 +8,13 @@ import pytest
 from annotator.caption.attributes import AttributesCaptioner
 from annotator.caption.captioners import AttributesOptions
 from annotator.caption.clip_labels import read_word_lists
-from caption_folder import job, make_folder, read_lines, register
+from caption_folder import job, make_folder, read_lines
 from preparation.captions.column_files import check_name
 from preparation.captions.report import write_report
 from preparation.captions.run import caption_folder
 from preparation.captions.table_columns import Table
 from preparation.prompt_json import choose_prompt
 from small_captioners import captioner_folder, load_small, some_pictures
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture

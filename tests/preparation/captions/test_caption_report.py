@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from caption_folder import TOP, job, make_folder, register
+from caption_folder import TOP, job, make_folder
 from html_page import Page
 from pictures.regions import standard_regions
 from preparation.captions.caption_statistics import (
@@ -23,11 +23,6 @@ from preparation.captions.run import merge
 from preparation.captions.table_columns import Table
 
 EVIL = "<script>alert('a person')</script>"
-
-
-@pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    register(monkeypatch)
 
 
 @pytest.fixture
