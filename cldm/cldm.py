@@ -3,13 +3,13 @@
 from contextlib import contextmanager, nullcontext
 
 import torch
-from einops import rearrange
 from torch import nn
 
 from cldm.controls import ActiveControl, add_residuals
 from cldm.image_log import ImageLog
 from cldm.optimizer import configure_optimizer
 from cldm.parts_present import STAGES
+from jobs.devices import to_channels_first
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
@@ -184,8 +184,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""
         z, cond = super().get_input(batch, k, bs, generator)
-        hint = rearrange(batch[self.control_key][:bs], "b h w c -> b c h w").to(self.device, torch.float32)
-        return z, {**cond, "c_concat": [hint]}
+        return z, {**cond, "c_concat": [to_channels_first(batch[self.control_key][:bs], self.device)]}
 
     def drop_conditions(self, batch, generator=None):
         batch = super().drop_conditions(batch, generator)

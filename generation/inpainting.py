@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from torch.nn.functional import max_pool2d
 
 from cldm.controls import check_number
+from jobs.devices import to_channels_first
 
 FACTOR = 8  # pixels a latent
 
@@ -163,7 +164,7 @@ def encode_photos(model, photos):
         return repeat(encode_photos(model, photos[:1]), "1 c h w -> n c h w", n=len(photos))
     latents = []
     for photo in photos:  # one by one, as encoding takes far more memory than sampling
-        image = rearrange(torch.from_numpy(photo), "h w c -> 1 c h w").to(model.device, torch.float32)
+        image = to_channels_first(torch.from_numpy(photo)[None], model.device)
         latents.append(model.scale_factor * model.encode_first_stage(image / 127.5 - 1.0).mode())
     return torch.cat(latents)
 

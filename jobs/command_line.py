@@ -15,6 +15,10 @@ from pathlib import Path
 from jobs.options import nearest, read_value
 from jobs.progress import end_line
 
+# Threads that wait for one another sleep soon. On cores that other work keeps busy, threads that spin take
+# many times the time. This must be said before torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 WIDEST = 100  # columns of --help
 DTYPES = dict(fp32="float32", fp16="float16", bf16="bfloat16")
 

@@ -18,6 +18,21 @@ def pick_device(name: str) -> str:
     return name
 
 
+def fast_layout(device) -> torch.memory_format:
+    """The layout of pictures and kernels of which convolutions are fastest on a device.
+
+    Matrix units of GPUs want channels last. On a CPU that costs the tiny model a fifth: group norms of few
+    channels are slow there.
+    """
+    return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
+
+
+def to_channels_first(pictures, device):
+    """Pictures (b, H, W, c) -> float32 (b, c, H, W) on a device, in the layout that is fast there."""
+    pictures = pictures.to(device, torch.float32).permute(0, 3, 1, 2)
+    return pictures.contiguous(memory_format=fast_layout(device))
+
+
 def own_device() -> str:
     """The device that this process will train on, as long as there is no trainer to ask."""
     kind = pick_device("auto")

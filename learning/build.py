@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from batches.cache.encoders import read_encoders
 from cldm.model import load_model
+from jobs.devices import fast_layout, own_device
 from learning.options import TrainOptions
 from learning.verified_files import VerifiedIO
 
@@ -49,7 +50,7 @@ def build_model(options: TrainOptions, without=()):
     halved = torch.cuda.is_available() and precision == "bf16-mixed"
     model.cast_locked(torch.bfloat16 if halved else torch.float32)
     for network in (model.model.diffusion_model, model.control_model):
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=fast_layout(own_device()))
         if options.compile:
             network.compile()
     model.strict_loading = False  # a resumed checkpoint holds the trained weights alone

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from batches.cache.encoders import load_encoders
 from batches.cache.shards import Shard, ShardFile, read_whole_rows, write_shard
+from jobs.devices import to_channels_first
 from jobs.progress import Progress
 
 
@@ -57,7 +58,8 @@ class Encoding(pl.LightningModule):
             return batch["values"]
         if "prompts" in batch:
             return self.encoders["cond_stage_model"](batch["prompts"])
-        return self.encoders["first_stage_model"].encode(batch["images"].movedim(-1, 1)).parameters
+        images = to_channels_first(batch["images"], self.device)
+        return self.encoders["first_stage_model"].encode(images).parameters
 
 
 class ShardBatches(Dataset):

@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.unet import choose_sites
+from jobs.devices import to_channels_first
 from ldm.util import instantiate_from_config
 
 NULLS = ("zero_latent", "zero_features", "no_tokens")
@@ -353,9 +354,7 @@ class ControlHint(Condition):
         return {self.part: self.branch}
 
     def encode(self, model, batch, num=None, generator=None):
-        return dict(
-            hint=rearrange(batch[self.key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
-        )
+        return dict(hint=to_channels_first(batch[self.key][:num], model.device))
 
     def prepare(self, model, encoded, dropped, text=None):
         hint = torch.where(
@@ -373,9 +372,7 @@ class ControlHint(Condition):
 
 def encode_pictures(model, pictures, scaled=True, draw="mode", generator=None):
     """Pictures (b, H, W, 3) in [-1, 1] -> latents (b, c, h, w)."""
-    posterior = model.encode_first_stage(
-        rearrange(pictures, "b h w c -> b c h w").to(model.device, torch.float32)
-    )
+    posterior = model.encode_first_stage(to_channels_first(pictures, model.device))
     latents = posterior.mode() if draw == "mode" else posterior.sample(generator)
     return latents * model.scale_factor if scaled else latents
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from torch import nn
 from torch.nn.functional import mse_loss
 
@@ -12,6 +12,7 @@ from cldm.guidance import Guidance
 from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
+from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.modules.attention import ProjectedContext
 from ldm.util import instantiate_from_config
@@ -128,7 +129,7 @@ class TryonLDM(ControlLDM):
         """(garment, person, worn) for the flow term, (b, c, H, W) each."""
         (garment,) = (c for c in self.conditions.values() if isinstance(c, GarmentReference))
         named = batch[garment.key], batch[self.first_stage_key], batch[self.worn_key][..., None]
-        return [rearrange(x, "b h w c -> b c h w").to(self.device, torch.float32) for x in named]
+        return [to_channels_first(x, self.device) for x in named]
 
     def p_losses(self, x_start, cond, t, noise=None, pictures=None):
         """(loss, logs): mean squared error over the rows that count, and the flow term of `pictures`."""

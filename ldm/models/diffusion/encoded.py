@@ -1,8 +1,8 @@
 """Batches whose pictures and prompts may have been encoded before: a cache's moments and contexts."""
 
 import torch
-from einops import rearrange
 
+from jobs.devices import fast_layout, to_channels_first
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 
 
@@ -13,10 +13,9 @@ def posterior_of(model, batch, key, num=None):
     """
     if "moments" in batch:
         # the layout that encoding gives them, so that the U-Net rounds as it does without a cache
-        moments = batch["moments"][:num].to(model.device, memory_format=torch.channels_last)
+        moments = batch["moments"][:num].to(model.device, memory_format=fast_layout(model.device))
         return DiagonalGaussianDistribution(moments)
-    images = rearrange(batch[key][:num], "b h w c -> b c h w").to(model.device, torch.float32)
-    return model.encode_first_stage(images)
+    return model.encode_first_stage(to_channels_first(batch[key][:num], model.device))
 
 
 def context_of(model, batch, key, num=None):
