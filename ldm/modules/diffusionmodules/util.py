@@ -68,11 +68,12 @@ def timestep_embedding(timesteps, dim, max_period=10000):
 
 
 class GroupNorm32(nn.GroupNorm):
-    """Group norm computed in fp32 whatever the dtype of its input."""
+    """Group norm computed in fp32 at least, whatever the dtype of its input."""
 
     def forward(self, x):
-        weight, bias = self.weight.float(), self.bias.float()
-        return nn.functional.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.weight.to(wide), self.bias.to(wide)
+        return nn.functional.group_norm(x.to(wide), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
 def normalization(channels):
