@@ -64,8 +64,8 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
 
     height, width = items[0]["jpg"].shape[:2]
     shape = model.channels, height // FACTOR, width // FACTOR
-    encoded = encode_batch(model, batch)
     x, stacked = randn(shape), model.stacked
+    encoded = encode_batch(model, batch, generators)
     if stacked is not None and stacked.anchored:
         encoded[stacked.name] |= dict(noise=randn(shape))
     elif stacked is not None:
@@ -95,9 +95,12 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     return pictures
 
 
-def encode_batch(model, batch) -> dict:
-    """What each condition makes of a batch, by name: the same for training and for drawing."""
-    return {name: condition.encode(model, batch) for name, condition in model.conditions.items()}
+def encode_batch(model, batch, generators) -> dict:
+    """What each condition makes of a batch, by name; a generator a row draws what is sampled."""
+    encoded = {}
+    for name, condition in model.conditions.items():
+        encoded[name] = condition.encode(model, batch, generator=generators)
+    return encoded
 
 
 def put_back(denoise, model, known, mask, noise):

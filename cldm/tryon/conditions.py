@@ -46,7 +46,7 @@ class Condition(ABC):
     def encode(self, model, batch, num=None, generator=None) -> dict[str, torch.Tensor]:
         """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable.
 
-        `generator` draws what is sampled; None is the global random source.
+        `generator` draws what is sampled: one, a list of one a row, or None for the global random source.
         """
 
     @abstractmethod

@@ -98,6 +98,8 @@ def test_what_enters_the_model_is_the_same_in_training_and_in_drawing(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_picture_depends_on_its_batch(name):
     model, given = recipe(name), items()
+    for condition in model.conditions.values():
+        condition.draw = "sample"  # of the conditions' latents, where there are any
     both = put_on(model, given, [5, 6], FittingSettings(steps=2))
     alone = put_on(model, given[1:], [6], FittingSettings(steps=2))
     assert both.shape == (2, 64, 48, 3) and both.dtype == np.uint8

@@ -161,11 +161,12 @@ class DiagonalGaussianDistribution:
         self.std, self.var = torch.exp(0.5 * self.logvar), torch.exp(self.logvar)
 
     def sample(self, generator=None):
-        """Latents (b, c, h, w) drawn with `generator`, or with the global one."""
-        noise = torch.randn(
-            self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
-        return self.mean + self.std * noise
+        """Latents (b, c, h, w) drawn with `generator`, with the global one, or with a list of one a row."""
+        if not isinstance(generator, list):
+            like = dict(device=self.mean.device, dtype=self.mean.dtype)
+            return self.mean + self.std * torch.randn(self.mean.shape, generator=generator, **like)
+        noise = torch.stack([torch.randn(self.mean.shape[1:], generator=g) for g in generator])
+        return self.mean + self.std * noise.to(self.mean)
 
     def mode(self):
         return self.mean
