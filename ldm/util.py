@@ -19,7 +19,7 @@ _LISTED = {
         ImageTokens ControlHint""",
     "cldm.tryon.dinov2": "DinoV2",
     "cldm.tryon.image_encoders": "DinoGarments ClipGarments SmallGarments",
-    "cldm.tryon.image_tokens": "LinearTokens MlpTokens Resampler LinearContext",
+    "cldm.tryon.image_tokens": "LinearTokens MlpTokens Resampler VectorToken LinearContext",
     "cldm.tryon.model": "TryonLDM",
     "cldm.tryon.unet": "PersonUNet HalfLockedUNet GarmentUNet",
     "ldm.models.autoencoder": "AutoencoderKL",

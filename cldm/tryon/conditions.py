@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate
 
+from cldm.tryon.image_tokens import join_prompt
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.unet import choose_sites
 from jobs.devices import to_channels_first
@@ -290,7 +291,9 @@ class ImageTokens(Condition):
         encoder: config of a frozen one: uint8 pictures (b, H, W, 3) -> features (b, width) or (b, n, width).
         projector: config of a module of cldm.tryon.image_tokens.
         key: the batch's pictures, uint8 (b, H, W, 3).
-        site: "append" behind the text, "replace" it, or "decoupled" (the U-Net's context must be text+image).
+        site: how tokens join the text, "append", "replace" or "fill" of image_tokens.join_prompt; a garment
+            that stands behind this condition, and reads the person's prompt, reads them, too. "decoupled" is
+            attention of their own (the U-Net's context must be text+image).
         drop_to: dropped is the projector of "zero_features", of a "black" picture's, or tokens of "zeros".
         scale: factor on decoupled attention.
     """
@@ -298,7 +301,7 @@ class ImageTokens(Condition):
     def __init__(self, name, encoder, projector, key="garment_pixels", site="append", drop_to="zero_features",
                  scale=1.0, dropout=0.0):  # fmt: skip
         super().__init__(name, dropout)
-        check_choice(f"{name}.site", site, ("append", "replace", "decoupled"))
+        check_choice(f"{name}.site", site, ("append", "replace", "fill", "decoupled"))
         check_choice(f"{name}.drop_to", drop_to, ("zero_features", "black", "zeros"))
         self.encoder, self.projector = instantiate_from_config(encoder), instantiate_from_config(projector)
         self.keys, self.key, self.site, self.drop_to, self.scale = (key,), key, site, drop_to, scale
@@ -325,17 +328,18 @@ class ImageTokens(Condition):
             chosen = rearrange(dropped, f"b -> b {'1 ' * (features.ndim - 1)}")
             features = torch.where(chosen, encoded["null"].expand_as(features), features)
         tokens = self.projector(features)
-        return dict(tokens=empty_rows(tokens, dropped) if self.drop_to == "zeros" else tokens)
+        tokens = empty_rows(tokens, dropped) if self.drop_to == "zeros" else tokens
+        if self.site == "decoupled":
+            return dict(tokens=tokens)
+        return dict(context=join_prompt(text, tokens, self.site))
 
     def write(self, model, inputs, prepared):
+        if self.site != "decoupled":
+            inputs.text = prepared["context"]
+            return
         tokens = prepared["tokens"]
-        if self.site == "decoupled":
-            inputs.image = tokens if inputs.image is None else torch.cat([inputs.image, tokens], dim=1)
-            inputs.image_scale = self.scale
-        elif self.site == "replace":
-            inputs.text = tokens
-        else:
-            inputs.add_text(tokens)
+        inputs.image = tokens if inputs.image is None else torch.cat([inputs.image, tokens], dim=1)
+        inputs.image_scale = self.scale
 
 
 class ControlHint(Condition):

@@ -88,11 +88,32 @@ def _feed_forward(dim, mult):
     )
 
 
+class VectorToken(nn.Module):
+    """The image vector as it is, a token of the context's own width (OOTDiffusion): (b, d) -> (b, 1, d)."""
+
+    def forward(self, vector):
+        return rearrange(vector, "b d -> b 1 d")
+
+
 class LinearContext(nn.Linear):
     """Every token on its own by one linear layer (AnyDoor): (b, n, width) -> (b, n, context_dim)."""
 
     def __init__(self, width, context_dim):
         super().__init__(width, context_dim)
+
+
+def join_prompt(text, image, site: str):
+    """One context (b, n, d) of a text (b, l, d), None for none, and image tokens (b, q, d).
+
+    site: "append" sets them behind the text, "replace" in its place; "fill" keeps the text's first token,
+    with which every text begins, and repeats the one image token in each other place (OOTDiffusion's
+    half-body model, whose text has 2 tokens when it draws).
+    """
+    if site == "replace" or text is None:
+        return image
+    if site == "append":
+        return torch.cat([text, image], dim=1)
+    return torch.cat([text[:, :1], repeat(image, "b 1 d -> b n d", n=text.shape[1] - 1)], dim=1)
 
 
 PROJECTORS = {"linear": LinearTokens, "mlp": MlpTokens, "resampler": Resampler, "each": LinearContext}

@@ -47,6 +47,14 @@ class Means(torch.nn.Module):
         return pictures.float().mean((1, 2)) / 255
 
 
+@register_target
+class WideToken(torch.nn.Module):
+    """A vector (b, 3) as one token (b, 1, d) of the context's width."""
+
+    def forward(self, vector):
+        return vector[:, None].repeat(1, 1, CONTEXT_DIM // 3 + 1)[..., :CONTEXT_DIM]
+
+
 def build(conditions, in_channels=9, person="PersonUNet", person_unet=None, zeros=False, seed=0, **options):
     """A seeded TryonLDM; without `zeros` no tensor is left at zero, as after training."""
     torch.manual_seed(seed)

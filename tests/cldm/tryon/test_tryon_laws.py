@@ -337,6 +337,22 @@ class TestImageTokens:
         predict(model, encode(model))
         assert seen == [length]
 
+    def test_a_garment_reads_the_prompt_that_an_image_was_written_into(self):
+        """Both U-Nets have one context; a garment that stands before the image reads the text alone."""
+        vector = TOKENS | dict(projector=dict(target="small_tryon.WideToken"))
+        image = dict(image=entry("ImageTokens", **vector, site="fill"))
+        seen = []
+        for conditions in (TEXT | image | dict(garment=garment()), TEXT | dict(garment=garment()) | image):
+            model = build(conditions, in_channels=4)
+            encoded = encode(model)
+            prepared = model.prepare(encoded, dropped(encoded))
+            context = prepared["image"]["context"]
+            assert context.shape == encoded["text"]["context"].shape
+            assert torch.equal(context[:, 0], encoded["text"]["context"][:, 0])
+            assert torch.equal(context[:, 1], context[:, 4])
+            seen.append(prepared["garment"]["tokens"]["middle_block.1"])
+        assert not torch.allclose(*seen)
+
     def test_an_encoder_takes_bytes_so_that_nobody_normalises_twice(self):
         with pytest.raises(ValueError, match="image reads uint8 pictures .* got torch.float32"):
             check_pixels(torch.rand(1, 8, 8, 3), "image")

@@ -10,7 +10,14 @@ from cldm.tryon.anydoor import CollageNet, find_edges
 from cldm.tryon.attention import Tokens, build_transformer
 from cldm.tryon.conditions import encode_pictures, shrink_mask
 from cldm.tryon.dinov2 import DinoV2
-from cldm.tryon.image_tokens import LinearContext, LinearTokens, MlpTokens, Resampler
+from cldm.tryon.image_tokens import (
+    LinearContext,
+    LinearTokens,
+    MlpTokens,
+    Resampler,
+    VectorToken,
+    join_prompt,
+)
 from cldm.tryon.model import tryon_denoiser
 from cldm.tryon.unet import GarmentUNet, PersonUNet, widen_first_convolution
 from ldm.models.diffusion.samplers import ddim
@@ -127,6 +134,13 @@ def test_ootdiffusion_predicts_as_published():
         got[f"guided_{scale}"] = guide_by("garment", scale).combine(torch.cat([null, cond]))
     model.conditions["garment"].drop_to = "zero_features"
     got["zero_features"] = predict(model, given["z"], given["t"], encoded, "garment")
+    expect_equal(found, got)
+
+
+def test_ootdiffusions_prompts_are_the_published_ones():
+    found, given = case("ootd/prompt")
+    image = VectorToken()(given["image"])
+    got = {kind: join_prompt(given["text"], image, site) for kind, site in (("hd", "fill"), ("dc", "append"))}
     expect_equal(found, got)
 
 
