@@ -19,14 +19,14 @@ class TryonDataset(Dataset):
     """Items of one person and one garment, all float32 HWC.
 
     jpg (H, W, 3) person, agnostic (the same with grey where the mask is), garment: in [-1, 1]; mask (H, W, 1)
-    in {0, 1}, 1 is repainted; garment_pixels: uint8 (H, W, 3) for image encoders; txt, garment_txt, category,
-    name.
+    in {0, 1}, 1 is repainted; garment_mask (H, W, 1) in {0, 1}, 1 is garment, all of it where the folder does
+    not say; garment_pixels: uint8 (H, W, 3) for image encoders; txt, garment_txt, category, name.
 
     Args:
         pairs: a file of lines "person garment", of names in the folder, to try other garments on; None takes
             the worn ones.
         augment: a function (person's pictures by key, rng) -> the same, photo and mask alike; None is off.
-        augment_garment: its like for the garment alone.
+        augment_garment: its like for the garment, and its mask.
     """
 
     def __init__(
@@ -53,6 +53,9 @@ class TryonDataset(Dataset):
         rng = np.random.default_rng([self.seed, idx])
         parts = dict(jpg=self.read(person["target"]), mask=self.read(person["mask"])[..., :1] > 127)
         garment = dict(garment=self.read(worn["garment"]))
+        garment["garment_mask"] = np.ones((*garment["garment"].shape[:2], 1), bool)
+        if "garment_mask" in worn:
+            garment["garment_mask"] = self.read(worn["garment_mask"])[..., :1] > 127
         parts = self.augment(parts, rng) if self.augment else parts
         garment = self.augment_garment(garment, rng) if self.augment_garment else garment
         jpg, mask = parts["jpg"].astype(np.float32) / 127.5 - 1, parts["mask"].astype(np.float32)
@@ -61,6 +64,7 @@ class TryonDataset(Dataset):
             agnostic=jpg * (1 - mask) + GREY * mask,
             mask=mask,
             garment=garment["garment"].astype(np.float32) / 127.5 - 1,
+            garment_mask=garment["garment_mask"].astype(np.float32),
             garment_pixels=garment["garment"],
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),

@@ -15,8 +15,8 @@ from jobs.options import nearest
 _LISTED = {
     "cldm.cldm": "ControlLDM ControlNet ControlledUnetModel",
     "cldm.tryon.anydoor": "CollageNet",
-    "cldm.tryon.conditions": """TextCondition LatentChannels MaskChannel GarmentReference StackedGarment
-        ImageTokens ControlHint""",
+    "cldm.tryon.conditions": """TextCondition LatentChannels MaskChannel GarmentReference MaskedGarment
+        StackedGarment ImageTokens ControlHint""",
     "cldm.tryon.dinov2": "DinoV2",
     "cldm.tryon.image_encoders": "DinoGarments ClipGarments SmallGarments",
     "cldm.tryon.image_tokens": "LinearTokens MlpTokens Resampler VectorToken LinearContext",

@@ -188,10 +188,13 @@ class GarmentReference(Condition):
     def trainable(self):
         return [] if self.train == "none" else list(self.parts().values())
 
+    def pictures(self, batch, num=None):
+        """The first `num` garments (b, H, W, 3) in [-1, 1]."""
+        return batch[self.key][:num]
+
     def encode(self, model, batch, num=None, generator=None):
-        encoded = dict(
-            latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw, generator)
-        )
+        pictures = self.pictures(batch, num)
+        encoded = dict(latents=encode_pictures(model, pictures, self.scaled, self.draw, generator))
         if self.context not in ("person", "none"):
             encoded["text"] = model.get_learned_conditioning([self.context])
         if self.classes is not None:
@@ -236,6 +239,20 @@ class GarmentReference(Condition):
         if self.drop_to == "zero_features":
             tokens = {site: empty_rows(recorded, given["dropped"]) for site, recorded in tokens.items()}
         return tokens
+
+
+class MaskedGarment(GarmentReference):
+    """A GarmentReference that sees the garment on grey (Magic Clothing).
+
+    mask_key: the batch's masks of the garments (b, H, W, 1) in [0, 1].
+    """
+
+    def __init__(self, name, mask_key="garment_mask", **options):
+        super().__init__(name, **options)
+        self.keys, self.mask_key = (*self.keys, mask_key), mask_key
+
+    def pictures(self, batch, num=None):
+        return grey_outside(super().pictures(batch, num), batch[self.mask_key][:num])
 
 
 class StackedGarment(Condition):
@@ -386,6 +403,11 @@ def shrink_mask(mask, factor: int = 8, threshold: float = 0.5):
     mask = mask[..., 0] if mask.ndim == 4 else mask
     mask = (mask >= threshold).float()[:, None]
     return interpolate(mask, size=(mask.shape[2] // factor, mask.shape[3] // factor), mode="nearest")
+
+
+def grey_outside(pictures, masks):
+    """Pictures (b, H, W, 3) in [-1, 1], grey where their masks (b, H, W, 1) in [0, 1] are 0.5 or less."""
+    return pictures * (masks > 0.5)
 
 
 def empty_rows(values, dropped):

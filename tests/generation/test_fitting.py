@@ -12,6 +12,10 @@ from small_tryon import REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, gar
 RECIPES = {
     "ootd": (REFERENCE | dict(garment=garment(dropout=0.1)), {}),
     "idm": (REFERENCE | dict(garment=garment(time="sync", drop_to="zero_features", dropout=0.1)), {}),
+    "magic": (
+        TEXT | STACK | dict(garment=garment(kind="MaskedGarment", drop_to="zero_features", dropout=0.1)),
+        {},
+    ),
     "catvton": (
         STACK | dict(garment=entry("StackedGarment", draw="mode", dropout=0.1)),
         dict(context="skip"),

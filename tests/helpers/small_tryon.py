@@ -18,11 +18,11 @@ def entry(name, **params):
     return dict(target=HERE + name, params=params)
 
 
-def garment(recompute=False, sites=None, norm="pre", **options):
+def garment(recompute=False, sites=None, norm="pre", kind="GarmentReference", **options):
     network = dict(
         target="cldm.tryon.unet.GarmentUNet", params=unet(norm=norm, sites=sites, use_checkpoint=recompute)
     )
-    return entry("GarmentReference", network=network, **options)
+    return entry(kind, network=network, **options)
 
 
 TEXT = dict(text=entry("TextCondition"))
@@ -91,6 +91,8 @@ def batch(num=2, seed=0):
         for key in ("mask", "worn_mask")
     }
     pixels = ((pictures["garment"] + 1) * 127.5).to(torch.uint8)
+    masks["garment_mask"] = torch.zeros(num, HEIGHT, WIDTH, 1)
+    masks["garment_mask"][:, 10:50, 8:40] = 1
     prompts = dict(txt=["a red dress", "a hat"][:num], negative=[""] * num)
     return pictures | masks | prompts | dict(garment_pixels=pixels, category_id=torch.tensor([0, 1])[:num])
 

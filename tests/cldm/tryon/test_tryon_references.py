@@ -8,7 +8,7 @@ from einops import rearrange
 from cldm.guidance import guide_by, guide_jointly
 from cldm.tryon.anydoor import CollageNet, find_edges
 from cldm.tryon.attention import Tokens, build_transformer
-from cldm.tryon.conditions import encode_pictures, shrink_mask
+from cldm.tryon.conditions import encode_pictures, grey_outside, shrink_mask
 from cldm.tryon.dinov2 import DinoV2
 from cldm.tryon.image_tokens import (
     LinearContext,
@@ -256,6 +256,12 @@ def test_idm_vton_predicts_as_published():
     scale = found.settings["scale"]
     guided = guide_by("garment", scale).combine(torch.cat([zero, cond]))
     expect_equal(found, {"cond": cond, "zero_features": zero, f"guided_{scale}": guided})
+
+
+def test_magic_clothings_garments_stand_on_grey():
+    found, given = case("magic/masked_garment")
+    masked = grey_outside(given["picture"] / 127.5 - 1, given["mask"][..., None] / 255)
+    expect_equal(found, dict(out=rearrange(masked, "h w c -> 1 c h w")))
 
 
 def magic(found, train="none"):

@@ -127,6 +127,15 @@ def test_items_are_grey_where_they_are_repainted(dress_code):
     torch.utils.data.default_collate([dataset[0], dataset[1]])
 
 
+def test_a_garments_mask_is_all_of_it_where_the_folder_has_none(viton):
+    out, _ = viton
+    dataset = TryonDataset(out)
+    covered = dataset[0]["garment_mask"]
+    assert covered.shape == dataset[0]["mask"].shape and 0.05 < covered.mean() < 0.95
+    dataset.pairs[0][1].pop("garment_mask")
+    assert dataset[0]["garment_mask"].shape == covered.shape and dataset[0]["garment_mask"].all()
+
+
 def test_other_garments_are_tried_on_by_a_pairs_file(viton):
     out, _ = viton
     paired, unpaired = TryonDataset(out, split="test"), TryonDataset(out, pairs=out / "test_unpaired.txt")
