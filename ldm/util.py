@@ -14,7 +14,7 @@ from jobs.options import nearest
 # What a yaml may name, by module: nothing else is imported or called, whoever wrote the yaml.
 _LISTED = {
     "cldm.cldm": "ControlLDM ControlNet ControlledUnetModel",
-    "cldm.tryon.anydoor": "CollageNet",
+    "cldm.tryon.anydoor": "CollageNet CutGarment CollageHint",
     "cldm.tryon.conditions": """TextCondition LatentChannels MaskChannel GarmentReference MaskedGarment
         StackedGarment ImageTokens ControlHint""",
     "cldm.tryon.dinov2": "DinoV2",

@@ -1,12 +1,12 @@
-"""AnyDoor's detail branch (arXiv 2307.09481): a high-frequency map, laid into the scene, is the hint."""
+"""AnyDoor (arXiv 2307.09481): the cut-out garment is the context, its edges in the scene are the hint."""
 
-import cv2
 import numpy as np
+import torch
 from torch import nn
 
 from cldm.cldm import ControlNet
-
-MAP_SIDE, ERODED, THRESHOLD = 256, 5, 50
+from cldm.tryon.collage import cut_garment, make_hint
+from cldm.tryon.conditions import ControlHint, ImageTokens
 
 
 class CollageNet(ControlNet):
@@ -28,23 +28,38 @@ class CollageNet(ControlNet):
         return [self.input_blocks[0]]
 
 
-def find_edges(picture, mask, threshold: int = THRESHOLD) -> np.ndarray:
-    """The garment's high-frequency map, uint8 (H, W, 3): its colours where its edges are, 0 elsewhere.
+class CutGarment(ImageTokens):
+    """Image tokens of the garment alone: cut out by its mask, on white, in a square of 224.
 
-    At 256 x 256: the mask eroded twice by 5 x 5, the mean of both Sobel filters' absolute values, the maximum
-    over colours; what is below the threshold is 0.
-
-    Args:
-        picture: uint8 (H, W, 3).
-        mask: (H, W), the garment where it is over 0.5.
+    mask_key: the batch's masks of the garments (b, H, W, 1) in [0, 1].
     """
-    height, width = picture.shape[:2]
-    side = (MAP_SIDE, MAP_SIDE)
-    small = cv2.resize(picture, side)
-    inside = (cv2.resize(np.asarray(mask, np.float32), side) > 0.5).astype(np.uint8)
-    inside = cv2.erode(inside, np.ones((ERODED, ERODED), np.uint8), iterations=2)
-    edges = [cv2.convertScaleAbs(cv2.Sobel(small, cv2.CV_16S, *order, ksize=3)) for order in ((1, 0), (0, 1))]
-    strength = cv2.addWeighted(edges[0], 0.5, edges[1], 0.5, 0).max(-1) * inside
-    strength[strength < threshold] = 0
-    found = (strength[..., None].astype(np.float32) / np.float32(255) * small).astype(np.uint8)
-    return cv2.resize(found, (width, height))
+
+    def __init__(self, name, encoder, projector, mask_key="garment_mask", **options):
+        super().__init__(name, encoder, projector, **options)
+        self.keys, self.mask_key = (*self.keys, mask_key), mask_key
+
+    def pixels(self, batch, num=None):
+        pairs = zip(*numpy_rows(batch, self.keys, num), strict=True)
+        return torch.from_numpy(np.stack([cut_garment(picture, mask)[0] for picture, mask in pairs]))
+
+
+class CollageHint(ControlHint):
+    """A hint (b, 4, H, W) made of a batch: the agnostic person, and over the mask's box the garment's map.
+
+    The agnostic person, not the photo, so that no pixel of the old garment is seen where the box does not
+    cover its mask.
+    """
+
+    def __init__(self, name, branch, **options):
+        super().__init__(name, branch, **options)
+        self.keys = "agnostic", "mask", "garment_pixels", "garment_mask"
+
+    def hints(self, batch, num=None):
+        scenes, *others = numpy_rows(batch, self.keys, num)
+        scenes = np.round((scenes + 1) * 127.5).astype(np.uint8)
+        return torch.from_numpy(np.stack([make_hint(*row) for row in zip(scenes, *others, strict=True)]))
+
+
+def numpy_rows(batch, keys, num=None) -> list[np.ndarray]:
+    """What a batch has under some keys, on the CPU."""
+    return [batch[key][:num].cpu().numpy() for key in keys]

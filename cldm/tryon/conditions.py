@@ -329,9 +329,13 @@ class ImageTokens(Condition):
     def trainable(self):
         return [self.projector]
 
+    def pixels(self, batch, num=None):
+        """The first `num` pictures, uint8 (b, H, W, 3)."""
+        return batch[self.key][:num]
+
     @torch.no_grad()
     def encode(self, model, batch, num=None, generator=None):
-        pictures = check_pixels(batch[self.key][:num], self.name).to(model.device)
+        pictures = check_pixels(self.pixels(batch, num), self.name).to(model.device)
         encoded = dict(features=self.encoder(pictures))
         if self.drop_to == "black":
             encoded["null"] = self.encoder(torch.zeros_like(pictures[:1]))
@@ -374,8 +378,12 @@ class ControlHint(Condition):
     def parts(self):
         return {self.part: self.branch}
 
+    def hints(self, batch, num=None):
+        """The first `num` hints (b, H, W, c)."""
+        return batch[self.key][:num]
+
     def encode(self, model, batch, num=None, generator=None):
-        return dict(hint=to_channels_first(batch[self.key][:num], model.device))
+        return dict(hint=to_channels_first(self.hints(batch, num), model.device))
 
     def prepare(self, model, encoded, dropped, text=None):
         hint = torch.where(

@@ -7,7 +7,13 @@ from torch.utils.data import default_collate
 
 from cldm.guidance import guide_by
 from generation.fitting import FittingSettings, put_on
-from small_tryon import REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment
+from small_tryon import COLLAGE_NET, REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment
+
+
+def collage(name, **params):
+    """An entry of AnyDoor's own."""
+    return dict(target=f"cldm.tryon.anydoor.{name}", params=params)
+
 
 RECIPES = {
     "ootd": (REFERENCE | dict(garment=garment(dropout=0.1)), {}),
@@ -26,6 +32,14 @@ RECIPES = {
             garment=entry("StackedGarment", drop_to="garment_free", anchored=True, draw="mode", dropout=0.1)
         ),
         dict(context="skip"),
+    ),
+    "anydoor": (
+        STACK
+        | dict(
+            garment=collage("CutGarment", **TOKENS, site="replace", drop_to="black", dropout=0.1),
+            control=collage("CollageHint", branch=COLLAGE_NET),
+        ),
+        {},
     ),
     "image": (TEXT | STACK | dict(image=entry("ImageTokens", **TOKENS, dropout=0.1)), {}),
 }

@@ -38,6 +38,8 @@ TOKENS = dict(
     ),
 )
 
+COLLAGE_NET = dict(target="cldm.tryon.anydoor.CollageNet", params=dict(hint_channels=4, **UNET))
+
 
 @register_target
 class Means(torch.nn.Module):

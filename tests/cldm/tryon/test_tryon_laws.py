@@ -13,7 +13,20 @@ from cldm.tryon.model import choose_trained, tryon_denoiser
 from cldm.tryon.unet import choose_sites, widen_first_convolution
 from ldm.models.diffusion.samplers import SAMPLERS
 from small import UNET
-from small_tryon import AGNOSTIC, MASK, REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment, noisy
+from small_tryon import (
+    AGNOSTIC,
+    COLLAGE_NET,
+    MASK,
+    REFERENCE,
+    STACK,
+    TEXT,
+    TOKENS,
+    batch,
+    build,
+    entry,
+    garment,
+    noisy,
+)
 
 NAMES = ("zero_latent", "zero_features", "no_tokens")
 
@@ -134,8 +147,7 @@ def test_a_step_draws_from_its_generator_alone():
 
 
 def test_the_convolution_that_anydoors_branch_never_runs_does_not_train():
-    branch = dict(target="cldm.tryon.anydoor.CollageNet", params=dict(hint_channels=4, **UNET))
-    model = build(TEXT | dict(control=entry("ControlHint", branch=branch)), in_channels=4).train()
+    model = build(TEXT | dict(control=entry("ControlHint", branch=COLLAGE_NET)), in_channels=4).train()
     hint = torch.rand(2, 64, 48, 4, generator=torch.Generator().manual_seed(1))
     loss, _ = model.shared_step(batch() | dict(hint=hint), torch.Generator().manual_seed(5))
     loss.backward()

@@ -6,8 +6,18 @@ import torch
 from einops import rearrange
 
 from cldm.guidance import guide_by, guide_jointly
-from cldm.tryon.anydoor import CollageNet, find_edges
+from cldm.tryon.anydoor import CollageNet
 from cldm.tryon.attention import Tokens, build_transformer
+from cldm.tryon.collage import (
+    cut_garment,
+    find_box,
+    find_edges,
+    grow_box,
+    lay_edges,
+    to_hint,
+    to_square,
+    trace_edges,
+)
 from cldm.tryon.conditions import encode_pictures, grey_outside, shrink_mask
 from cldm.tryon.dinov2 import DinoV2
 from cldm.tryon.image_tokens import (
@@ -503,7 +513,35 @@ def test_anydoors_edges_are_the_published_ones():
     got = {
         key: find_edges(given["garment"], given["garment_mask"], limit) for key, limit in thresholds.items()
     }
-    expect_equal(found, got)
+    boundary = trace_edges(given["scene"]) / np.float32(255) * given["scene_mask"]
+    expect_equal(found, got | dict(boundary=boundary[::6, ::6]))
+
+
+def test_anydoors_collage_is_the_published_one():
+    found, _ = case("anydoor/collage")
+    given, (top, bottom, left, right) = found.inputs, found.inputs["crop_box"]
+    ratio = found.settings["garment_ratio"]
+    garment, mask = cut_garment(given["garment"], given["garment_mask"], ratio=ratio)
+    scene = given["scene"][top:bottom, left:right]
+    box = grow_box(find_box(given["scene_mask"]), given["scene"].shape[:2], 1.1)
+    inner = np.array(box) - [top, top, left, left]
+    collage, covered = lay_edges(scene, find_edges(garment, mask), inner)
+    hint = to_hint(*to_square(collage, covered))
+    target = to_hint(*to_square(scene, covered))[..., :3]
+    longer = max(covered.shape)
+    expect_equal(
+        found,
+        dict(
+            target_box=box,
+            extra_sizes=[*covered.shape, longer, longer],
+            ref_every_8th=garment[::8, ::8] / 255,
+            ref_channel_means=(garment / 255).mean((0, 1)),
+            hint_every_8th=hint[::8, ::8],
+            hint_channel_means=hint.mean((0, 1)),
+            mask_values=np.unique(hint[..., 3]),
+            target_every_8th=target[::8, ::8],
+        ),
+    )
 
 
 def anydoor(found):
