@@ -8,35 +8,35 @@ from einops import rearrange
 from torch.utils.data import default_collate
 
 from cldm.guidance import Guidance
-from cldm.tryon.conditions import encode_pictures, shrink_mask
+from cldm.tryon.conditions import check_choice, encode_pictures, shrink_mask
 from cldm.tryon.model import tryon_denoiser
+from cldm.tryon.record import REPAINTS
 from generation.generate import to_uint8
 from generation.inpainting import FACTOR
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
-
-REPAINTS = ("none", "each_step", "paste")
 
 
 @dataclass(frozen=True)
 class FittingSettings:
     """How a garment is put on.
 
-    guidance: None takes the recipe's. repaint: what stays outside the mask: "none" leaves it to the model,
-    "each_step" puts the person's latents back before every step, with the noise that the picture began with
-    (OOTDiffusion), "paste" copies the photo's pixels at the end. eta: of DDIM.
+    guidance, repaint: None takes the model's own, which are its recipe's or its checkpoint's. repaint says
+    what stays outside the mask: "none" leaves it to the model, "each_step" puts the person's latents back
+    before every step, with the noise that the picture began with (OOTDiffusion), "paste" copies the photo's
+    pixels at the end. eta: of DDIM.
     """
 
     steps: int = 20
     sampler: str = "ddim"
     guidance: Guidance | None = None
-    repaint: str = "none"
+    repaint: str | None = None
     eta: float = 0.0
 
     def __post_init__(self):
-        for name, known in (("sampler", SAMPLERS), ("repaint", REPAINTS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        check_choice("sampler", self.sampler, SAMPLERS)
+        if self.repaint is not None:
+            check_choice("repaint", self.repaint, REPAINTS)
         if not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be between 1 and 1000, got {self.steps}")
 
@@ -72,7 +72,8 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
         x = torch.cat([x, randn(shape)], dim=2)
     denoise = tryon_denoiser(model, encoded, settings.guidance)
     known = mask = None
-    if settings.repaint == "each_step":
+    repaint = model.repaint if settings.repaint is None else settings.repaint
+    if repaint == "each_step":
         known = encode_pictures(model, batch["jpg"])
         mask = shrink_mask(batch["mask"].to(model.device), FACTOR)
         denoise = put_back(denoise, model, known, mask, x)
@@ -89,7 +90,7 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     if known is not None:
         latents = (1 - mask) * known + mask * latents
     pictures = to_uint8(model.decode_first_stage(latents))
-    if settings.repaint == "paste":
+    if repaint == "paste":
         photos = to_uint8(rearrange(batch["jpg"], "b h w c -> b c h w"))
         pictures = np.where(batch["mask"].numpy() > 0.5, pictures, photos)
     return pictures

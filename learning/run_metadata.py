@@ -7,6 +7,8 @@ from dataclasses import asdict
 import torch
 
 from batches.prompts import PromptPolicy
+from cldm.tryon.model import TryonLDM
+from cldm.tryon.record import TryonRecord
 from jobs.code_commit import code_commit
 from learning.options import TrainOptions
 
@@ -20,6 +22,11 @@ def collect_metadata(
     commit = code_commit()
     metadata |= dict(git_commit=commit) if commit else {}
     return metadata | dict(prompt_policy=describe_prompts(options, lines, policy))
+
+
+def describe_fitting(model, lines=()) -> dict:
+    """What drawing must know of a try-on model that learns from a folder's lines; nothing of other models."""
+    return dict(tryon=TryonRecord.of(model, lines).metadata()) if isinstance(model, TryonLDM) else {}
 
 
 def describe_prompts(options: TrainOptions, lines, policy: PromptPolicy | None = None) -> dict:

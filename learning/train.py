@@ -30,7 +30,7 @@ from learning.dry_run import dry_run, explain_shortage
 from learning.options import TrainOptions, read_accumulation_after, set_accumulation
 from learning.resuming import check_folder, hold_run, read_steps_done, write_options
 from learning.run_facts import collect_facts
-from learning.run_metadata import collect_metadata
+from learning.run_metadata import collect_metadata, describe_fitting
 
 
 def choose_items(options: TrainOptions, dataset, held_out=None, prompts=None):
@@ -80,12 +80,14 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
         say(f"{run} has its {done} steps already: raise max_steps to go on, or give another run=FOLDER")
         return
     say(f"resuming {run} at step {done}" if last else f"starting {run}")
-    metadata = collect_metadata(options, encoder, getattr(dataset, "data", ()), policy)
+    lines = getattr(dataset, "data", ())
+    metadata = collect_metadata(options, encoder, lines, policy)
     prompts = mixed_prompts(policy, dataset, options.model)
     dataset = choose_items(options, dataset, held_out, prompts)
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, without=getattr(dataset, "replaces", ()))
+    metadata |= describe_fitting(model, lines)
     check_keys(model, dataset[0], options.model)
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()

@@ -12,6 +12,7 @@ from cldm.guidance import Guidance
 from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
+from cldm.tryon.record import REPAINTS
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.modules.attention import ProjectedContext
@@ -27,6 +28,7 @@ class TryonLDM(ControlLDM):
         conditions: the recipe: configs of Conditions by name, in the order in which they enter. Guidance
             and dropout speak of these names.
         guidance: terms of cldm.guidance as [[names], weight] lists; what sampling uses by default.
+        repaint: what stays outside the mask by default, one of REPAINTS, see generation.fitting.
         train_unet: what of the person's U-Net trains: names of TRAINED, joined by +: "first" is the first
             convolution, "reference" and "image" are the layers that read garments or image prompts alone.
         loss_rows: "both" or "person", of a layout that stacks pictures.
@@ -39,6 +41,7 @@ class TryonLDM(ControlLDM):
         self,
         conditions,
         guidance=(((), 1.0),),
+        repaint="none",
         train_unet="none",
         loss_rows="both",
         dream=None,
@@ -47,19 +50,24 @@ class TryonLDM(ControlLDM):
         **options,
     ):
         check_choice("loss_rows", loss_rows, ("both", "person"))
+        check_choice("repaint", repaint, REPAINTS)
         self.train_unet, self.loss_rows, self.dream = train_unet, loss_rows, dream
-        self.flow_weight, self.worn_key = flow_weight, worn_key
+        self.flow_weight, self.worn_key, self.repaint = flow_weight, worn_key, repaint
         super().__init__(control_stage_config=None, **options)
         self.conditions = {name: build_condition(name, config) for name, config in conditions.items()}
         self.guidance = Guidance.read(guidance)
-        if unknown := self.guidance.names - self.conditions.keys():
-            raise ValueError(
-                f"guidance drops {sorted(unknown)[0]!r}, conditions are {', '.join(self.conditions)}"
-            )
+        self.check_guidance(self.guidance)
         for condition in self.conditions.values():
             for part, module in condition.parts().items():
                 setattr(self, part, module)
         self.lock()
+
+    def check_guidance(self, guidance: Guidance) -> None:
+        """Raise ValueError for guidance that drops what is no condition."""
+        if unknown := guidance.names - self.conditions.keys():
+            raise ValueError(
+                f"guidance drops {sorted(unknown)[0]!r}, conditions are {', '.join(self.conditions)}"
+            )
 
     def trainable_parts(self):
         if not hasattr(self, "guidance"):

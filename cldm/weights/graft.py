@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from cldm.model import CONTROL, create_with_branch, read_config, read_part, shape_remedy
+from cldm.model import CONTROL, create_on_meta, create_with_branch, read_config, read_part, shape_remedy
+from cldm.tryon.record import TryonRecord
 from cldm.weights.graft_tryon import graft_recipe
 from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
@@ -174,7 +175,9 @@ def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
     if config_path and read_config(config_path).get("target") == TRYON:
         refuse_other_files(base, base_path, base[STEM].shape[1] if STEM in base else None)
         state, report = graft_recipe(base, config_path, base_path, seed, parts)
-        write_state_dict(state, output_path)
+        record = TryonRecord.of(create_on_meta(config_path))
+        metadata = dict(config=str(config_path), tryon=record.metadata())
+        write_state_dict(state, output_path, metadata)
         return config_path, report
     if parts:
         raise ValueError(f"--part is of try-on recipes, {config_path or 'this graft'} has no such parts")
