@@ -158,7 +158,7 @@ FORMATS = {
         lambda names: "cond_stage_model.projector.weight" in names,
         _exchange(ANYDOOR),
         _exchange({ours: theirs for theirs, ours in ANYDOOR.items()}),
-        "models/tryon_anydoor.yaml",
+        "models/tryon_anydoor21.yaml, over Stable Diffusion 2.1",
     ),
 }
 OOTD = "OOTDiffusion"

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cldm.model import create_on_meta
 from cldm.weights.diffusers_names import to_diffusers, unet_structure, unet_table
 from cldm.weights.tryon_files import (
     FORMATS,
@@ -14,6 +15,7 @@ from cldm.weights.tryon_files import (
 )
 from ldm.checkpoint import CheckpointError
 from ldm.modules.diffusionmodules.openaimodel import UNetModel
+from sources import ROOT
 from tryon_reference import goldens
 
 SMALL = dict(
@@ -119,6 +121,22 @@ def test_anydoors_checkpoint_is_read_and_written_back(tmp_path):
     assert weights.format == "AnyDoor" and {"garment_encoder.cls_token", "garment_proj.weight"} < set(
         weights.state
     )
+
+
+def test_anydoors_recipe_is_of_the_published_size():
+    """Stable Diffusion 2.1 and its control branch, but for hints of 4 channels, and DINOv2's giant."""
+    ours = create_on_meta(ROOT / "models" / "tryon_anydoor21.yaml").state_dict()
+    base = create_on_meta(ROOT / "models" / "cldm_v21.yaml").state_dict()
+    assert ours.keys() - base.keys() == {name for name in ours if name.startswith("garment_")}
+    differing = {name for name, tensor in base.items() if tensor.shape != ours[name].shape}
+    assert differing == {"control_model.input_hint_block.0.weight"}
+    assert ours["garment_proj.weight"].shape == (1024, 1536)
+
+
+def test_each_formats_recipe_is_there():
+    named = [word.strip(",") for known in FORMATS.values() for word in known.suggestion.split()]
+    yamls = [ROOT / word for word in named if word.endswith(".yaml")]
+    assert len(yamls) == 3 and all(path.is_file() for path in yamls)
 
 
 def test_what_is_missing_or_foreign_is_said(tmp_path):
