@@ -58,7 +58,7 @@ SHARED = {
         default="auto",
         help="Lightning's precision, such as 32-true. auto takes bf16-mixed where the device computes it.",
     ),
-    "--sampler": dict(default="dpmpp_2m", metavar="NAME", help="The sampler, dpmpp_2m or ddim."),
+    "--sampler": dict(default="dpmpp_2m", metavar="NAME", help="The sampler, dpmpp_2m, unipc or ddim."),
     "--sampling-steps": dict(type=int, default=20, metavar="N", help="How many steps the sampler makes."),
     "--seed": dict(type=int, default=0, metavar="N", help="What everything random is drawn from."),
     "--segmenter": dict(type=Path, metavar="PATH", help="The segmenter that finds garments in pictures."),

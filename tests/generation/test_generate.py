@@ -38,7 +38,7 @@ def test_a_picture_does_not_depend_on_its_batch(model, hint):
     )  # rounding of other kernels at other batch sizes
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
 def test_equal_settings_give_equal_pictures(model, hint, sampler):
     a, b = (generate(model, hint, settings(sampler=sampler)) for _ in range(2))
     assert (a == b).all()

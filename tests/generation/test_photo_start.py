@@ -46,7 +46,7 @@ def steps_of(model, photo, **changes):
     return [step["t"] for step in seen]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
 @pytest.mark.parametrize(
     ("steps", "denoise", "run"), [(10, 0.01, 1), (10, 0.34, 3), (10, 0.75, 8), (5, 1.0, 5), (1, 0.5, 1)]
 )
@@ -56,7 +56,7 @@ def test_the_lowest_timesteps_are_run_as_many_as_denoise_says(model, pixels, sam
     assert steps_of(model, Photo(pixels, denoise), steps=steps, sampler=sampler) == expected
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
 def test_the_less_is_denoised_the_nearer_the_picture_is_to_the_photo(model, pixels, sampler):
     latents = (
         0.18215 * model.encode_first_stage(torch.tensor(pixels).permute(2, 0, 1)[None] / 127.5 - 1).mode()
@@ -90,7 +90,7 @@ def test_control_and_its_range_count_the_steps_that_are_run(model, pixels, hint)
     assert len(calls) == 3
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
 @pytest.mark.parametrize("feather", [0, 3])
 def test_outside_the_mask_the_photo_stays_to_the_bit(model, pixels, hint, sampler, feather):
     mask = region_mask(ids(), ENCODER, "top")

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cldm.ddim_hacked import DDIMSampler
 from cldm.denoisers import guided_denoiser
-from ldm.models.diffusion.samplers import ddim, ddim_inversion, dpmpp_2m, exact_alphas
+from ldm.models.diffusion.samplers import ddim, ddim_inversion, dpmpp_2m, exact_alphas, unipc
 from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 from small import condition, noisy, small_model
 
@@ -53,16 +53,17 @@ def test_ddim_runs_the_asked_number_of_steps(cheap, num_steps, eta):
     assert all(a > b for a, b in zip(calls, calls[1:], strict=False))
 
 
+@pytest.mark.parametrize("sampler", [dpmpp_2m, unipc])
 @pytest.mark.parametrize("num_steps", [1, 3, 27, 1000])
-def test_dpm_solver_runs_the_asked_number_of_steps(cheap, num_steps):
+def test_solvers_run_the_asked_number_of_steps(cheap, sampler, num_steps):
     model, calls = cheap
     timesteps, reports = make_ddim_timesteps("uniform", num_steps, 1000), []
     denoise, x = guided_denoiser(model, condition(1)), torch.randn(1, 4, 2, 2)
-    drawn = dpmpp_2m(denoise, x, model.alphas_cumprod, timesteps, callback=reports.append)
+    drawn = sampler(denoise, x, model.alphas_cumprod, timesteps, callback=reports.append)
     assert len(calls) == num_steps and torch.isfinite(drawn).all()
     assert [report["t"] for report in reports] == timesteps[::-1].tolist()
     with pytest.raises(ValueError, match="eta must be 0"):
-        dpmpp_2m(None, drawn, model.alphas_cumprod, timesteps, eta=0.5)
+        sampler(None, drawn, model.alphas_cumprod, timesteps, eta=0.5)
 
 
 def exact_denoiser(alphas_cumprod, std=0.5):
@@ -76,7 +77,7 @@ def exact_denoiser(alphas_cumprod, std=0.5):
     return denoise
 
 
-@pytest.mark.parametrize("sampler, order, bound", [(ddim, 1, 0.02), (dpmpp_2m, 2, 0.004)])
+@pytest.mark.parametrize("sampler, order, bound", [(ddim, 1, 0.02), (dpmpp_2m, 2, 0.004), (unipc, 2, 0.004)])
 def test_samplers_converge_to_the_known_solution(model, sampler, order, bound):
     """For Gaussian data the probability flow is known: x scales with the marginal's deviation."""
     alphas, errors = model.alphas_cumprod.double(), []
@@ -159,7 +160,9 @@ class NoFloat64(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("sampler, eta", [(ddim, 0.0), (ddim, 1.0), (ddim_inversion, None), (dpmpp_2m, 0.0)])
+@pytest.mark.parametrize(
+    "sampler, eta", [(ddim, 0.0), (ddim, 1.0), (ddim_inversion, None), (dpmpp_2m, 0.0), (unipc, 0.0)]
+)
 def test_a_device_without_float64_can_draw(sampler, eta):
     with FakeTensorMode(), NoFloat64():
         alphas, x = torch.rand(1000, device="mps"), torch.randn(2, 4, 8, 8, device="mps")

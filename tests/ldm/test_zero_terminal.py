@@ -90,7 +90,7 @@ def test_ddim_takes_the_path_of_diffusers(model, num_steps):
     assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
 
 
-@pytest.mark.parametrize("sampler, eta", [("ddim", 0.0), ("ddim", 1.0), ("dpmpp_2m", 0.0)])
+@pytest.mark.parametrize("sampler, eta", [("ddim", 0.0), ("ddim", 1.0), ("dpmpp_2m", 0.0), ("unipc", 0.0)])
 @pytest.mark.parametrize("num_steps", [1, 2, 12, 300])
 def test_samplers_start_from_pure_noise_without_nan(model, sampler, eta, num_steps):
     """For data of one value the ideal x_0 is that value; from any noise, the picture is it."""

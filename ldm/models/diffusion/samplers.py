@@ -6,6 +6,7 @@ each step.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -67,6 +68,56 @@ def dpmpp_2m(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_l
     return x
 
 
+def unipc(denoise, x, alphas_cumprod, timesteps, eta=0.0, randn=torch.randn_like, callback=None):
+    """UniPC (arXiv 2302.04867) of order 2 on x_0, B(h) = e^h - 1; its first and last step are of order 1.
+
+    Each prediction corrects the step that led to it, by no further call. Arguments as in `ddim`; the solver
+    is deterministic, so any `eta` but 0 is refused.
+    """
+    if eta:
+        raise ValueError(f"eta must be 0 with unipc, a deterministic solver, got {eta}")
+    past, step = [], None
+    for i, (t, a, a_next) in enumerate(reversed(noise_levels(alphas_cumprod, timesteps))):
+        _, x0 = denoise(x, t)
+        if step is not None:
+            x = step(past, x0)
+        past = [*past[-1:], (_log_snr(a.double()), x0)]
+        order = 1 if i == len(timesteps) - 1 else len(past)
+        step = partial(_unified_step, x, a.double(), a_next.double(), order)
+        x = step(past)
+        _report(callback, i, t, x, x0)
+    return x
+
+
+def _unified_step(x, a, a_next, order, past, x0_next=None):
+    """Latents at the level a -> those at a_next; with the prediction there, corrected by it.
+
+    past: [(log SNR / 2, x_0)] of the predictions so far, the last made at a.
+    """
+    (log_snr, x0), h = past[-1], _log_snr(a_next) - past[-1][0]
+    b_h, direction = torch.expm1(-h), x0
+    # the paper's b of the corrector, for the differences to the past and to the next prediction
+    b_1, b_2 = _phi(2, -h) / b_h, 2 * _phi(3, -h) / b_h
+    weight, rest = 0.5, 0.5
+    if order == 2:
+        r = (past[-2][0] - log_snr) / h
+        if x0_next is not None:
+            weight = (b_2 - b_1) / (r - 1)
+            rest = b_1 - weight
+        direction = direction + weight / r * (past[-2][1] - x0)
+    if x0_next is not None:
+        direction = direction + rest * (x0_next - x0)
+    return ((1 - a_next) / (1 - a)).sqrt() * x - a_next.sqrt() * b_h * direction
+
+
+def _phi(k, h):
+    """h phi_k(h): (e^h - 1) for k = 1, then each (the one before) / h - 1 / (k - 1)!."""
+    value, factorial = torch.expm1(h), 1
+    for i in range(1, k):
+        value, factorial = value / h - 1 / factorial, factorial * (i + 1)
+    return value
+
+
 class Sampler(NamedTuple):
     """`run` has the arguments of `ddim`; `title` is what the texts in AUTOMATIC1111's pictures call it."""
 
@@ -75,7 +126,11 @@ class Sampler(NamedTuple):
 
 
 # by the name that settings and options have; another one is a row here, and everything else follows
-SAMPLERS = {"ddim": Sampler(ddim, "DDIM"), "dpmpp_2m": Sampler(dpmpp_2m, "DPM++ 2M")}
+SAMPLERS = {
+    "ddim": Sampler(ddim, "DDIM"),
+    "dpmpp_2m": Sampler(dpmpp_2m, "DPM++ 2M"),
+    "unipc": Sampler(unipc, "UniPC"),
+}
 
 
 def noise_levels(alphas_cumprod, timesteps):
