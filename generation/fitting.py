@@ -71,13 +71,13 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     elif stacked is not None:
         x = torch.cat([x, randn(shape)], dim=2)
     denoise = tryon_denoiser(model, encoded, settings.guidance)
+    timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
     known = mask = None
     repaint = model.repaint if settings.repaint is None else settings.repaint
     if repaint == "each_step":
         known = encode_pictures(model, batch["jpg"])
         mask = shrink_mask(batch["mask"].to(model.device), FACTOR)
-        denoise = put_back(denoise, model, known, mask, x)
-    timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
+        denoise = put_back(denoise, model, known, mask, x, timesteps[-1])
     latents = SAMPLERS[settings.sampler].run(
         denoise,
         x,
@@ -104,10 +104,15 @@ def encode_batch(model, batch, generators) -> dict:
     return encoded
 
 
-def put_back(denoise, model, known, mask, noise):
-    """`denoise` behind a step that puts the latents `known`, noised with `noise`, back where `mask` is 0."""
+def put_back(denoise, model, known, mask, noise, first: int):
+    """`denoise` behind a step that puts the latents `known`, noised with `noise`, back where `mask` is 0.
+
+    Not at the timestep `first`, where the latents are still noise all over.
+    """
 
     def kept(x, t):
+        if int(t) == first:
+            return denoise(x, t)
         steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
         there = model.q_sample(known, steps, noise[:, :, : known.shape[2]])
         person = x[:, :, : known.shape[2]]

@@ -30,7 +30,9 @@ from cldm.tryon.image_tokens import (
 )
 from cldm.tryon.model import tryon_denoiser
 from cldm.tryon.unet import GarmentUNet, PersonUNet, widen_first_convolution
-from ldm.models.diffusion.samplers import ddim
+from generation.fitting import put_back
+from ldm.models.diffusion.samplers import ddim, unipc
+from ldm.modules.diffusionmodules.util import make_ddim_timesteps
 from tryon_goldens import projection
 from tryon_reference import (
     build,
@@ -188,24 +190,23 @@ def test_ootdiffusion_draws_as_published():
         agnostic_latents=encoded["agnostic"]["latents"].repeat(2, 1, 1, 1),
         mask_latent=mask.reshape(found.expected["mask_latent"].shape),
     )
-    denoise, states = tryon_denoiser(model, encoded, guide_by("garment", settings["scale"])), []
-    x, steps = given["latents"], settings["timesteps"]
-    for t, t_next in zip(steps, [*steps[1:], None], strict=True):
-        x = (
-            ddim(denoise, x, model.alphas_cumprod, [t])
-            if t_next is None
-            else _ddim_to(model, denoise, x, t, t_next)
-        )
-        there = known if t_next is None else model.q_sample(known, torch.tensor([t_next]), given["latents"])
-        x = (1 - mask) * there + mask * x
-        states.append(x)
-    expect_equal(found, got | {f"latents_after_step_{i}": state for i, state in enumerate(states)})
+    denoise = tryon_denoiser(model, encoded, guide_by("garment", settings["scale"]))
 
+    def draw(sampler, timesteps):
+        """The latents after each step, repainted."""
+        timesteps, states = sorted(map(int, timesteps)), []
 
-def _ddim_to(model, denoise, x, t, t_next):
-    eps, x0 = denoise(x, t)
-    a = model.alphas_cumprod[t_next]
-    return a.sqrt() * x0 + (1 - a).sqrt() * eps
+        def watch(x, t):
+            states.append(x)
+            return denoise(x, t)
+
+        kept = put_back(watch, model, known, mask, given["latents"], timesteps[-1])
+        x = sampler(kept, given["latents"], model.alphas_cumprod, timesteps)
+        return [*states[1:], (1 - mask) * known + mask * x]
+
+    got |= {f"latents_after_step_{i}": x for i, x in enumerate(draw(ddim, settings["timesteps"]))}
+    got["unipc_final"] = draw(unipc, found.expected["unipc_timesteps"])[-1]
+    expect_equal(found, got)
 
 
 def test_ootdiffusion_trains_as_published():
@@ -227,7 +228,8 @@ def test_ootdiffusion_trains_as_published():
     assert {k for k, g in found_gradients.items() if g is None} == set(
         map(str, found.expected["no_grad_keys"])
     )
-    expect_equal(found, dict(loss=loss, gradients=found_gradients))
+    whole = {name: found_gradients[name.removeprefix("grad/")] for name in found.expected if "grad/" in name}
+    expect_equal(found, dict(loss=loss, gradients=found_gradients) | whole)
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=found.settings["learning_rate"],
@@ -272,6 +274,22 @@ def test_magic_clothings_garments_stand_on_grey():
     found, given = case("magic/masked_garment")
     masked = grey_outside(given["picture"] / 127.5 - 1, given["mask"][..., None] / 255)
     expect_equal(found, dict(out=rearrange(masked, "h w c -> 1 c h w")))
+
+
+@pytest.mark.parametrize("project", ["ootd", "magic", "catvton"])
+def test_published_samplings_take_our_timesteps(project):
+    found, _ = case(f"{project}/sample")
+    steps = make_ddim_timesteps("uniform", found.settings["ddim_steps"], 1000)
+    expect_equal(found, dict(timesteps=steps[::-1]))
+
+
+@pytest.mark.parametrize("project", ["ootd", "magic", "catvton", "ip", "anydoor"])
+def test_noise_is_added_as_published(project):
+    found, given = case(f"{project}/train")
+    rows = ["x_start", "garment"] if project == "catvton" else ["x_start"]
+    x_start = torch.cat([given[row] for row in rows], dim=2)
+    noisy = build(TEXT).q_sample(x_start, given["t"], given["noise"])
+    expect_equal(found, dict(noisy=noisy))
 
 
 def magic(found, train="none"):
@@ -319,8 +337,8 @@ def test_magic_clothing_trains_the_garments_network_alone():
     loss, _ = model.p_losses(given["x_start"], cond, given["t"], given["noise"])
     loss.backward()
     expect_equal(found, dict(loss=loss, gradients=gradients(model)))
-    without = [n for n, p in model.garment_model.named_parameters() if p.grad is None]
-    assert len(without) == 24
+    without = {f"garment_model.{n}" for n, p in model.garment_model.named_parameters() if p.grad is None}
+    assert without == set(map(str, found.expected["no_grad_keys"])) and len(without) == 24
     assert all(p.grad is None for p in model.model.parameters())
 
 
