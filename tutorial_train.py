@@ -39,6 +39,17 @@ def parse_arguments():
     return parse_options([preset], arguments.options), preset
 
 
+def fittings_of(options):
+    """(items to train on, held-out items) of a try-on folder, whose tests are held out."""
+    from tutorial_tryon_dataset import TryonDataset
+
+    splits = {item.get("split") for item in TryonDataset(options.data).data}
+    held_out = next((split for split in ("val", "test") if split in splits), None)
+    if held_out is None:
+        print(f"{options.data} has no items of split val or test: nothing is measured while it trains")
+    return TryonDataset(options.data, "train"), held_out and TryonDataset(options.data, held_out)
+
+
 def judge_of(options, data):
     """(held-out items, hint encoder, judge) to measure with, each None where there is none.
 
@@ -62,11 +73,15 @@ def judge_of(options, data):
 def main():
     options, preset = parse_arguments()
     print(f"options from {preset}; model {options.model}, base {options.base}", flush=True)
+    from cldm.model import is_tryon
     from learning.embedded_default import complete_default
     from learning.train import train
     from tutorial_dataset import MyDataset
 
     complete_default(options)
+    if is_tryon(options.model):
+        train(options, *fittings_of(options))
+        return
     data = MyDataset(options.data)
     train(options, data.part("train"), *judge_of(options, data))
 

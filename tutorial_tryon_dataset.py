@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from pictures.pairs import read_items
 
 GREY = 0.0  # of what is masked out, in [-1, 1]
+CATEGORIES = "upper", "lower", "dress", "shoes", "bag"  # a garment's category_id is its place
 
 
 class TryonDataset(Dataset):
@@ -20,7 +21,8 @@ class TryonDataset(Dataset):
 
     jpg (H, W, 3) person, agnostic (the same with grey where the mask is), garment: in [-1, 1]; mask (H, W, 1)
     in {0, 1}, 1 is repainted; garment_mask (H, W, 1) in {0, 1}, 1 is garment, all of it where the folder does
-    not say; garment_pixels: uint8 (H, W, 3) for image encoders; txt, garment_txt, category, name.
+    not say; garment_pixels: uint8 (H, W, 3) for image encoders; category_id: its place in CATEGORIES; txt,
+    garment_txt, category, name.
 
     Args:
         pairs: a file of lines "person garment", of names in the folder, to try other garments on; None takes
@@ -69,6 +71,7 @@ class TryonDataset(Dataset):
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),
             category=worn.get("category", "upper"),
+            category_id=CATEGORIES.index(worn.get("category", "upper")),
             name=f"{person['name']}__{worn['name']}",
         )
 

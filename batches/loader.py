@@ -1,6 +1,7 @@
 """Batches of a training folder in an order that depends on seed and epoch alone, and that can be resumed."""
 
 import time
+from functools import partial
 
 import numpy as np
 import pytorch_lightning as pl
@@ -78,20 +79,20 @@ class SeededBatches(Sampler):
         return row[self.rank * self.batch_size :][: self.batch_size].tolist()
 
 
-def collate(items):
+def collate(items, multiple=64):
     """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg."""
-    check_sizes(items)
+    check_sizes(items, multiple)
     return default_collate(items)
 
 
-def check_sizes(items):
-    """Raise ValueError unless all items have one size that the model can halve often enough."""
+def check_sizes(items, multiple=64):
+    """Raise ValueError unless all items have one size, of such multiples that the model can halve it."""
     sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in ("jpg", "hint") if key in item})
-    if len(sizes) > 1 or any(side % 64 for side in sizes[0]):
+    if len(sizes) > 1 or any(side % multiple for side in sizes[0]):
         listed = ", ".join(f"{height} x {width}" for height, width in sizes)
         raise ValueError(
-            f"all pictures must have one size, sides multiples of 64, got {listed}; tool_prepare_data.py "
-            "brings a folder's pictures to such, and says each one's size in prompt.json"
+            f"all pictures must have one size, sides multiples of {multiple}, got {listed}; "
+            "tool_prepare_data.py brings a folder's pictures to such, and says each one's size in prompt.json"
         )
 
 
@@ -129,8 +130,8 @@ class TrainingData(pl.LightningDataModule):
 
     Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
     `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps, `prompts` (MixedPrompts) gives
-    them prompts. Before the first batch a sample of the maps is checked (`check_maps`), with `encoder`, the
-    HintEncoder of the regions that they show, if there is one.
+    them prompts; sides are to be multiples of `multiple`. Before the first batch a sample of the maps is
+    checked (`check_maps`), with `encoder`, the HintEncoder of the regions that they show, if there is one.
     """
 
     def __init__(
@@ -144,8 +145,10 @@ class TrainingData(pl.LightningDataModule):
         encoder=None,
         rough=None,
         prompts=None,
+        multiple=64,
     ):
         super().__init__()
+        self.multiple = multiple
         self.encoder = encoder
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
@@ -169,7 +172,7 @@ class TrainingData(pl.LightningDataModule):
         return ResumableLoader(
             self._items(),
             batch_sampler=batches,
-            collate_fn=collate,
+            collate_fn=partial(collate, multiple=self.multiple),
             num_workers=self.num_workers,
             pin_memory=pin_memory,
             persistent_workers=self.num_workers > 0,
@@ -177,12 +180,13 @@ class TrainingData(pl.LightningDataModule):
         )
 
     def _check_sizes(self, sizes) -> None:
-        odd = [i for i, size in enumerate(sizes) if size and any(side % 64 or side < 64 for side in size)]
+        n = self.multiple
+        odd = [i for i, size in enumerate(sizes) if size and any(side % n or side < n for side in size)]
         if odd:
             more = f" and {len(odd) - 1:,} more" if odd[1:] else ""
             raise ValueError(
                 f"{self._names(odd[:1])[0]} is said to be {' x '.join(map(str, sizes[odd[0]]))}{more}: sides "
-                "must be multiples of 64; tool_prepare_data.py brings a folder's pictures and maps to such"
+                f"must be multiples of {n}; tool_prepare_data.py brings a folder's pictures and maps to such"
             )
 
     def names_at(self, place: int) -> list:

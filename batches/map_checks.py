@@ -9,7 +9,7 @@ FEW, FLAT = 32, 0.8  # different values of a map of ids; share of its pixels who
 
 
 def check_maps(dataset, encoder=None) -> None:
-    """Look at the maps of some items dict(hint, ...), hint float32 (H, W, c) in [0, 1].
+    """Look at the maps of some items dict(hint, ...), hint float32 (H, W, c) in [0, 1], if they have any.
 
     Edges, scribbles, poses and depth are welcome, however little of a map they cover.
 
@@ -23,7 +23,9 @@ def check_maps(dataset, encoder=None) -> None:
     places = np.unique(np.linspace(0, len(dataset) - 1, min(SAMPLE, len(dataset))).round().astype(int))
     dark, blank, num = [], [], len(places)
     for place in places.tolist():
-        pixels = (np.asarray(dataset[place]["hint"]) * 255).round().astype(np.uint8)
+        if (hint := dataset[place].get("hint")) is None:
+            return
+        pixels = (np.asarray(hint) * 255).round().astype(np.uint8)
         if encoder:
             _check_colours(pixels, encoder, _name(dataset, place))
         if pixels.min() == pixels.max():

@@ -11,9 +11,9 @@ from cldm.optimizer import configure_optimizer
 from cldm.parts_present import STAGES
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.ddpm import LatentDiffusion
-from ldm.models.diffusion.encoded import draw_kept
+from ldm.models.diffusion.encoded import context_of, draw_kept, posterior_of
 from ldm.modules.diffusionmodules.openaimodel import UNetEncoder, UNetModel
-from ldm.modules.diffusionmodules.util import zero_module
+from ldm.modules.diffusionmodules.util import draw_rows, zero_module
 from ldm.util import Size, instantiate_from_config, refuse_unless
 
 
@@ -121,6 +121,8 @@ class ControlLDM(ImageLog, LatentDiffusion):
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
     """
 
+    published = "control"  # the stem of the files that a run publishes
+    size_multiple = 64  # of the sides of pictures, so that the U-Net can halve their latents often enough
     zero_conv_factor, weight_decay = 1.0, 0.01
     hint_dropout, empty_hint = 0.0, (0.0,)
     optimizer, fused = "adamw", True
@@ -180,6 +182,29 @@ class ControlLDM(ImageLog, LatentDiffusion):
     def configure_optimizers(self):
         self.lock()
         return configure_optimizer(self)
+
+    def networks(self) -> list[nn.Module]:
+        """What is called in every step: the U-Net and what was grafted beside it."""
+        grafted = [part for name, part in self.named_children() if name not in ("model", *STAGES)]
+        return [self.model.diffusion_model, *grafted]
+
+    def wanted_keys(self) -> list[tuple[str, str]]:
+        """(where a yaml names a key of a batch, the key)."""
+        names = ["cond_stage_key", "first_stage_key"] + ["control_key"] * (self.control_model is not None)
+        return [(name, getattr(self, name)) for name in names]
+
+    def encode_held_out(self, batch) -> dict:
+        """What `held_out_loss` reads of a batch, its latents (b, c, h, w) as "latent"."""
+        latents = self.scale_factor * posterior_of(self, batch, self.first_stage_key).mode()
+        context = context_of(self, batch, self.cond_stage_key)
+        return dict(latent=latents, context=context, hint=to_channels_first(batch[self.control_key], "cpu"))
+
+    def held_out_loss(self, encoded, t, generators, controlled=True) -> float:
+        """The loss at timesteps t (b,), with or without the map; a generator a row draws the noise."""
+        hint = encoded["hint"] if controlled else None
+        cond = dict(c_crossattn=[encoded["context"]], c_concat=None if hint is None else [hint])
+        noise = draw_rows(encoded["latent"].shape[1:], generators).to(encoded["latent"])
+        return float(self.p_losses(encoded["latent"], cond, t, noise)[1]["val/loss_simple"])
 
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""

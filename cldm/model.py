@@ -9,6 +9,7 @@ from ldm.checkpoint import read_state_dict
 from ldm.published_names import fill_unused, restore_names
 from ldm.util import instantiate_from_config
 
+TRYON = "cldm.tryon.model.TryonLDM"
 CONTROL = "control_model."  # what the names of a branch's tensors begin with
 
 
@@ -62,6 +63,11 @@ def read_part(config_path, name):
             f"{config_path} describes no model with a {name}: give one such as models/cldm_v15.yaml"
         )
     return part
+
+
+def is_tryon(config_path) -> bool:
+    """Whether a yaml is a try-on recipe."""
+    return read_config(config_path).get("target") == TRYON
 
 
 def read_config(config_path):

@@ -11,9 +11,10 @@ def parameter_groups(model) -> list[dict]:
     New layers, zero convolutions and hint block, learn `zero_conv_factor` times as fast. Weight decay is for
     matrices and kernels alone; it would pull biases, norms and the zero convolutions back.
     """
-    control = model.control_model
-    zero = {*control.zero_convs.parameters(), *control.middle_block_out.parameters()}
-    new = zero | {*control.input_hint_block.parameters()}
+    control, zero, new = model.control_model, set(), set()
+    if control is not None:
+        zero = {*control.zero_convs.parameters(), *control.middle_block_out.parameters()}
+        new = zero | {*control.input_hint_block.parameters()}
     rates = model.learning_rate, model.learning_rate * model.zero_conv_factor
     groups = {
         (is_new, decays): dict(params=[], lr=rates[is_new], weight_decay=model.weight_decay * decays)

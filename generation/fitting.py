@@ -14,7 +14,7 @@ from cldm.tryon.record import REPAINTS
 from generation.generate import to_uint8
 from generation.inpainting import FACTOR
 from ldm.models.diffusion.samplers import SAMPLERS
-from ldm.modules.diffusionmodules.util import make_ddim_timesteps
+from ldm.modules.diffusionmodules.util import draw_rows, make_ddim_timesteps
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,12 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def randn(shape):
-        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(model.device)
+        return draw_rows(shape, generators).to(model.device)
 
     height, width = items[0]["jpg"].shape[:2]
     shape = model.channels, height // FACTOR, width // FACTOR
-    x, stacked = randn(shape), model.stacked
     encoded = encode_batch(model, batch, generators)
-    if stacked is not None and stacked.anchored:
-        encoded[stacked.name] |= dict(noise=randn(shape))
-    elif stacked is not None:
-        x = torch.cat([x, randn(shape)], dim=2)
+    x = model.start_sampling(encoded, lambda: randn(shape))
     denoise = tryon_denoiser(model, encoded, settings.guidance)
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
     known = mask = None

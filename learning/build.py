@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from batches.cache.encoders import read_encoders
 from cldm.model import load_model
+from cldm.tryon.model import TryonLDM
 from jobs.devices import fast_layout, own_device
 from learning.options import TrainOptions
 from learning.verified_files import VerifiedIO
@@ -18,6 +19,10 @@ from learning.verified_files import VerifiedIO
 # attributes of the model that are options of the same name
 FROM_OPTIONS = """seed learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
 prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
+
+# of these a try-on recipe has its own, or they change maps
+OF_CONTROL = """prompt_dropout hint_dropout sd_locked only_mid_control zero_conv_factor min_snr_gamma prompts
+mask_dilation mask_simplification flip segmenter""".split()
 
 
 def resolve_precision(precision: str) -> str:
@@ -49,7 +54,7 @@ def build_model(options: TrainOptions, without=()):
             module.use_checkpoint = options.recompute
     halved = torch.cuda.is_available() and precision == "bf16-mixed"
     model.cast_locked(torch.bfloat16 if halved else torch.float32)
-    for network in (model.model.diffusion_model, model.control_model):
+    for network in model.networks():
         network.to(memory_format=fast_layout(own_device()))
         if options.compile:
             network.compile()
@@ -59,14 +64,23 @@ def build_model(options: TrainOptions, without=()):
 
 def check_keys(model, item: dict, yaml):
     """Raise ValueError where a yaml names keys that the items of a dataset lack."""
-    keys = dict(cond_stage_key=model.cond_stage_key)
-    if model.control_model is not None:
-        keys["control_key"] = model.control_key
-    if "moments" not in item:  # encoded before, an item brings no picture
-        keys["first_stage_key"] = model.first_stage_key
-    for name, key in keys.items():
-        if key not in item:
+    for name, key in model.wanted_keys():
+        encoded_before = name == "first_stage_key" and "moments" in item  # then an item brings no picture
+        if key not in item and not encoded_before:
             raise ValueError(f"{yaml}: {name} is {key!r}, but the items of the data have {', '.join(item)}")
+
+
+def check_options_of_recipe(options: TrainOptions, model):
+    """Raise ValueError for an option of control's that a try-on recipe would not heed."""
+    if not isinstance(model, TryonLDM):
+        return
+    for name in OF_CONTROL:
+        value, default = getattr(options, name), TrainOptions.__dataclass_fields__[name].default
+        if value != default:
+            raise ValueError(
+                f"{name}={value} is for a control: in {options.model}, a try-on recipe, each condition says "
+                "its own dropout, train_unet what trains of the U-Net"
+            )
 
 
 def describe_trainable(model) -> str:

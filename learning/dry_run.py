@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
 from batches.loader import sizes_of
+from cldm.tryon.model import TryonLDM
 from jobs.progress import duration
 from jobs.whole_files import first_line
 from learning.build import resolve_precision
@@ -168,11 +169,21 @@ def _watching(kept: dict):
 def _forward(model, size, num_pictures, num_tokens):
     """The output of a model for so many pictures of `size` (height, width), in a mode without content."""
     height, width = size
+    if isinstance(model, TryonLDM):
+        return model.shared_step(blank_fittings(num_pictures, size))[0]
     x = torch.zeros(num_pictures, model.channels, height // 8, width // 8)
     hint = torch.zeros(num_pictures, model.control_model.hint_channels, height, width)
     context = torch.zeros(num_pictures, num_tokens, model.control_model.transformer_options["context_dim"])
     t = torch.zeros(num_pictures, dtype=torch.long)
     return model.apply_model(x, t, dict(c_crossattn=[context], c_concat=[hint]))
+
+
+def blank_fittings(num: int, size) -> dict:
+    """A batch as TryonDataset's items make it, of `num` grey persons and garments of `size` (H, W)."""
+    pictures = torch.zeros(num, *size, 3)
+    texts = dict.fromkeys(("txt", "garment_txt", "name"), [""] * num) | dict(category=["upper"] * num)
+    batch = dict.fromkeys(("jpg", "agnostic", "garment"), pictures) | dict(mask=pictures[..., :1])
+    return batch | texts | dict(garment_pixels=pictures.to(torch.uint8))
 
 
 SECONDS = 5.0  # how long the loader is watched
@@ -183,7 +194,7 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
     loader = data.loader(world=num_devices)
     per_step = options.batch_size * options.accumulate * num_devices
     steps = len(loader) // options.accumulate
-    size = find_largest(sizes_of(dataset)) or dataset[0]["hint"].shape[:2]
+    size = find_largest(sizes_of(dataset)) or dataset[0]["jpg"].shape[:2]
     print(f"memory of a device, {size[0]} x {size[1]} pixels, {options.batch_size} pictures at a time:")
     print(estimate_memory(model, options, size).table(options.batch_size))
     print(

@@ -1,7 +1,8 @@
-"""What a run of the defaults needs and a fresh checkout lacks: paper dolls, and a branch on the tiny base."""
+"""What a run of the defaults needs and a fresh checkout lacks: paper dolls, and a graft on the tiny base."""
 
 from pathlib import Path
 
+NUM_FITTINGS, NUM_TESTS = 1500, 64
 NUM_DOLLS, DOLL_SEED = 4000, 3  # a seed of their own: neither base nor judge has seen these
 OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
 
@@ -13,15 +14,27 @@ def complete_default(options):
         FileNotFoundError: they name another base, which is not there.
     """
     data, base = Path(options.data), Path(options.base)
-    if data == Path("training/dolls") and not (data / "prompt.json").exists():
-        _make_dolls(data)
-    if base == Path("models/control_tiny_ini.ckpt") and not base.exists():
+    makers = {Path("training/dolls"): _make_dolls, Path("training/tryon_dolls"): _make_fittings}
+    if data in makers and not (data / "prompt.json").exists():
+        makers[data](data)
+    recipes = {Path("models/control_tiny_ini.ckpt"): None, Path("models/tryon_tiny_ini.ckpt"): options.model}
+    if base in recipes and not base.exists():
         from cldm.weights.graft import add_control
 
         print(f"{base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
-        add_control("models/tiny/base.safetensors", str(base))
+        add_control("models/tiny/base.safetensors", str(base), recipes[base])
     if not base.exists():
         raise FileNotFoundError(f"{base} does not exist: make it with python tool_add_control.py BASE {base}")
+
+
+def _make_fittings(data: Path):
+    from paperdoll.tryon_folders import make_viton_hd
+    from preparation.fittings import FittingOptions, prepare_fittings
+
+    print(f"{data} does not exist yet: drawing {NUM_FITTINGS + NUM_TESTS} paper dolls to fit", flush=True)
+    make_viton_hd("data/tryon_dolls", NUM_FITTINGS, NUM_TESTS, seed=DOLL_SEED, workers=2)
+    settings = FittingOptions(size=(128, 96), mask_style="body_part", workers=2)
+    prepare_fittings("data/tryon_dolls", data, settings)
 
 
 def _make_dolls(data: Path):

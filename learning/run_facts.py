@@ -59,7 +59,7 @@ def digest_data(dataset, encoder) -> str:
     for i in (
         sorted({*np.linspace(0, len(lines) - 1, ITEMS_LOOKED_AT, dtype=int)}) if lines and folder else []
     ):
-        for name in ("source", "target"):
+        for name in ("source", "target", "garment", "mask"):
             if (path := Path(folder, lines[i].get(name, ""))).is_file():
                 total.update(digest_file(path).encode())
     return total.hexdigest()

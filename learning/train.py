@@ -16,7 +16,14 @@ from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
 from cldm.logger import ImageLogger
 from jobs.ranks import explain_lost_process, say
-from learning.build import build_model, check_keys, count_processes, describe_trainable, make_trainer
+from learning.build import (
+    build_model,
+    check_keys,
+    check_options_of_recipe,
+    count_processes,
+    describe_trainable,
+    make_trainer,
+)
 from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
 from learning.callbacks.control_metric import ControlMetric
@@ -87,6 +94,7 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
     model = build_model(options, without=getattr(dataset, "replaces", ()))
+    check_options_of_recipe(options, model)
     metadata |= describe_fitting(model, lines)
     check_keys(model, dataset[0], options.model)
     if encoder:
@@ -95,6 +103,7 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     window = max(options.accumulate, read_accumulation_after(options))
     loading = options.batch_size, options.seed, window, options.workers, options.flip
     given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
+    given |= dict(multiple=model.size_multiple)
     data = TrainingData(dataset, *loading, **given)
     say(describe_trainable(model))
     if options.dry_run:

@@ -15,7 +15,10 @@ from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
+from ldm.models.diffusion.samplers import ddim
 from ldm.modules.attention import ProjectedContext
+from ldm.modules.diffusionmodules.openaimodel import Downsample
+from ldm.modules.diffusionmodules.util import draw_rows, make_ddim_timesteps
 from ldm.util import instantiate_from_config
 
 TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
@@ -36,6 +39,8 @@ class TryonLDM(ControlLDM):
         flow_weight: of Leffa's term (cldm.tryon.flow), 0 is off; the batch then has the garment's condition's
             pictures and, under `worn_key`, masks (b, H, W) of the worn garment.
     """
+
+    published = "tryon"
 
     def __init__(
         self,
@@ -81,6 +86,45 @@ class TryonLDM(ControlLDM):
             for part in module.unused_parts() if hasattr(module, "unused_parts") else ():
                 part.requires_grad_(False)
 
+    @property
+    def size_multiple(self) -> int:
+        """Of the sides of pictures, so that the U-Net can halve their latents often enough."""
+        halvings = sum(isinstance(m, Downsample) for m in self.model.diffusion_model.input_blocks.modules())
+        return 8 * 2**halvings
+
+    def wanted_keys(self):
+        keys = [(f"a key of conditions.{name}", key) for name, c in self.conditions.items() for key in c.keys]
+        return [("first_stage_key", self.first_stage_key), *keys]
+
+    def encode_held_out(self, batch):
+        latents = self.scale_factor * posterior_of(self, batch, self.first_stage_key).mode()
+        generators = [torch.Generator().manual_seed(0) for _ in latents]
+        encoded = {name: c.encode(self, batch, generator=generators) for name, c in self.conditions.items()}
+        return dict(latent=latents, encoded=encoded)
+
+    def held_out_loss(self, encoded, t, generators, controlled=True):
+        """The loss at timesteps t (b,); `controlled` False drops all that the guidance drops."""
+        x, encoded = encoded["latent"], {name: dict(part) for name, part in encoded["encoded"].items()}
+        dropped = {
+            name: torch.full((len(x),), not controlled and name in self.guidance.names, device=x.device)
+            for name in self.conditions
+        }
+        x, noise = self.stack(x, encoded, lambda shape: draw_rows(shape[1:], generators).to(x))
+        return float(self.p_losses(x, self.prepare(encoded, dropped), t, noise)[1]["val/loss_simple"])
+
+    def stack(self, x, encoded, draw):
+        """(latents to noise, their noise) of a person's latents, the garment below where a layout stacks.
+
+        `draw` gives normal noise of a shape; anchored rows of a garment get theirs into `encoded`.
+        """
+        stacked = self.stacked
+        if stacked is not None and not stacked.anchored:
+            x = torch.cat([x, encoded[stacked.name]["latents"]], dim=2)
+        noise = draw(x.shape)
+        if stacked is not None and stacked.anchored:
+            encoded[stacked.name] |= dict(noise=draw(x.shape))
+        return x, noise
+
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents (b, c, h, w), what each condition makes of the batch, by name)."""
         x = self.get_first_stage_encoding(posterior_of(self, batch, k, bs), generator)
@@ -121,13 +165,8 @@ class TryonLDM(ControlLDM):
         """(loss, logs) of a batch, with timesteps drawn uniformly and conditions dropped as they say."""
         x, encoded = self.get_input(batch, self.first_stage_key, generator=generator)
         t = self.draw_timesteps(len(x), generator)
-        stacked = self.stacked
-        if stacked is not None and not stacked.anchored:
-            x = torch.cat([x, encoded[stacked.name]["latents"]], dim=2)
-        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        if stacked is not None and stacked.anchored:
-            rows = torch.randn(noise.shape, generator=generator, device=x.device, dtype=x.dtype)
-            encoded[stacked.name] |= dict(noise=rows)
+        like = dict(generator=generator, device=x.device, dtype=x.dtype)
+        x, noise = self.stack(x, encoded, lambda shape: torch.randn(shape, **like))
         none = dict.fromkeys(self.conditions, torch.zeros(len(x), dtype=torch.bool))
         dropped = {name: rows.to(x.device) for name, rows in batch.get("dropped", none).items()}
         pictures = self.flow_pictures(batch) if self.flow_weight else None
@@ -160,6 +199,37 @@ class TryonLDM(ControlLDM):
         return loss, {**logs, f"{split}/loss": loss.detach()}
 
     @torch.no_grad()
+    def log_images(self, batch, N=4, ddim_steps=20, unconditional_guidance_scale=None, split="train"):
+        """Name -> images (n, 3, H, W) in [-1, 1] of the first N items: what enters, and DDIM's samples.
+
+        The recipe's guidance is used; `unconditional_guidance_scale` and `split` change nothing.
+        """
+        batch = {key: value[:N] for key, value in batch.items()}
+        z = self.encode_held_out(batch)
+        names = dict.fromkeys(key for c in self.conditions.values() for key in c.keys)
+        shown = {name: batch[name] for name in names if is_picture(batch[name])}
+        log = dict(reconstruction=self.decode_first_stage(z["latent"]))
+        log |= {name: to_channels_first(picture, self.device) for name, picture in shown.items()}
+        generators = [torch.Generator().manual_seed(i) for i in range(len(z["latent"]))]
+        timesteps = make_ddim_timesteps(self.timestep_spacing, ddim_steps, self.num_timesteps)
+        shape = z["latent"].shape[1:]
+        x = self.start_sampling(z["encoded"], lambda: draw_rows(shape, generators).to(z["latent"]))
+        drawn = ddim(tryon_denoiser(self, z["encoded"]), x, self.alphas_cumprod, timesteps)
+        return log | dict(samples=self.decode_first_stage(drawn[:, :, : z["latent"].shape[2]]))
+
+    def start_sampling(self, encoded, draw):
+        """The noise that sampling starts from, with rows for a garment below where a layout stacks.
+
+        `draw` gives normal noise (b, c, h, w); anchored rows of a garment get theirs into `encoded`.
+        """
+        x, stacked = draw(), self.stacked
+        if stacked is not None and stacked.anchored:
+            encoded[stacked.name] |= dict(noise=draw())
+        elif stacked is not None:
+            x = torch.cat([x, draw()], dim=2)
+        return x
+
+    @torch.no_grad()
     def rectify(self, x_noisy, cond, t, noise):
         """DREAM's (noisy latents, noise): both moved by the model's own error (arXiv 2312.00210, equation 9).
 
@@ -172,6 +242,11 @@ class TryonLDM(ControlLDM):
         sigma = (1 - self.alphas_cumprod[t]).sqrt()[:, None, None, None]
         error = sigma**self.dream * (noise - predicted.to(noise.dtype))
         return x_noisy + sigma * error, noise + error
+
+
+def is_picture(value) -> bool:
+    """Whether a batch's value is of pictures (b, H, W, 3) in [-1, 1]."""
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and value.shape[-1] == 3
 
 
 def build_condition(name: str, config) -> Condition:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from cldm.model import CONTROL, create_on_meta, create_with_branch, read_config, read_part, shape_remedy
+from cldm.model import CONTROL, create_on_meta, create_with_branch, is_tryon, read_part, shape_remedy
 from cldm.tryon.record import TryonRecord
 from cldm.weights.graft_tryon import graft_recipe
 from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
@@ -18,7 +18,7 @@ FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base":
 NOTES = {
     "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
 }
-UNET, TRYON = "model.diffusion_model.", "cldm.tryon.model.TryonLDM"
+UNET = "model.diffusion_model."
 STEM, LEAF = UNET + "input_blocks.0.0.weight", UNET + "out.2.weight"
 CONTEXT = UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 # what a part of a name says about a file that cannot be grafted, the surest sign first
@@ -172,7 +172,7 @@ def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
     """
     check_writable(output_path)
     base = read_state_dict(base_path)
-    if config_path and read_config(config_path).get("target") == TRYON:
+    if config_path and is_tryon(config_path):
         refuse_other_files(base, base_path, base[STEM].shape[1] if STEM in base else None)
         state, report = graft_recipe(base, config_path, base_path, seed, parts)
         record = TryonRecord.of(create_on_meta(config_path))

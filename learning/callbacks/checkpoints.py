@@ -14,7 +14,8 @@ from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
 from learning.verified_files import write_weights
 
 BEST = "control_best.safetensors"
-UNFINISHED = ".*.ckpt* .control*.safetensors* .full_step_*.safetensors*"  # what a killed run leaves
+# what a killed run leaves
+UNFINISHED = ".*.ckpt* .control*.safetensors* .tryon*.safetensors* .full_step_*.safetensors*"
 
 
 class Checkpoints(pl.Callback):
@@ -25,6 +26,8 @@ class Checkpoints(pl.Callback):
     control_best.safetensors        that of the highest control mIoU so far
     control_step_000500...          every `keep_every` steps; full_checkpoints adds the whole model,
                                     full_step_000500..., there and at the end
+
+    A try-on model's files are called tryon instead of control.
 
     Each file is read back before it replaces the former one. Comes behind whoever measures: `control_miou`
     is taken from the trainer's metrics.
@@ -99,8 +102,9 @@ class Checkpoints(pl.Callback):
         """Write the weights, then make the state last.ckpt: a run killed in between does both anew."""
         if not trainer.is_global_zero:
             return
-        names = ["control.safetensors"]
-        names += [f"control_step_{self.saved_step:06}.safetensors"] if self._is_kept() else []
+        stem = pl_module.published
+        names = [f"{stem}.safetensors"]
+        names += [f"{stem}_step_{self.saved_step:06}.safetensors"] if self._is_kept() else []
         self._write_control(trainer, pl_module, names)
         if self.options.full_checkpoints and (self._is_kept() or self.saved_step == self.options.max_steps):
             with pl_module.stages_present(), pl_module.averaged():

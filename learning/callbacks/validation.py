@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
-from einops import rearrange
+from lightning_utilities.core.apply_func import apply_to_collection
+from pytorch_lightning.utilities import move_data_to_device
+from torch.utils.data import default_collate
 
 from batches.loader import check_sizes
 from evaluation.control_miou import group_by_size
 from jobs.ranks import from_all, part_of
-from ldm.models.diffusion.encoded import posterior_of
 from learning.callbacks.measurement import Measurement, measuring
 
 NUM_BANDS, MOST_AT_ONCE = 4, 8  # equal bands of timesteps; pictures at a time, if training takes as many
@@ -18,7 +19,8 @@ class ValidationLoss(Measurement):
 
     `gap` is the mean loss without control less that with it: 0 as long as the map is ignored. Unlike the loss
     of training, where most of what moves is the drawn timesteps, these numbers can be compared between steps
-    and runs. Pictures and prompts are encoded once, at the start.
+    and runs. Pictures and prompts are encoded once, at the start. Without control, a try-on model goes
+    without what its guidance drops, the garment.
     """
 
     table, at_start = "validation.csv", True
@@ -43,7 +45,7 @@ class ValidationLoss(Measurement):
     def measure(self, trainer, pl_module):
         with measuring(trainer, pl_module):
             control = self._losses(pl_module)
-            if self.without is None or not pl_module.sd_locked:
+            if self.without is None or any(p.requires_grad for p in pl_module.model.parameters()):
                 self.without = self._losses(pl_module, control=False)
         row = dict(loss=control.mean(), gap=self.without.mean() - control.mean())
         for (low, high), a, b in zip(self.bands, control, self.without, strict=True):
@@ -53,7 +55,7 @@ class ValidationLoss(Measurement):
     def _losses(self, model, control=True):
         """The mean loss (bands,) over all held-out items, of all processes."""
         sums = np.zeros(NUM_BANDS)
-        for group in group_by_size([item["latent"] for item in self.items]):
+        for group in group_by_size([item["encoded"]["latent"] for item in self.items]):
             for part in (group[i : i + self.batch_size] for i in range(0, len(group), self.batch_size)):
                 sums += [
                     len(part) * loss for loss in self._chunk(model, [self.items[i] for i in part], control)
@@ -63,25 +65,17 @@ class ValidationLoss(Measurement):
 
     def _chunk(self, model, items, control) -> list[float]:
         """The loss of some items of one size in each band."""
-        latents, context, hint = (
-            torch.stack([item[key] for item in items]).to(model.device)
-            for key in ("latent", "context", "hint")
-        )
-        cond, losses = dict(c_crossattn=[context], c_concat=[hint] if control else None), []
+        encoded, losses = default_collate([item["encoded"] for item in items]), []
+        encoded = move_data_to_device(encoded, model.device)
         for band in range(NUM_BANDS):
             generators = [torch.Generator().manual_seed(item["seed"] + 10_000 * band) for item in items]
-            noise = [torch.randn(latents.shape[1:], generator=generator) for generator in generators]
             t = torch.tensor([item["t"][band] for item in items], device=model.device)
-            logs = model.p_losses(latents, cond, t, torch.stack(noise).to(model.device))[1]
-            losses.append(float(logs["val/loss_simple"]))
+            losses.append(model.held_out_loss(encoded, t, generators, control))
         return losses
 
 
 def encode_item(model, item) -> dict:
-    """A held-out item as tensors on the CPU: latent (c, h, w), context (n, d), hint (3, H, W)."""
-    check_sizes([item])
-    jpg = torch.from_numpy(item["jpg"])[None]
-    latents = model.scale_factor * posterior_of(model, dict(jpg=jpg), "jpg").mode()
-    context = model.get_learned_conditioning([item["txt"]])
-    hint = rearrange(torch.from_numpy(item["hint"]), "h w c -> c h w")
-    return dict(latent=latents[0].cpu(), context=context[0].cpu(), hint=hint)
+    """A held-out item as the model's `encode_held_out` gives it, a row on the CPU, under "encoded"."""
+    check_sizes([item], model.size_multiple)
+    encoded = move_data_to_device(model.encode_held_out(default_collate([item])), "cpu")
+    return dict(encoded=apply_to_collection(encoded, torch.Tensor, lambda rows: rows[0]))

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate, pad, silu
 
-from ldm.modules.diffusionmodules.util import attend
+from ldm.modules.diffusionmodules.util import attend, draw_rows
 from ldm.util import refuse_unless
 
 
@@ -165,7 +165,7 @@ class DiagonalGaussianDistribution:
         if not isinstance(generator, list):
             like = dict(device=self.mean.device, dtype=self.mean.dtype)
             return self.mean + self.std * torch.randn(self.mean.shape, generator=generator, **like)
-        noise = torch.stack([torch.randn(self.mean.shape[1:], generator=g) for g in generator])
+        noise = draw_rows(self.mean.shape[1:], generator)
         return self.mean + self.std * noise.to(self.mean)
 
     def mode(self):

@@ -67,6 +67,11 @@ def timestep_embedding(timesteps, dim, max_period=10000):
     return nn.functional.pad(torch.cat([torch.cos(args), torch.sin(args)], dim=-1), (0, dim % 2))
 
 
+def draw_rows(shape, generators):
+    """Normal noise (b, *shape) of which each row is drawn with its own generator."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
 class GroupNorm32(nn.GroupNorm):
     """Group norm computed in fp32 at least, whatever the dtype of its input."""
 
