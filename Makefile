@@ -1,4 +1,5 @@
 # make demo: graft, train and measure on the embedded default.  Without make: README.md.
+# make tryon: the same for try-on.
 # make check: in a minute or so, while you change code.  make test: everything, before you hand it on.
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -13,9 +14,12 @@ PROCESSES := -n logical --maxprocesses 8
 QUICK := $(addprefix tests/,test_layout.py test_environment.py annotator/imaterialist jobs ldm pictures) \
 	$(addprefix --ignore=tests/jobs/,test_processes.py test_processes_ends.py)
 
-.PHONY: demo check test lint
+.PHONY: demo tryon check test lint
 demo: .venv/ready
 	$(BIN)/python tutorial_train.py --config models/train_tiny.yaml
+
+tryon: .venv/ready
+	$(BIN)/python tutorial_train.py --config models/train_tryon_tiny.yaml
 
 check: lint
 	$(BIN)/python -m pytest -q $(PROCESSES) $(QUICK)

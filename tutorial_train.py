@@ -4,6 +4,7 @@ python tutorial_train.py                       # SD1.5 if it is grafted, else th
 python tutorial_train.py --config models/train_tiny.yaml max_steps=300      # minutes on a CPU
 python tutorial_train.py --config models/train_sd15.yaml data=training/fashion batch_size=4 \\
     accumulate=8
+python tutorial_train.py --config models/train_tryon_tiny.yaml    # try-on: any recipe, any fittings
 python tutorial_train.py --report runs/dolls   # its report, while it trains or later
 
 Options are written max_steps=300, --max-steps 300 or --max-steps=300, as you like. They go before

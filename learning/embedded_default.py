@@ -17,7 +17,8 @@ def complete_default(options):
     makers = {Path("training/dolls"): _make_dolls, Path("training/tryon_dolls"): _make_fittings}
     if data in makers and not (data / "prompt.json").exists():
         makers[data](data)
-    recipes = {Path("models/control_tiny_ini.ckpt"): None, Path("models/tryon_tiny_ini.ckpt"): options.model}
+    recipes = {Path("models/control_tiny_ini.ckpt"): None}
+    recipes |= {Path("models/tryon_tiny_ini.safetensors"): options.model}
     if base in recipes and not base.exists():
         from cldm.weights.graft import add_control
 

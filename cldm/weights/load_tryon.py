@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from cldm.model import create_on_meta, read_config
+from cldm.model import TRYON, create_on_meta, is_tryon
 from cldm.tryon.model import TryonLDM
 from cldm.tryon.record import TryonRecord
 from cldm.weights.convert import read_weights
 from cldm.weights.families import base_of, named_config, own_config
-from cldm.weights.graft import TRYON
 from cldm.weights.load import bring_to
 from ldm.checkpoint import CheckpointError
 from ldm.published_names import fill_unused
@@ -48,7 +47,7 @@ def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> L
             f"{checkpoint} names {f'{named}, no yaml of models/' if named else 'no recipe'}: give --config "
             "with the try-on recipe that it was trained by"
         )
-    if read_config(config).get("target") != TRYON:
+    if not is_tryon(config):
         raise CheckpointError(f"{config} is no try-on recipe, whose target is {TRYON}")
     model = create_on_meta(config)
     state, wanted, source = weights.state, model.state_dict(), str(checkpoint)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from cldm.weights.graft import add_control
+from cldm.weights.load_tryon import load_tryon
+from generation.fitting import FittingSettings, put_on
 from ldm.checkpoint import read_state_dict
 from learning.options import TrainOptions
 from learning.train import train
@@ -87,10 +89,14 @@ def test_every_tiny_recipe_trains_and_goes_on_exactly(name, bases, data, tmp_pat
     assert rows[0].startswith("step,") and [row.split(",")[0] for row in rows[1:]] == ["0", "3"]
 
 
-def test_pictures_are_logged_of_what_enters_and_what_is_drawn(bases, data, tmp_path):
+def test_a_run_logs_pictures_and_publishes_what_draws(bases, data, tmp_path):
     trained(options("joint", bases("joint"), data, tmp_path, max_steps=1, image_log_every=1))
     logged = {path.name.split("_gs")[0] for path in (tmp_path / "image_log/train").iterdir()}
     assert logged == {"reconstruction", "agnostic", "garment", "samples"}
+    loaded, tests = load_tryon(tmp_path / "tryon.safetensors"), TryonDataset(data, "test")
+    loaded.record.check_data(tests.data)
+    (picture,) = put_on(loaded.model, [tests[0]], [0], FittingSettings(steps=2))
+    assert picture.shape == (128, 96, 3) and picture.std() > 0
 
 
 def test_an_option_of_a_control_is_refused(bases, data, tmp_path):
