@@ -73,7 +73,10 @@ def _write_viton_hd(folder: Path, split: str, seed: int, start: int, stop: int, 
         photo, parse = worn.drawing.photo, worn.drawing.labels(LIP)
         agnostic = np.where(mask[:, :, None], GREY, photo).astype(np.uint8)
         body, coco = (list_keypoints(worn.keypoints, names, size) for names in (BODY_25, COCO_18))
-        people = dict(version=1.3, people=[dict(pose_keypoints_2d=sum(body, []))])
+        # the data set's own keypoints are those of 1024 x 768 pictures
+        scale = 1024 / size[0]
+        scaled = [[x * scale, y * scale, score] for x, y, score in body]
+        people = dict(version=1.3, people=[dict(pose_keypoints_2d=sum(scaled, []))])
         files = {
             f"image/{name}.jpg": _encode(photo, "JPEG"),
             f"cloth/{name}.jpg": _encode(product.photo, "JPEG"),

@@ -55,7 +55,7 @@ class FittingJob:
             labels[fitting.parse_labels] = ids[np.ix_(*crop.sample_points())]
         pose = None
         if fitting.pose is not None:
-            pose = crop_pose(read_pose(fitting.pose, fitting.pose_form), photo.height, crop)
+            pose = find_pose(fitting, photo.height, crop, labels)
         try:
             mask = agnostic_mask(
                 self.mask_style, fitting.category, Person(labels, pose), self.size, self.mended
@@ -131,8 +131,10 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     return mask >= 128
 
 
-def read_pose(path: Path, form: str) -> Pose:
+def read_pose(path: Path, form: str, rows: int | None = None) -> Pose:
     """The first person of an OpenPose file, or DressCode's list of 18 keypoints.
+
+    They are in the pixels of a picture of so many rows, None of the data sets' published pictures.
 
     Raises:
         Unusable: no person, or another number of joints than the format has.
@@ -140,13 +142,41 @@ def read_pose(path: Path, form: str) -> Pose:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "keypoints" in content:
-            return Pose.read(np.array(content["keypoints"], float), form)
+            return Pose.read(np.array(content["keypoints"], float), form, rows)
         numbers = content["people"][0]["pose_keypoints_2d"]
-        return Pose.read(np.reshape(np.array(numbers, float), (-1, 3)), form)
+        return Pose.read(np.reshape(np.array(numbers, float), (-1, 3)), form, rows)
     except IndexError as error:
         raise Unusable(f"{path.name} has no person") from error
     except (ValueError, KeyError, TypeError) as error:
         raise Unusable(f"{path.name} holds no {form} keypoints: {error}") from error
+
+
+def find_pose(fitting: Fitting, height: int, crop: Crop, labels: dict[str, np.ndarray]) -> Pose:
+    """The pose in a crop's pixels, of a photo `height` rows high.
+
+    A data set's joints are in the pixels of its published pictures, others in those of the photo; but where
+    most of them then lie beside the person of a label map (H, W), it is the other way about.
+
+    Raises:
+        Unusable: they lie beside the person both ways.
+    """
+    ways = (height, None) if fitting.pose_in_photo else (None, height)
+    poses = [crop_pose(read_pose(fitting.pose, fitting.pose_form, rows), height, crop) for rows in ways]
+    fitting_ones = [pose for pose in poses if all(lies_on_person(pose, ids) for ids in labels.values())]
+    if not fitting_ones:
+        raise Unusable(
+            f"most joints of {fitting.pose.name} lie beside the person of the label map: they are of another "
+            "picture, or in the pixels of another size"
+        )
+    return fitting_ones[0]
+
+
+def lies_on_person(pose: Pose, ids: np.ndarray) -> bool:
+    """Whether at least half of a pose's joints inside a label map (H, W) lie on what is not background."""
+    height, width = ids.shape
+    joints = [pose[name] for name in pose.points if pose.finds(name)]
+    inside = [ids[int(y), int(x)] > 0 for x, y in joints if 0 <= x < width and 0 <= y < height]
+    return 2 * sum(inside) >= len(inside) > 0 or not joints
 
 
 def crop_pose(pose: Pose, height: int, crop: Crop) -> Pose:

@@ -21,7 +21,7 @@ class Fitting:
     """A person in a garment, and that garment alone: whereabouts, nothing decoded.
 
     name: unique in the folder. parse_labels: cihp or atr, what the ids of `parse` mean. pose_form: body25 or
-    coco18.
+    coco18. pose_in_photo: joints are in the photo's pixels, not in those of the data set's published photos.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Fitting:
     parse_labels: str = "cihp"
     pose: Path | None = None
     pose_form: str = "body25"
+    pose_in_photo: bool = False
     garment_prompt: str = ""
 
     @property
@@ -181,6 +182,7 @@ def read_own(raw: Path) -> FittingSource:
             parse_labels="atr",
             pose=_found(raw / "pose" / f"{stem}.json"),
             pose_form="coco18",
+            pose_in_photo=True,
             garment_prompt=prompts.get(garment, ""),
         )
         _add(source, fitting, line, names, person)

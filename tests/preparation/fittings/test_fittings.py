@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from masks_reference import FOLDER, read_labels
+from paperdoll.tryon_folders import make_viton_hd
 from preparation.fittings import FittingOptions, is_fittings, prepare_fittings
 from preparation.fittings.one_fitting import crop_to
 from preparation.fittings.sources import open_fittings
@@ -238,6 +239,46 @@ def test_own_folders_need_images_and_garments_only(tmp_path):
     out, summary = prepare(tmp_path / "raw", mask_style="body_part")
     assert summary["fittings"] == 1
     assert lines_of(out)["anna"]["prompt"] == "a person wears a striped t-shirt"
+
+
+def test_joints_of_either_size_are_read_where_the_person_is(tmp_path):
+    """DressCode's own are at half the size of its pictures."""
+    made = []
+    for factor in (1, 2):
+        raw = tmp_path / str(factor) / "raw"
+        shutil.copytree(FIXTURES / "dresscode", raw)
+        for path in raw.glob("*/keypoints/*.json"):
+            content = json.loads(path.read_text())
+            content["keypoints"] = [[factor * x, factor * y, *rest] for x, y, *rest in content["keypoints"]]
+            path.write_text(json.dumps(content))
+        out, summary = prepare(raw, mask_style="dresscode")
+        assert summary["rejected"] == 0
+        made.append({path.name: path.read_bytes() for path in (out / "mask").iterdir()})
+    assert made[0] == made[1]
+
+
+def test_joints_beside_the_person_are_refused(tmp_path):
+    shutil.copytree(FIXTURES / "dresscode", tmp_path / "raw")
+    path = next((tmp_path / "raw").glob("upper_body/keypoints/*.json"))
+    content = json.loads(path.read_text())
+    content["keypoints"] = [[x / 9, y / 9, *rest] for x, y, *rest in content["keypoints"]]
+    path.write_text(json.dumps(content))
+    out, summary = prepare(tmp_path / "raw", mask_style="dresscode")
+    assert summary["rejected"] == 1
+    assert any("most joints" in reason for reason in rejected(out).values())
+
+
+def test_drawn_peoples_masks_cover_the_arms(tmp_path):
+    """Those of the body's style, whose arms are drawn along the joints."""
+    make_viton_hd(tmp_path / "raw", 4, 1, seed=5)
+    out, _ = prepare(tmp_path / "raw", mask_style="body_part", size=(128, 96))
+    covered = []
+    for line in lines_of(out).values():
+        points = json.loads((out / line["pose"]).read_text())["points"]
+        mask = cv2.imread(str(out / line["mask"]), cv2.IMREAD_GRAYSCALE)
+        elbows = [map(int, points[f"{side}_elbow"]) for side in ("left", "right")]
+        covered += [mask[y, x] > 0 for x, y in elbows if 0 < x < 96 and 0 < y < 128]
+    assert np.mean(covered) > 0.7  # some lie over the head
 
 
 def test_the_report_shows_each_fitting(viton):
