@@ -58,14 +58,26 @@ class Segmenter:
             raise ValueError(f"the segmenter wants one RGB picture, uint8 (h, w, 3); got {_describe(image)}")
         return self.segment(image[None])[0]
 
-    @torch.inference_mode()
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What `parse` tells apart, by id: the regions, or what a network knows besides them."""
+        return self.names
+
+    def parse(self, image):
+        """The label ids, uint8 (h, w), places in `labels`, of one RGB picture, uint8 (h, w, 3)."""
+        return self(image)
+
     def segment(self, images):
         """The region ids, uint8 (b, h, w), of RGB pictures, uint8 (b, h, w, 3)."""
+        return self._find_by_parts(self._segment, images)
+
+    @torch.inference_mode()
+    def _find_by_parts(self, find, images):
         images = np.ascontiguousarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or not images.size:
             raise ValueError(f"the segmenter wants RGB pictures, uint8 (b, h, w, 3); got {_describe(images)}")
         batch = max(1, AT_A_TIME // self.size**2)
-        return np.concatenate([self._segment(images[i : i + batch]) for i in range(0, len(images), batch)])
+        return np.concatenate([find(images[i : i + batch]) for i in range(0, len(images), batch)])
 
     def _segment(self, images):
         logits = self.logits(self._squeeze(images))[0]

@@ -99,10 +99,20 @@ class SegFormerSegmenter(Segmenter):
         x = (x - self.mean.to(x)) / self.deviation.to(x)
         return [interpolate(self.network(x).logits, x.shape[2:], mode="bilinear")]
 
+    @property
+    def labels(self):
+        return tuple(self.network.config.id2label[i] for i in range(len(self.regions)))
+
+    def parse(self, image):
+        return self._find_by_parts(self._find_labels, np.asarray(image)[None])[0]
+
     def _segment(self, images):
+        return self.regions[self._find_labels(images)]
+
+    def _find_labels(self, images):
         x = self.processor(images=list(images), return_tensors="pt").pixel_values.to(self.device)
         logits = interpolate(self.network(x).logits, images.shape[1:3], mode="bilinear")
-        return self.regions[choose_regions(logits).cpu().numpy()]
+        return choose_regions(logits).cpu().numpy()
 
     def save(self, path, metadata: dict[str, str]) -> None:
         """Write the folder that `load` reads; it appears whole or not at all."""
@@ -151,13 +161,13 @@ def read_label_table() -> dict[str, str]:
         texts = labels if isinstance(labels, list) else [labels]
         if wrong := [label for label in texts if not isinstance(label, str) or texts is not labels]:
             raise ValueError(f"{LABELS_FILE}: {region} wants a list of labels, got {wrong[0]!r}")
-    return {_plain(label): region for region, labels in table.items() for label in labels}
+    return {plain_label(label): region for region, labels in table.items() for label in labels}
 
 
 def map_labels(labels: list[str], folder=""):
     """The standard region id of each label, uint8 (labels,); ValueError if no label is a region."""
     names, table = standard_regions().names, read_label_table()
-    ids = [names.index(table.get(_plain(label), names[0])) for label in labels]
+    ids = [names.index(table.get(plain_label(label), names[0])) for label in labels]
     if not any(ids):
         raise ValueError(
             f"{folder}: none of the labels {', '.join(labels)} is a region; add them to {LABELS_FILE.name} "
@@ -166,5 +176,6 @@ def map_labels(labels: list[str], folder=""):
     return np.array(ids, np.uint8)
 
 
-def _plain(label: str) -> str:
+def plain_label(label: str) -> str:
+    """A label without what differs between publishers: case, hyphens and underscores."""
     return label.strip().lower().replace("-", " ").replace("_", " ")

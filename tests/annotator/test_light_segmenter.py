@@ -13,7 +13,7 @@ from annotator.openpose.light import LightPoseDetector
 from annotator.segment import load_finder, load_judge, load_segmenter
 from annotator.segment.light import LightSegmenter
 from annotator.segment.light.colours import LEVELS, GuidedFilter, histogram, overlap, to_bins
-from annotator.segment.light.garments import find_garments, tidy
+from annotator.segment.light.garments import PARSED, find_garments, find_parse, keep_garments, tidy
 from annotator.segment.light.labels import can_be_skin
 from demo.annotators_page import show_regions
 from pictures.region_overlap import confusion, iou_per_region
@@ -38,6 +38,25 @@ def test_drawn_people_wear(worn):
     person = draw_person(**DRESSED[worn])
     ious = iou_per_region(confusion(found_in(person), person[3], 4))
     assert np.nanmin(ious) > 0.85, ious
+
+
+def test_a_rough_parse_map_tells_the_persons_own_left_from_right_and_holds_the_garments():
+    picture, silhouette, points, _ = draw_person(sleeves=False, legs=False)
+    ids = find_parse(picture, silhouette, points)
+
+    def seen(x, y):
+        return PARSED[ids[y, x]]
+
+    assert [seen(172, 170), seen(68, 170)] == ["left arm", "right arm"]
+    assert [seen(143, 300), seen(97, 300)] == ["left leg", "right leg"]
+    assert [seen(144, 343), seen(96, 343)] == ["left shoe", "right shoe"]
+    assert [seen(120, 60), seen(120, 30), seen(120, 150), seen(10, 10)] == [
+        "face",
+        "hair",
+        "top",
+        "background",
+    ]
+    assert np.array_equal(keep_garments(ids), find_garments(picture, silhouette, points))
 
 
 def test_clothes_of_one_colour_that_cover_all_are_parted_at_the_hips():

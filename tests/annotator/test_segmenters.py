@@ -1,25 +1,15 @@
 """Segmenters of photos by local files: the public U2-Net, SegFormers with public labels, which is which."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
 from annotator.segment import PixelSegmenter, load_judge, load_segmenter, u2net
-from annotator.segment.segformer import SegFormerSegmenter, map_labels
+from annotator.segment.segformer import map_labels
 from annotator.segment.segmenters import read_painted_names
 from annotator.segment.u2net import LEGACY_REGIONS, U2Net, U2NetSegmenter
 from pictures.regions import REGIONS_FILE
-
-ATR = (
-    "Background Hat Hair Sunglasses Upper-clothes Skirt Pants Dress Belt Left-shoe Right-shoe Face Left-leg "
-    "Right-leg Left-arm Right-arm Bag Scarf"
-).split()
-LIP = (
-    "Background Hat Hair Glove Sunglasses Upper-clothes Dress Coat Socks Pants Jumpsuits Scarf Skirt Face "
-    "Left-arm Right-arm Left-leg Right-leg Left-shoe Right-shoe"
-).split()
+from small_segformers import ATR, LIP, write_segformer
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +64,6 @@ def test_other_files_are_refused_in_one_line_that_says_where_to_get_the_right_on
         assert "SegFormer" in str(error.value) or "cloth-segmentation" in str(error.value)
 
 
-def write_segformer(folder, labels):
-    torch.manual_seed(0)
-    SegFormerSegmenter.fresh(labels, 32).save(folder, {})
-    config = json.loads((folder / "config.json").read_text())
-    del config["regions"]
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
 def test_labels_of_public_parsers_become_regions():
     def by_region(labels):
         regions = map_labels(labels).tolist()
@@ -105,6 +86,14 @@ def test_a_segformers_folder_finds_regions_by_its_labels(tmp_path):
     segmenter.network.decode_head.classifier.bias.data[ATR.index("Dress")] = 100
     ids = segmenter.segment(picture)
     assert ids.shape == (2, 40, 70) and ids.dtype == np.uint8 and (ids == 3).all()
+
+
+def test_a_segformer_parses_into_its_own_labels_and_regions_are_made_of_these(tmp_path):
+    segmenter = load_segmenter(write_segformer(tmp_path / "atr", ATR))
+    picture = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
+    ids = segmenter.parse(picture)
+    assert segmenter.labels == tuple(ATR) and ids.shape == (40, 70) and ids.dtype == np.uint8
+    assert len(np.unique(ids)) > 2 and (segmenter(picture) == map_labels(ATR)[ids]).all()
 
 
 def test_segformers_of_other_things_are_refused(tmp_path):

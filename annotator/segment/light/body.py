@@ -31,6 +31,7 @@ class Body:
             the eyes to the mouth; the chin is at about 1.8.
         face: that distance in pixels.
         knees: float (2, 2), x and y in pixels.
+        left: bool, whether the person's left limbs are nearer than the right ones.
     """
 
     part: np.ndarray
@@ -40,6 +41,7 @@ class Body:
     below: np.ndarray
     face: float
     knees: np.ndarray
+    left: np.ndarray
 
     def in_parts(self, *parts):
         """Where one of the parts is the nearest, bool (h, w)."""
@@ -62,13 +64,17 @@ def find_body(shape, points) -> Body:
     below = (places - eyes) @ down / face
     aside = np.abs((places - eyes) @ np.array([-down[1], down[0]])) / face
     distances = np.full((len(PARTS), *shape), np.inf)
+    sides = np.full((2, *shape), np.inf)  # of the right limbs, whose landmarks are even, and the left
     for part, half, start, end in BONES:
         bone = _distance_to_line(places, points[start], points[end]) - half * width
         distances[part] = np.minimum(distances[part], bone)
+        sides[start % 2] = np.minimum(sides[start % 2], bone)
     for wrist, knuckles in HANDS:
         fingers = points[list(knuckles)].mean(0) - points[wrist]
         ends = points[wrist] + 0.3 * fingers, points[wrist] + 1.6 * fingers
-        distances[HAND] = np.minimum(distances[HAND], _distance_to_line(places, *ends) - 0.12 * width)
+        hand = _distance_to_line(places, *ends) - 0.12 * width
+        distances[HAND] = np.minimum(distances[HAND], hand)
+        sides[wrist % 2] = np.minimum(sides[wrist % 2], hand)
     distances[TORSO] = _distance_to_torso(shape, points) - 0.12 * width
     distances[NECK] = _distance_to_line(places, mouth + 0.8 * face * down, shoulders) - 0.18 * width
     skull = np.hypot(aside, np.maximum(0, np.maximum(below - 1.2, -1.5 - below))) - 1.9
@@ -77,7 +83,8 @@ def find_body(shape, points) -> Body:
     # shoulders and raised arms do not take what belongs to the face
     part[(below < 1.7) & (np.hypot(aside, 0.75 * np.maximum(0, -below)) < 1.9)] = HEAD
     height = _heights(places, points, shoulders, hips, np.isin(part, (THIGH, SHIN, FOOT)))
-    return Body(part, distances.min(axis=0) / width, height, aside, below, face, points[list(KNEES)])
+    beyond, knees, left = distances.min(axis=0) / width, points[list(KNEES)], sides[1] < sides[0]
+    return Body(part, beyond, height, aside, below, face, knees, left)
 
 
 def _along(places, start, end):

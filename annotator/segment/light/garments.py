@@ -6,9 +6,9 @@ import numpy as np
 from annotator.openpose.light import LightPoseDetector
 from annotator.openpose.wheel import find_wheel
 from annotator.segment.interface import Segmenter
-from annotator.segment.light.body import ARM, FOREARM, SHIN, THIGH, TORSO, find_body
+from annotator.segment.light.body import ARM, FOOT, FOREARM, HAND, HEAD, NECK, SHIN, THIGH, TORSO, find_body
 from annotator.segment.light.colours import histogram, overlap
-from annotator.segment.light.labels import LOWER, SKIN, UPPER, View, find_labels
+from annotator.segment.light.labels import HAIR, LOWER, SHOES, SKIN, UPPER, View, find_labels
 
 SIDE, LARGEST = 320, 1024  # pixels of a person's longer side at which colours are learnt, and edges followed
 ROOM = 0.04  # around a person, of the longer side
@@ -19,8 +19,36 @@ TOP, BOTTOM, WHOLE = 1, 2, 3
 ISLAND, HOLE = 0.01, 0.003  # of the person, what is too small to be a garment, or to be none
 
 
+# of a rough parse map, by id; the first four are the regions
+PARSED = (
+    *(
+        "background",
+        "top",
+        "pants",
+        "dress",
+        "hair",
+        "face",
+        "left arm",
+        "right arm",
+        "left leg",
+        "right leg",
+    ),
+    *("left shoe", "right shoe"),
+)
+
+
 def find_garments(picture, silhouette, points):
-    """Region ids uint8 (h, w): 0 background, 1 top, 2 bottom, 3 whole.
+    """Region ids uint8 (h, w): 0 background, 1 top, 2 bottom, 3 whole; arguments as of find_parse."""
+    return keep_garments(find_parse(picture, silhouette, points))
+
+
+def keep_garments(ids):
+    """A map of places in PARSED without what is no garment: region ids."""
+    return np.where(ids <= WHOLE, ids, 0).astype(np.uint8)
+
+
+def find_parse(picture, silhouette, points):
+    """Label ids uint8 (h, w), places in PARSED: garments, and what else of the person is seen.
 
     Args:
         picture: uint8 (h, w, 3), RGB.
@@ -44,7 +72,27 @@ def find_garments(picture, silhouette, points):
     found[labels == UPPER] = WHOLE if worn in ("dress", "coat") else TOP
     found[labels == LOWER] = dict(dress=WHOLE, top=TOP).get(worn, BOTTOM)
     found = tidy(found, (view.silhouette > 0.5).mean() * found.size)
+    found = np.where(found, found, name_body(view.body, labels))
     ids[rows, columns] = cv2.resize(found, part.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return ids
+
+
+def name_body(body, labels):
+    """Places in PARSED uint8 (H, W) of hair, skin and shoes, by labels (H, W) and a body's maps (h, w)."""
+
+    def enlarge(places):
+        return cv2.resize(np.uint8(places), labels.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT) > 0
+
+    ids, right, skin = np.zeros(labels.shape, np.uint8), ~enlarge(body.left), labels == SKIN
+    ids[labels == HAIR] = PARSED.index("hair")
+    ids[skin & enlarge(body.in_parts(HEAD, NECK))] = PARSED.index("face")
+    limbs = dict(
+        arm=skin & enlarge(body.in_parts(ARM, FOREARM, HAND)),
+        leg=skin & enlarge(body.in_parts(THIGH, SHIN, FOOT)),
+        shoe=labels == SHOES,
+    )
+    for name, where in limbs.items():
+        ids[where] = PARSED.index(f"left {name}") + right[where]
     return ids
 
 
@@ -174,11 +222,21 @@ class LightSegmenter(Segmenter):
         print(f"{wheel}: {ROUGH}", flush=True)
         return segmenter
 
-    def _segment(self, images):
-        return np.stack([self._regions(image) for image in images])
+    @property
+    def labels(self):
+        return PARSED
 
-    def _regions(self, image):
+    def parse(self, image):
+        return self._find_by_parts(self._parse_all, np.asarray(image)[None])[0]
+
+    def _segment(self, images):
+        return keep_garments(self._parse_all(images))
+
+    def _parse_all(self, images):
+        return np.stack([self._parse_one(image) for image in images])
+
+    def _parse_one(self, image):
         person = self.detector.person(image)
         if person is None:
             return np.zeros(image.shape[:2], np.uint8)
-        return find_garments(image, person.silhouette, person.landmarks[:33])
+        return find_parse(image, person.silhouette, person.landmarks[:33])
