@@ -1,4 +1,4 @@
-"""Make maps of a folder's photos: edges, garments or poses; run the same command again to resume.
+"""Make maps of a folder's photos: edges, garments, poses or masks; run the same command again to resume.
 
 python tool_annotate.py training/dolls/target data/dolls_again --annotator garments \\
     --weights models/tiny/segmenter.safetensors             # on any CPU; it knows drawn dolls alone
@@ -6,6 +6,8 @@ python tool_annotate.py photos data/mine --annotator garments \\
     --weights models/annotators/segformer_b2_clothes
 python tool_annotate.py photos data/poses --annotator pose --weights models/annotators --hands
 python tool_annotate.py photos data/edges --annotator canny --low-threshold 50
+python tool_annotate.py photos data/masks --annotator agnostic --category upper \\
+    --weights models/annotators/segformer_b2_clothes        # what try-on may repaint
 
 OUT gets masks/, with a map for each photo under its name, in the same sub-folders, and maps.csv,
 which lists them. regions.yaml says what garment maps mean, nothing_found.csv and rejected.csv what

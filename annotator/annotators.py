@@ -29,6 +29,13 @@ class PoseOptions:
 
 
 @dataclass(frozen=True)
+class AgnosticOptions:
+    mask_style: str = option("body_part", "The rule of what may be repainted; docs/tryon.md lists them.")
+    category: str = option("upper", "What is tried on, upper, lower or dress.")
+    pose_weights: str = option("models/annotators", "The pose network's weights, as --weights of pose.")
+
+
+@dataclass(frozen=True)
 class AnnotatorEntry:
     """Where an annotator is found.
 
@@ -44,6 +51,11 @@ class AnnotatorEntry:
 
 
 ANNOTATORS = {
+    "agnostic": AnnotatorEntry(
+        module="annotator.agnostic.photos",
+        options=AgnosticOptions,
+        weights="as of garments, models/annotators with mediapipe's wheel by itself",
+    ),
     "canny": AnnotatorEntry(module="annotator.canny", options=CannyOptions),
     "garments": AnnotatorEntry(
         module="annotator.segment",

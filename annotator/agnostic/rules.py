@@ -7,7 +7,7 @@ from annotator.agnostic.chain import mask_by_arms, mask_by_chain
 from annotator.agnostic.own import mask_by_body, mask_by_box, mask_by_regions
 from annotator.agnostic.person import Person
 from annotator.agnostic.polygons import mask_by_polygons
-from annotator.agnostic.style import read_styles
+from annotator.agnostic.style import Style, read_styles
 
 RULES = {
     "polygons": mask_by_polygons,
@@ -20,6 +20,17 @@ RULES = {
 }
 WITH_POSE = "polygons", "chain", "arms", "body"
 STYLES = tuple(read_styles())
+
+
+def choose_style(name: str, category: str) -> Style:
+    """The style of a name; ValueError for an unknown one, and for a category that it does not have."""
+    styles = read_styles()
+    if name not in styles:
+        raise ValueError(f"mask style must be one of {', '.join(styles)}, got {name!r}")
+    if category not in styles[name].categories:
+        there = ", ".join(styles[name].categories)
+        raise ValueError(f"mask style {name} has categories {there}, not {category!r}")
+    return styles[name]
 
 
 def agnostic_mask(
@@ -37,14 +48,7 @@ def agnostic_mask(
     Raises:
         ValueError: an unknown style, a category that it does not have, or a person without what it reads.
     """
-    styles = read_styles()
-    if style not in styles:
-        raise ValueError(f"mask style must be one of {', '.join(styles)}, got {style!r}")
-    chosen = styles[style]
-    if category not in chosen.categories:
-        raise ValueError(
-            f"mask style {style} has categories {', '.join(chosen.categories)}, not {category!r}"
-        )
+    chosen = choose_style(style, category)
     if chosen.rule in WITH_POSE and person.pose is None:
         raise ValueError(
             f"mask style {style} reads a pose, and the person has none: give one, or take box or regions"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from annotated import CANNY, DOLLS, GARMENTS, files, table
+from annotated import AGNOSTIC, CANNY, DOLLS, GARMENTS, files, table
 from annotator.segment import load_segmenter
 
 
@@ -161,12 +161,18 @@ def test_a_photo_that_an_annotator_refuses_is_listed(annotate, photos, tmp_path,
         (["photos", "others", *CANNY], "others holds masks, which is not of tool_annotate.py"),
         (["photos", "deep", *CANNY], "deep/settings.json is not of tool_annotate.py, or is damaged"),
         (["photos", "training", *CANNY], "settings.json is not of tool_annotate.py, or is damaged"),
-        (["photos", "out", "--annotator", "depth"], "must be one of canny, garments, pose, got 'depth'"),
+        (["photos", "out", "--annotator", "depth"], "one of agnostic, canny, garments, pose, got 'depth'"),
         (["photos", "out", "--annotator", "garments"], "garments needs --weights PATH: .*docs/annotators.md"),
         (["photos", "out", "--annotator", "pose"], "no body_pose_model.pth in models/annotators: put it"),
         (["photos", "out", *GARMENTS[:2], "--weights", "none.pth"], "no U-?2?-?Net weights at none.pth"),
         (["photos", "out", *GARMENTS[:2], "--weights", "file.txt"], "file.txt is no segmenter"),
         (["photos", "out", *GARMENTS[:2], "--weights", "empty"], "empty"),
+        (["photos", "out", *AGNOSTIC], "a pose: no segmenter at models/annotators: .* or take the rough one"),
+        (["photos", "out", *AGNOSTIC, "--weights", DOLLS], "a label map and a pose: no body_pose_model.pth"),
+        (["photos", "out", *AGNOSTIC, "--weights", "none.pth"], "and a pose: no U-?2-?Net weights at none"),
+        (["photos", "out", *AGNOSTIC, "--mask-style", "hr"], "mask style must be one of .*, got 'hr'"),
+        (["photos", "out", *AGNOSTIC, "--category", "hat"], "upper, lower, dress, not 'hat'"),
+        (["photos", "out", *GARMENTS, "--category", "upper"], "is an option of --annotator agnostic: gar"),
         (["photos", "out", *CANNY, "--weights", "file.txt"], "canny has none"),
         (["photos", "out", *CANNY, "--hands"], "--hands is an option of --annotator pose: canny has"),
         (

@@ -13,6 +13,7 @@ from sources import ROOT
 DOLLS = ROOT / "models/tiny/segmenter.safetensors"
 GARMENTS = "--annotator", "garments", "--weights", DOLLS, "--device", "cpu"
 CANNY = "--annotator", "canny"
+AGNOSTIC = "--annotator", "agnostic", "--device", "cpu"
 ORIENTATION = 0x0112  # of EXIF
 
 
