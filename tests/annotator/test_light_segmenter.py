@@ -47,9 +47,9 @@ def test_a_rough_parse_map_tells_the_persons_own_left_from_right_and_holds_the_g
     def seen(x, y):
         return PARSED[ids[y, x]]
 
-    assert [seen(172, 170), seen(68, 170)] == ["left arm", "right arm"]
-    assert [seen(143, 300), seen(97, 300)] == ["left leg", "right leg"]
-    assert [seen(144, 343), seen(96, 343)] == ["left shoe", "right shoe"]
+    assert [seen(172, 170), seen(68, 170)] == ["left_arm", "right_arm"]
+    assert [seen(143, 300), seen(97, 300)] == ["left_leg", "right_leg"]
+    assert [seen(144, 343), seen(96, 343)] == ["left_shoe", "right_shoe"]
     assert [seen(120, 60), seen(120, 30), seen(120, 150), seen(10, 10)] == [
         "face",
         "hair",

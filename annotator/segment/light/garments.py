@@ -17,23 +17,9 @@ HIPS = 2.0  # cost of being on the wrong side of them, so low that no seam opens
 # ids of regions
 TOP, BOTTOM, WHOLE = 1, 2, 3
 ISLAND, HOLE = 0.01, 0.003  # of the person, what is too small to be a garment, or to be none
-
-
 # of a rough parse map, by id; the first four are the regions
-PARSED = (
-    *(
-        "background",
-        "top",
-        "pants",
-        "dress",
-        "hair",
-        "face",
-        "left arm",
-        "right arm",
-        "left leg",
-        "right leg",
-    ),
-    *("left shoe", "right shoe"),
+PARSED = tuple(
+    "background top pants dress hair face left_arm right_arm left_leg right_leg left_shoe right_shoe".split()
 )
 
 
@@ -92,7 +78,7 @@ def name_body(body, labels):
         shoe=labels == SHOES,
     )
     for name, where in limbs.items():
-        ids[where] = PARSED.index(f"left {name}") + right[where]
+        ids[where] = PARSED.index(f"left_{name}") + right[where]
     return ids
 
 
