@@ -16,6 +16,7 @@ from cldm.tryon.image_tokens import join_prompt
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.unet import choose_sites
 from jobs.devices import to_channels_first
+from ldm.models.diffusion.encoded import context_of, posterior_of
 from ldm.util import instantiate_from_config
 
 NULLS = ("zero_latent", "zero_features", "no_tokens")
@@ -25,10 +26,13 @@ TIMES = ("zero", "sync", "none")
 class Condition(ABC):
     """A seam's user. Subclasses say what `keys` of a batch they read.
 
+    Those under `moments_of` may come encoded: see ldm.models.diffusion.encoded.posterior_of.
+
     name: under which recipes and guidance speak of it. dropout: share of the samples that train without it.
     """
 
     keys: tuple[str, ...] = ()
+    moments_of: tuple[str, ...] = ()
 
     def __init__(self, name: str, dropout: float = 0.0):
         if not 0 <= dropout < 1:
@@ -68,11 +72,11 @@ class TextCondition(Condition):
     keys = ("txt",)
 
     def encode(self, model, batch, num=None, generator=None):
+        context = context_of(model, batch, "txt", num)
+        if "empty_context" in batch and not batch.get("negative"):
+            return dict(context=context, null=batch["empty_context"][:1].to(model.device))
         null = batch.get("negative") or [""]
-        return dict(
-            context=model.get_learned_conditioning(list(batch["txt"][:num])),
-            null=model.get_learned_conditioning(list(null[:num])),
-        )
+        return dict(context=context, null=model.get_learned_conditioning(list(null[:num])))
 
     def prepare(self, model, encoded, dropped, text=None):
         context, null = encoded["context"], encoded["null"]
@@ -95,11 +99,12 @@ class LatentChannels(Condition):
         check_choice(f"{name}.draw", draw, ("mode", "sample"))
         check_choice(f"{name}.how", how, ("channels", "sum"))
         check_choice(f"{name}.drop_to", drop_to, ("kept", "zeros"))
-        self.keys, self.key = (key,), key
+        self.keys = self.moments_of = (key,)
+        self.key = key
         self.scaled, self.draw, self.how, self.drop_to = scaled, draw, how, drop_to
 
     def encode(self, model, batch, num=None, generator=None):
-        return dict(latents=encode_pictures(model, batch[self.key][:num], self.scaled, self.draw, generator))
+        return dict(latents=read_latents(model, batch, self.key, num, self.scaled, self.draw, generator))
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
@@ -176,10 +181,15 @@ class GarmentReference(Condition):
         self.network = None if network is None else instantiate_from_config(network)
         self.first = None if self.network else nn.Conv2d(channels, width, 3, padding=1)
         self.sites, width = sites, self.network.model_channels if self.network else width
-        self.keys = (key, category_key) if time == "none" else (key,)
+        self.keys, self.moments_of = (key, category_key) if time == "none" else (key,), (key,)
         self.key, self.category_key, self.time, self.drop_to = key, category_key, time, drop_to
         self.context, self.scaled, self.draw, self.train = context, scaled, draw, train
         self.classes = nn.Embedding(num_classes, 4 * width) if time == "none" else None
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt that every garment has, if there is one."""
+        return None if self.context in ("person", "none") else self.context
 
     def parts(self):
         named = dict(model=self.network, first=self.first, classes=self.classes)
@@ -193,10 +203,12 @@ class GarmentReference(Condition):
         return batch[self.key][:num]
 
     def encode(self, model, batch, num=None, generator=None):
-        pictures = self.pictures(batch, num)
-        encoded = dict(latents=encode_pictures(model, pictures, self.scaled, self.draw, generator))
-        if self.context not in ("person", "none"):
-            encoded["text"] = model.get_learned_conditioning([self.context])
+        given = {**batch, self.key: self.pictures(batch)} if self.key in batch else batch
+        encoded = dict(latents=read_latents(model, given, self.key, num, self.scaled, self.draw, generator))
+        if self.prompt is not None:
+            known = batch.get(f"{self.name}_context")
+            encoded["text"] = model.get_learned_conditioning([self.prompt]) if known is None else known[:1]
+            encoded["text"] = encoded["text"].to(model.device)
         if self.classes is not None:
             encoded["category"] = torch.as_tensor(batch[self.category_key][:num], device=model.device)
         return encoded
@@ -278,11 +290,12 @@ class StackedGarment(Condition):
     ):
         super().__init__(name, dropout)
         check_choice(f"{name}.drop_to", drop_to, ("condition", "garment_free"))
-        self.keys, self.key, self.below, self.drop_to = (key,), key, below, drop_to
+        self.keys = self.moments_of = (key,)
+        self.key, self.below, self.drop_to = key, below, drop_to
         self.anchored, self.draw = anchored, draw
 
     def encode(self, model, batch, num=None, generator=None):
-        return dict(latents=encode_pictures(model, batch[self.key][:num], True, self.draw, generator))
+        return dict(latents=read_latents(model, batch, self.key, num, True, self.draw, generator))
 
     def prepare(self, model, encoded, dropped, text=None):
         latents = encoded["latents"]
@@ -335,6 +348,11 @@ class ImageTokens(Condition):
 
     @torch.no_grad()
     def encode(self, model, batch, num=None, generator=None):
+        if f"{self.name}_features" in batch:
+            encoded = dict(features=batch[f"{self.name}_features"][:num].to(model.device))
+            if self.drop_to == "black":
+                encoded["null"] = batch[f"{self.name}_null"][:1].to(model.device)
+            return encoded
         pictures = check_pixels(self.pixels(batch, num), self.name).to(model.device)
         encoded = dict(features=self.encoder(pictures))
         if self.drop_to == "black":
@@ -401,7 +419,12 @@ class ControlHint(Condition):
 
 def encode_pictures(model, pictures, scaled=True, draw="mode", generator=None):
     """Pictures (b, H, W, 3) in [-1, 1] -> latents (b, c, h, w)."""
-    posterior = model.encode_first_stage(to_channels_first(pictures, model.device))
+    return read_latents(model, dict(pictures=pictures), "pictures", None, scaled, draw, generator)
+
+
+def read_latents(model, batch, key, num=None, scaled=True, draw="mode", generator=None):
+    """Latents (b, c, h, w) of the pictures under a batch's `key`, or of their moments if it brings those."""
+    posterior = posterior_of(model, batch, key, num)
     latents = posterior.mode() if draw == "mode" else posterior.sample(generator)
     return latents * model.scale_factor if scaled else latents
 

@@ -132,7 +132,7 @@ class TryonLDM(ControlLDM):
 
     def drop_conditions(self, batch, generator=None):
         """The batch, and which of its rows train without which condition; `generator` is the CPU's."""
-        num = len(batch[self.first_stage_key])
+        num = len(batch[self.cond_stage_key])  # a cache's batches bring no pictures
         return {**batch, "dropped": self.draw_dropped(num, generator)}
 
     def draw_dropped(self, num: int, generator=None) -> dict[str, torch.Tensor]:

@@ -9,13 +9,18 @@ from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
 def posterior_of(model, batch, key, num=None):
     """The posterior over the unscaled latents of a batch's first `num` items.
 
-    From its "moments" (b, 2 c, h, w) where it brings them, else of its images (b, H, W, 3) under `key`.
+    From moments (b, 2 c, h, w) where it brings them, else of its images (b, H, W, 3) under `key`.
     """
-    if "moments" in batch:
+    if (name := name_moments(model, key)) in batch:
         # the layout that encoding gives them, so that the U-Net rounds as it does without a cache
-        moments = batch["moments"][:num].to(model.device, memory_format=fast_layout(model.device))
+        moments = batch[name][:num].to(model.device, memory_format=fast_layout(model.device))
         return DiagonalGaussianDistribution(moments)
     return model.encode_first_stage(to_channels_first(batch[key][:num], model.device))
+
+
+def name_moments(model, key: str) -> str:
+    """Under what name a batch has the moments of its images under `key`; those of the photo are "moments"."""
+    return "moments" if key == model.first_stage_key else f"{key}_moments"
 
 
 def context_of(model, batch, key, num=None):
