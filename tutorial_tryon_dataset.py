@@ -68,10 +68,18 @@ class TryonDataset(Dataset):
             garment=garment["garment"].astype(np.float32) / 127.5 - 1,
             garment_mask=garment["garment_mask"].astype(np.float32),
             garment_pixels=garment["garment"],
+            **self.describe(idx),
+        )
+
+    def describe(self, idx):
+        """What an item has besides pictures."""
+        person, worn = self.pairs[idx]
+        category = worn.get("category", "upper")
+        return dict(
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),
-            category=worn.get("category", "upper"),
-            category_id=CATEGORIES.index(worn.get("category", "upper")),
+            category=category,
+            category_id=CATEGORIES.index(category),
             name=f"{person['name']}__{worn['name']}",
         )
 
