@@ -60,15 +60,16 @@ def main():
     summary = prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
     if not summary["pictures"]["kept"]:
         raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
-    if arguments.cache and "fittings" in summary:
-        raise ValueError("--cache is of controls: a try-on's training reads its pictures")
     if arguments.cache:
         from batches.cache.build import build_cache
+        from batches.cache.encoders import is_recipe
         from tutorial_dataset import MyDataset
+        from tutorial_tryon_dataset import TryonDataset
 
+        fits = is_recipe(arguments.cache, arguments.cache_config)
         with alone_in(Path(arguments.out)):
             build_cache(
-                MyDataset(arguments.out),
+                (TryonDataset if fits else MyDataset)(arguments.out),
                 arguments.cache,
                 config=arguments.cache_config,
                 dtype=DTYPES[arguments.cache_dtype],

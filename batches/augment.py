@@ -102,13 +102,15 @@ class RoughItems(Dataset):
         return {**item, "hint": hint}
 
 
+PICTURES = "jpg", "hint", "agnostic", "mask", "garment", "garment_pixels"  # keys of an item, (H, W, c) each
 SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 class FlippedItems(Dataset):
     """The items of a dataset by a Draw; its arrays (H, W, c) become tensors.
 
-    An item whose prompt has the word left or right is never mirrored.
+    A garment is mirrored with its person, so that what is written on it stays the same on both. An item whose
+    prompt has the word left or right is never mirrored.
     """
 
     def __init__(self, dataset):
@@ -119,10 +121,11 @@ class FlippedItems(Dataset):
 
     def __getitem__(self, draw: Draw):
         item = self.dataset[draw.index]
-        mirrored = draw.mirrored and not SIDES.search(item["txt"])
-        arrays = {key: torch.as_tensor(item[key]) for key in ("jpg", "hint") if key in item}
+        words = f"{item['txt']} {item.get('garment_txt', '')}"
+        mirrored = draw.mirrored and not SIDES.search(words)
+        arrays = {key: torch.as_tensor(item[key]) for key in PICTURES if key in item}
         if mirrored:
             arrays = {key: array.flip(1) for key, array in arrays.items()}
         if mirrored and "moments" in item:
-            arrays["moments"] = self.dataset.moments(draw.index, mirrored=True)
+            arrays |= self.dataset.read_mirrored(draw.index)
         return {**item, **arrays}

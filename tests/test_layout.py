@@ -10,7 +10,7 @@ from sources import LIBRARIES, ROOT, code_files, imported_along, imports, script
 
 PROJECT, TESTS = code_files(tests=False), code_files(tests=True)
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "gradio", "transformers", "open_clip", "diffusers"}
-SCRIPTS_MAY_IMPORT = re.compile(rf"({'|'.join(LIBRARIES)}|tutorial_dataset|tutorial_tryon_dataset)\b")
+SCRIPTS_MAY_IMPORT = re.compile(rf"({'|'.join(LIBRARIES)}|tutorial_(tryon_)?dataset)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.:/])(/(home|root|mnt|media|work|Users)/\w|[A-Z]:\\\\?\w)")
 
 

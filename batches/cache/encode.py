@@ -3,18 +3,19 @@
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from batches.cache.encoders import load_encoders
+from batches.cache.contents import Content
+from batches.cache.encoders import load_all_encoders
 from batches.cache.shards import Shard, ShardFile, read_whole_rows, write_shard
-from jobs.devices import to_channels_first
 from jobs.progress import Progress
 
 
-def encode_shards(dataset, shards: list[Shard], checkpoint, config, dtype, batch_size, devices):
+def encode_shards(
+    dataset, contents: list[Content], shards: list[Shard], checkpoint, config, dtype, batch_size, devices
+):
     """Write these shards into a dataset's cache; rows that shards of an older plan hold are copied."""
     num = max(1, torch.accelerator.device_count()) if devices == "auto" else devices
     # spawned processes start here, not at the top of the script, whose work is done; torchrun has its own
@@ -31,9 +32,10 @@ def encode_shards(dataset, shards: list[Shard], checkpoint, config, dtype, batch
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    data = ShardData(dataset, shards, batch_size)
+    contents = {content.kind: content for content in contents}
+    data = ShardData(dataset, contents, shards, batch_size)
     try:
-        trainer.predict(Encoding(checkpoint, config), data, return_predictions=False)
+        trainer.predict(Encoding(contents, checkpoint, config), data, return_predictions=False)
     except (ValueError, torch.multiprocessing.ProcessRaisedException) as error:
         # from another process comes its whole traceback, and the message last
         raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
@@ -41,32 +43,30 @@ def encode_shards(dataset, shards: list[Shard], checkpoint, config, dtype, batch
 
 
 class Encoding(pl.LightningModule):
-    """Both encoders in fp32: the autoencoder's features leave fp16's range, and the cache outlives a GPU.
+    """All encoders in fp32: the autoencoder's features leave fp16's range, and the cache outlives a GPU.
 
-    A batch dict(prompts), dict(images (b, H, W, 3)) or dict(values), encoded before, -> values (b, ...).
+    A batch dict(kind, rows), as its Content takes them, or dict(values), encoded before, -> values (b, ...).
     """
 
-    def __init__(self, checkpoint, config):
+    def __init__(self, contents: dict[str, Content], checkpoint, config):
         super().__init__()
-        self.checkpoint, self.config = checkpoint, config
+        self.contents, self.checkpoint, self.config = contents, checkpoint, config
 
     def setup(self, stage):
-        self.encoders = load_encoders(self.checkpoint, self.config)[0].float()
+        self.encoders = load_all_encoders(self.checkpoint, self.config).modules.float()
 
     def predict_step(self, batch, batch_idx):
         if "values" in batch:
             return batch["values"]
-        if "prompts" in batch:
-            return self.encoders["cond_stage_model"](batch["prompts"])
-        images = to_channels_first(batch["images"], self.device)
-        return self.encoders["first_stage_model"].encode(images).parameters
+        return self.contents[batch["kind"]].encode(self.encoders, batch["content"], self.device)
 
 
 class ShardBatches(Dataset):
     """Batches of some shards, in their order: (position of the shard, rows) each, to read in any process."""
 
-    def __init__(self, dataset, shards, batch_size):
-        self.dataset, self.shards, self.batches, self.found = dataset, shards, [], {}
+    def __init__(self, dataset, contents, shards, batch_size):
+        self.dataset, self.contents = dataset, contents
+        self.shards, self.batches, self.found = shards, [], {}
         for prefix in {shard.prefix for shard in shards}:
             for path in sorted((Path(dataset.folder) / "cache").glob(f"{prefix}*.safetensors")):
                 self.found |= {(prefix, key): (path, row) for key, row in read_whole_rows(path).items()}
@@ -74,7 +74,9 @@ class ShardBatches(Dataset):
             known = [(shard.prefix, key) in self.found for key in shard.keys]
             for copied in (True, False):
                 rows = [row for row, is_known in enumerate(known) if is_known == copied]
-                batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+                batches = [[row] for row in rows if row < shard.num_alone]
+                rows = rows[len(batches) :]
+                batches += [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
                 self.batches += [(i, batch, copied) for batch in batches]
 
     def __len__(self):
@@ -86,36 +88,30 @@ class ShardBatches(Dataset):
         names = [shard.names[row] for row in rows]
         if copied:
             content = dict(values=torch.stack([self.copy(shard, row) for row in rows]))
-        elif shard.kind == "text":
-            content = dict(prompts=names)
         else:
-            content = dict(images=default_collate([self.image(shard, name) for name in names]))
+            read = [self.read(shard, name) for name in names]
+            content = dict(kind=shard.kind, content=default_collate(read))
         return dict(content, shard=i, rows=rows)
 
     def copy(self, shard, row):
         path, row = self.found[shard.prefix, shard.keys[row]]
         return ShardFile(path)[row]
 
-    def image(self, shard, name):
-        """A picture float32 (H, W, 3) in [-1, 1], as a training folder's dataset gives it."""
-        image = self.dataset.read(name)
-        if image.shape[:2] != shard.size:
-            (h, w), (height, width) = image.shape[:2], shard.size
-            raise ValueError(f"{name} is {h} x {w}, its line says {height} x {width}")
-        image = image.astype(np.float32) / 127.5 - 1.0
-        return image[:, ::-1].copy() if shard.kind == "mirrored" else image
+    def read(self, shard, name):
+        return self.contents[shard.kind].read_checked(self.dataset, name)
 
 
 class ShardData(pl.LightningDataModule):
     """The batches of every shard that falls to this rank."""
 
-    def __init__(self, dataset, shards, batch_size):
+    def __init__(self, dataset, contents, shards, batch_size):
         super().__init__()
-        self.dataset, self.shards, self.batch_size = dataset, shards, batch_size
+        self.dataset, self.contents, self.shards = dataset, contents, shards
+        self.batch_size = batch_size
 
     def predict_dataloader(self):
         own = self.shards[self.trainer.global_rank :: self.trainer.world_size]
-        batches = ShardBatches(self.dataset, own, self.batch_size)
+        batches = ShardBatches(self.dataset, self.contents, own, self.batch_size)
         workers = 0 if self.trainer.strategy.root_device.type == "cpu" else 4
         return DataLoader(batches, batch_size=None, num_workers=workers)
 
@@ -129,7 +125,7 @@ class ShardWriter(pl.Callback):
 
     def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
         shard = self.shards[trainer.global_rank :: trainer.world_size][batch["shard"]]
-        values = outputs.to("cpu", self.dtype)
+        values = outputs.to("cpu", self.dtype if outputs.is_floating_point() else None)
         if not values.isfinite().all():
             raise ValueError(
                 f"the {shard.kind} of {shard.names[batch['rows'][0]]!r} and others do not fit {self.dtype}"

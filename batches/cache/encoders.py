@@ -1,14 +1,17 @@
-"""A checkpoint's autoencoder and text encoder without its U-Net, and the hash that a cache is kept by."""
+"""A checkpoint's encoders without its U-Net, and the hashes that a cache is kept by."""
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from cldm.model import create_part, read_part
+from cldm.model import create_part, read_config, read_part
+from cldm.tryon.conditions import Condition, ImageTokens
+from cldm.tryon.model import build_condition
 from cldm.weights.families import Weights, base_of, own_config
 from cldm.weights.graft import (
     CONTROL,
@@ -22,6 +25,49 @@ from ldm.checkpoint import CheckpointError, read_metadata, read_state_dict
 from ldm.published_names import fill_unused, restore_names
 
 STAGES = "first_stage", "cond_stage"
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """All that encodes a model's pictures and prompts, once for all steps.
+
+    modules: by name, on the CPU. weights: hash of autoencoder and text encoder; hashes: by the name of a
+    module. conditions, flow_weight: of a try-on recipe, the conditions' own networks on meta.
+    """
+
+    modules: nn.ModuleDict
+    weights: str
+    hashes: dict[str, str]
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    flow_weight: float = 0.0
+
+
+def load_all_encoders(checkpoint, config=None) -> Encoders:
+    """As `load_encoders`, and a try-on recipe's image encoders with it."""
+    state = read_state_dict(checkpoint)
+    config = config or _config_of(state, checkpoint)
+    modules, weights = load_encoders(checkpoint, config)
+    hashes = dict.fromkeys(modules, weights)
+    params = read_config(config).params
+    described = params.get("conditions") or {}
+    with torch.device("meta"):
+        conditions = {name: build_condition(name, entry) for name, entry in described.items()}
+    for name, condition in conditions.items():
+        if isinstance(condition, ImageTokens):
+            encoder = condition.encoder
+            found = {key: state.get(f"{name}_encoder.{key}") for key in encoder.state_dict()}
+            check_complete(found, encoder.state_dict(), checkpoint, config)
+            encoder.load_state_dict(found, assign=True)
+            modules[f"{name}_encoder"] = encoder.eval().requires_grad_(False)
+            entry = OmegaConf.to_container(described[name].params.encoder, resolve=True)
+            hashes[f"{name}_encoder"] = _hash(encoder.state_dict(), entry)
+    return Encoders(modules, weights, hashes, conditions, params.get("flow_weight", 0.0))
+
+
+def is_recipe(checkpoint, config=None) -> bool:
+    """Whether a checkpoint's model, of `config` or of the yaml that it names, puts garments on."""
+    config = config or _config_of(read_state_dict(checkpoint), checkpoint)
+    return bool(read_config(config).params.get("conditions"))
 
 
 def load_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, str]:

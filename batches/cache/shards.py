@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from batches.cache.contents import Content
 from jobs.progress import Progress
 from ldm.checkpoint import write_state_dict
-from pictures.decoding import read_size
 
 PER_SHARD = 512
 FORMAT = 2  # raise it when the same name would come to mean other content
@@ -21,7 +21,7 @@ FORMAT = 2  # raise it when the same name would come to mean other content
 class Shard:
     """What a ShardFile has to hold: names and SHA-256 (hexadecimal) of what is encoded, in order.
 
-    `kind` is "text" (names are prompts), "moments" or "mirrored" (names are target pictures of one size).
+    `kind` is that of a Content, whose names have one size.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Shard:
     size: tuple[int, int] | None = None  # height, width
     lengths: tuple[int, ...] = ()  # of the pictures' files in bytes
     prefix: str = ""
+    num_alone: int = 0  # of the first names, encoded one at a time
 
     @property
     def file(self) -> str:
@@ -37,52 +38,45 @@ class Shard:
         return f"{self.prefix}{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
-def plan_cache(dataset, weights: str, dtype: str, flips: bool) -> list[Shard]:
-    """The shards of a dataset's lines: texts first, then pictures, a size per shard.
-
-    Args:
-        weights: the encoders' hash; `flips`: of mirrored pictures as well.
-    """
-    folder, lines = Path(dataset.folder), dataset.data
-    sizes = picture_sizes(folder, lines)
-    contents, progress = {}, Progress("cache", len(sizes), "pictures read")
-    for name in sizes:
-        data = (folder / name).read_bytes()
-        contents[name] = (hashlib.sha256(data).hexdigest(), len(data))
+def plan_cache(folder, contents: list[Content], dtype: str) -> list[Shard]:
+    """The shards of some contents of a training folder, a size per shard."""
+    files = {file: None for content in contents for names in content.files.values() for file in names}
+    progress = Progress("cache", len(files), "pictures read")
+    for file in files:
+        data = (Path(folder) / file).read_bytes()
+        files[file] = hashlib.sha256(data).hexdigest(), len(data)
         progress.add(1)
-    prompts = dict.fromkeys(["", *(line["prompt"] for line in lines)])
-    keys = {prompt: hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts}
-    parts = [("text", None, list(prompts))]
-    for kind in ("moments", "mirrored")[: 1 + flips]:
-        groups = {size: [name for name in sizes if sizes[name] == size] for size in sorted({*sizes.values()})}
-        parts += [(kind, size, names) for size, names in groups.items()]
     shards = []
-    for kind, size, names in parts:
-        context = hashlib.sha256(json.dumps([FORMAT, weights, kind, dtype]).encode()).hexdigest()
-        for start in range(0, len(names), PER_SHARD):
-            part = tuple(names[start : start + PER_SHARD])
-            lengths = () if kind == "text" else tuple(contents[name][1] for name in part)
-            digests = tuple(keys[name] if kind == "text" else contents[name][0] for name in part)
-            shards.append(Shard(kind, part, digests, size, lengths, f"{kind}_{context[:8]}_"))
+    for content in contents:
+        described = [FORMAT, content.weights, content.kind, dtype]
+        context = hashlib.sha256(json.dumps(described).encode()).hexdigest()
+        for size in sorted({*content.sizes.values()}) or [None]:
+            names = [name for name in content.files if content.sizes.get(name) == size]
+            for start in range(0, len(names), PER_SHARD):
+                part = tuple(names[start : start + PER_SHARD])
+                made_of = [[files[file] for file in content.files[name]] for name in part]
+                digests = tuple(map(_join_digests, part, made_of))
+                lengths = tuple(sum(length for _, length in pieces) for pieces in made_of)
+                shards.append(
+                    Shard(
+                        content.kind,
+                        part,
+                        digests,
+                        size,
+                        () if size is None else lengths,
+                        f"{content.kind}_{context[:8]}_",
+                        sum(name in content.alone for name in part),
+                    )
+                )
     return shards
 
 
-def picture_sizes(folder: Path, lines: list[dict]) -> dict[str, tuple[int, int]]:
-    """Target -> (height, width) as the line says, else as the file does; refuses odd sides, missing files."""
-    said = {line["target"]: line.get("size") for line in lines}
-    missing = [name for name in said if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{len(missing)} pictures of {folder} are missing, {first(missing)}")
-    sizes = {name: tuple(size) if size else read_size(folder / name) for name, size in said.items()}
-    odd = [f"{name} ({h} x {w})" for name, (h, w) in sizes.items() if h % 64 or w % 64]
-    if odd:
-        raise ValueError(f"sides must be multiples of 64, {len(odd)} pictures have others, {first(odd)}")
-    return sizes
-
-
-def first(names, most=3) -> str:
-    """'the first: a, b, c', to name a few of many."""
-    return ("the first: " if len(names) > 1 else "") + ", ".join(map(str, names[:most]))
+def _join_digests(name, pieces) -> str:
+    """What a row is kept by: its file's hash, that of several files' hashes, or that of its name."""
+    if len(pieces) == 1:
+        return pieces[0][0]
+    text = "".join(digest for digest, _ in pieces) if pieces else name
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class DamagedShard(ValueError):

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 
 from batches.cache.build import build_cache
-from batches.cache.encode import ShardBatches
+from batches.cache.contents import Photos
 from batches.cache.encoders import load_encoders
 from batches.cache.shards import write_shard
 from cldm.model import load_model
@@ -53,8 +53,8 @@ def cached(folder):
 @pytest.fixture
 def encoded(monkeypatch):
     """Names of the pictures that were encoded."""
-    names, image = [], ShardBatches.image
-    monkeypatch.setattr(ShardBatches, "image", lambda *a: names.append(a[-1]) or image(*a))
+    names, read = [], Photos.read_checked
+    monkeypatch.setattr(Photos, "read_checked", lambda *a: names.append(a[-1]) or read(*a))
     return names
 
 
