@@ -57,16 +57,22 @@ def main():
             raise FileNotFoundError(f"--{name.replace('_', '-')} {path} does not exist")
     if arguments.cache_batch_size < 1:
         raise ValueError(f"--cache-batch-size must be at least 1, got {arguments.cache_batch_size}")
+    if arguments.cache:
+        from batches.cache.encoders import is_recipe
+        from preparation.fittings import is_fittings
+
+        # before the long work, as it may ask for a yaml
+        fits = is_recipe(arguments.cache, arguments.cache_config)
+        if fits and not is_fittings(Path(arguments.raw)):
+            raise ValueError(f"--cache-config is a try-on recipe, {arguments.raw} has no garments")
     summary = prepare_folder(arguments.raw, arguments.out, from_arguments(arguments))
     if not summary["pictures"]["kept"]:
         raise ValueError(f"no picture is left to train on: {arguments.out}/report.html shows why")
     if arguments.cache:
         from batches.cache.build import build_cache
-        from batches.cache.encoders import is_recipe
         from tutorial_dataset import MyDataset
         from tutorial_tryon_dataset import TryonDataset
 
-        fits = is_recipe(arguments.cache, arguments.cache_config)
         with alone_in(Path(arguments.out)):
             build_cache(
                 (TryonDataset if fits else MyDataset)(arguments.out),

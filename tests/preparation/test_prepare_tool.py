@@ -1,8 +1,10 @@
 """The command that prepares a folder: its flags are the options, its errors are lines."""
 
+import json
 import signal
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from jobs.whole_files import alone_in
 from preparation import PrepareOptions, prepare_folder
 from preparation.checks import CHECKS
 from raw_data import UNCHECKED, box, make_raw, options, read_lines, read_reasons, write_raw
+from tutorial_dataset import MyDataset
+from tutorial_tryon_dataset import TryonDataset
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +133,23 @@ def test_no_other_run_writes_while_the_cache_is_made(tmp_path, run, monkeypatch)
         raw, out, *flags, "--size", 128, "--square", "--workers", 1, "--cache", "models/tiny/base.safetensors"
     )
     assert asked == ["models/tiny/base.safetensors"]
+
+
+def test_a_recipes_cache_is_of_fittings(tmp_path, run, monkeypatch):
+    given, line = [], dict(source="s", target="t", prompt="", name="0", garment="g", mask="m")
+
+    def prepare(raw, out, options):
+        Path(out).mkdir()
+        Path(out, "prompt.json").write_text(json.dumps(line))
+        return dict(pictures=dict(kept=1))
+
+    monkeypatch.setattr("preparation.prepare_folder", prepare)
+    monkeypatch.setattr("batches.cache.build.build_cache", lambda dataset, *_, **__: given.append(dataset))
+    (tmp_path / "own" / "image").mkdir(parents=True)
+    (tmp_path / "own" / "cloth").mkdir()
+    cache = ["--cache", "models/tiny/base.safetensors", "--cache-config"]
+    for out, recipe in (("fittings", "tryon_tiny_ootd"), ("maps", "cldm_tiny")):
+        run(tmp_path / "own", tmp_path / out, *cache, f"models/{recipe}.yaml")
+    assert [type(dataset) for dataset in given] == [TryonDataset, MyDataset]
+    said = run(tmp_path, tmp_path / "none", *cache, "models/tryon_tiny_ootd.yaml")
+    assert "is a try-on recipe" in str(said) and not (tmp_path / "none").exists()
