@@ -102,7 +102,8 @@ class RoughItems(Dataset):
         return {**item, "hint": hint}
 
 
-PICTURES = "jpg", "hint", "agnostic", "mask", "garment", "garment_pixels"  # keys of an item, (H, W, c) each
+# keys of an item that are mirrored, (H, W, c) each
+PICTURES = "jpg hint agnostic mask garment garment_mask garment_pixels".split()
 SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 

@@ -79,6 +79,9 @@ class SeededBatches(Sampler):
         return row[self.rank * self.batch_size :][: self.batch_size].tolist()
 
 
+SIZED = "jpg", "hint", "mask"  # keys of an item of which a cache leaves at least one, (H, W, c) each
+
+
 def collate(items, multiple=64):
     """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg."""
     check_sizes(items, multiple)
@@ -87,7 +90,7 @@ def collate(items, multiple=64):
 
 def check_sizes(items, multiple=64):
     """Raise ValueError unless all items have one size, of such multiples that the model can halve it."""
-    sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in ("jpg", "hint") if key in item})
+    sizes = sorted({tuple(item[key].shape[:2]) for item in items for key in SIZED if key in item})
     if len(sizes) > 1 or any(side % multiple for side in sizes[0]):
         listed = ", ".join(f"{height} x {width}" for height, width in sizes)
         raise ValueError(

@@ -22,7 +22,7 @@ prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 # of these a try-on recipe has its own, or they change maps
 OF_CONTROL = """prompt_dropout hint_dropout sd_locked only_mid_control zero_conv_factor min_snr_gamma prompts
-mask_dilation mask_simplification flip segmenter""".split()
+mask_dilation mask_simplification segmenter""".split()
 
 
 def resolve_precision(precision: str) -> str:
@@ -65,7 +65,8 @@ def build_model(options: TrainOptions, without=()):
 def check_keys(model, item: dict, yaml):
     """Raise ValueError where a yaml names keys that the items of a dataset lack."""
     for name, key in model.wanted_keys():
-        encoded_before = name == "first_stage_key" and "moments" in item  # then an item brings no picture
+        # an item that was encoded before brings no pictures
+        encoded_before = "moments" in item and name not in ("cond_stage_key", "control_key")
         if key not in item and not encoded_before:
             raise ValueError(f"{yaml}: {name} is {key!r}, but the items of the data have {', '.join(item)}")
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytorch_lightning as pl
 
 from batches.augment import RoughMaps
-from batches.cache.items import CachedItems
+from batches.cache.items import CachedFittings, CachedItems
 from batches.loader import TrainingData, bucket_text, sizes_of
 from batches.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
 from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
 from cldm.logger import ImageLogger
+from cldm.model import is_tryon
 from jobs.ranks import explain_lost_process, say
 from learning.build import (
     build_model,
@@ -48,8 +49,11 @@ def choose_items(options: TrainOptions, dataset, held_out=None, prompts=None):
     folder = getattr(dataset, "folder", None)
     cached = options.cached and folder and Path(folder, "cache", "index.json").exists()
     if cached:
-        wanted = dict(mirrored=options.flip, prompts=not prompts)
-        dataset = CachedItems(dataset, options.base, options.model, **wanted)
+        if is_tryon(options.model):
+            dataset = CachedFittings(dataset, options.base, options.model, mirrored=options.flip)
+        else:
+            wanted = dict(mirrored=options.flip, prompts=not prompts)
+            dataset = CachedItems(dataset, options.base, options.model, **wanted)
     held = f", {len(held_out):,} held out" if held_out else ""
     read, encoded = f"taken from {folder}/cache", "encoded in every step"
     way = f"latents and prompts {read if cached else encoded}"

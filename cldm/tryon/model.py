@@ -206,10 +206,13 @@ class TryonLDM(ControlLDM):
         """
         batch = {key: value[:N] for key, value in batch.items()}
         z = self.encode_held_out(batch)
-        names = dict.fromkeys(key for c in self.conditions.values() for key in c.keys)
-        shown = {name: batch[name] for name in names if is_picture(batch[name])}
         log = dict(reconstruction=self.decode_first_stage(z["latent"]))
-        log |= {name: to_channels_first(picture, self.device) for name, picture in shown.items()}
+        for name in dict.fromkeys(key for c in self.conditions.values() for key in c.keys):
+            if f"{name}_moments" in batch:
+                latents = self.scale_factor * posterior_of(self, batch, name).mode()
+                log[name] = self.decode_first_stage(latents)
+            elif is_picture(batch.get(name)):
+                log[name] = to_channels_first(batch[name], self.device)
         generators = [torch.Generator().manual_seed(i) for i in range(len(z["latent"]))]
         timesteps = make_ddim_timesteps(self.timestep_spacing, ddim_steps, self.num_timesteps)
         shape = z["latent"].shape[1:]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from batches.cache.build import build_cache
 from cldm.weights.graft import add_control
 from cldm.weights.load_tryon import load_tryon
 from generation.fitting import FittingSettings, put_on
@@ -112,3 +113,12 @@ def test_a_dry_run_counts_both_networks(bases, data, tmp_path, capsys):
     assert "128 x 96 pixels" in said and "activations of 2" in said
     assert not (tmp_path / "run" / "tryon.safetensors").exists()
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+
+def test_a_run_takes_the_cache_and_mirrors(bases, data, tmp_path, capsys):
+    folder = shutil.copytree(data, tmp_path / "data")
+    build_cache(TryonDataset(folder), bases("joint"), recipe("joint"), flips=True, dtype="float32")
+    trained(options("joint", bases("joint"), folder, tmp_path / "run", flip=True, image_log_every=3))
+    assert f"latents and prompts taken from {folder}/cache" in capsys.readouterr().out
+    logged = {path.name.split("_gs")[0] for path in (tmp_path / "run/image_log/train").iterdir()}
+    assert logged == {"reconstruction", "agnostic", "garment", "samples"}
