@@ -13,9 +13,9 @@ from jobs.command_line import RESUMES, Parser, entry_point
 def parse_arguments():
     parser = Parser(__doc__)
     add = parser.add_argument
-    parser.share("--config", default="models/cldm_tiny8.yaml", help="The yaml of the model.")
+    parser.share("--config", default="models/cldm_tiny16.yaml", help="The yaml of the model.")
     add("--run", type=Path, default=Path("runs/base"), metavar="DIR", help="The folder of all it makes.")
-    text = "The base of whose blocks the U-Net and the text encoder start."
+    text = "The base from which autoencoder, U-Net and text encoder start, where their layers fit."
     add("--start", default="models/tiny/base.safetensors", metavar="FILE", help=text)
     number = dict(type=int, metavar="N")
     add("--dolls", default=15000, help="How many paper dolls are drawn.", **number)
@@ -72,7 +72,7 @@ def main():
     dolls, fittings, lone, square = drawn(run / "pictures", arguments.dolls, arguments.seed)
     model = base_of(arguments.config)
     photos = torch.from_numpy(np.concatenate([square.photos, dolls.photos]))
-    train_autoencoder(model, photos, run, arguments.autoencoder_steps)
+    train_autoencoder(model, photos, run, arguments.autoencoder_steps, arguments.start)
     train_decoder(model, photos, run, arguments.decoder_steps)
     groups = [
         encode_group(model, 0.55, dolls, repainted=0.15),

@@ -3,7 +3,7 @@
 python benchmarks/check_tiny_base.py --sheet sheet.png            # the shipped one, minutes on a CPU
 
 python benchmarks/doll_reader.py                                  # once: who reads eyes, mouths and kinds
-python benchmarks/check_tiny_base.py --people --config models/cldm_tiny8.yaml \\
+python benchmarks/check_tiny_base.py --people --config models/cldm_tiny16.yaml \\
     --base runs/base/base.safetensors --repainting runs/base/repainting.safetensors \\
     --segmenter runs/segmenter/segmenter.safetensors
 

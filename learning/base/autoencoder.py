@@ -39,17 +39,17 @@ def warm_up_and_cosine(optimizer, num_steps, warm_up=100):
 
 
 def reconstruction_loss(reconstruction, x):
-    """Mean absolute error of images (b, 3, H, W) plus half that of their horizontal and vertical steps."""
+    """Mean absolute error of images (b, 3, H, W), plus half that of both gradients, plus half the squared."""
     error = reconstruction.float() - x
-    return error.abs().mean() + 0.5 * (error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean())
+    gradients = error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    return error.abs().mean() + 0.5 * gradients + 0.5 * error.square().mean()
 
 
 class AutoencoderTraining(pl.LightningModule):
     """Trains an AutoencoderKL on uint8 images (b, H, W, 3).
 
-    Loss: absolute error, half the absolute error of both image gradients, and a light KL (arXiv 2112.10752
-    without its discriminator). Convolutions start variance-preserving: from PyTorch's default start,
-    training stalls.
+    Loss: `reconstruction_loss` and a light KL (arXiv 2112.10752 without its discriminator). Convolutions that
+    start from nothing do so variance-preserving: from PyTorch's default start, training stalls.
     """
 
     def __init__(self, autoencoder, learning_rate, num_steps, crop, kl_weight=1e-4):
@@ -110,6 +110,42 @@ class DecoderTraining(AutoencoderTraining):
         loss = reconstruction_loss(reconstruction, x)
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
+
+
+def widen_latents(state, autoencoder, seed=0) -> dict:
+    """Another autoencoder's tensors, of fewer latent channels, as those of `autoencoder`.
+
+    They draw the same pictures: the decoder's weights on the new channels, which come last, are 0. The
+    encoder fills these at random, so that the decoder's have a gradient.
+    """
+    own = autoencoder.state_dict()
+    old, new = state["post_quant_conv.weight"].shape[0], autoencoder.embed_dim
+    channels = torch.cat([torch.arange(old), new + torch.arange(old)])  # means, then log-variances
+    generator = torch.Generator().manual_seed(seed)
+    widened = {name: value.float() for name, value in state.items()}
+    for name in ("encoder.conv_out", "quant_conv"):
+        weight = torch.zeros_like(own[f"{name}.weight"])
+        narrow = state[f"{name}.weight"].float()
+        if name == "quant_conv":
+            weight[channels[:, None], channels] = narrow
+            weight[range(old, new), range(old, new), 0, 0] = 1.0
+        else:
+            fan_in = narrow[0].numel()
+            weight[old:new] = torch.randn(weight[old:new].shape, generator=generator) / fan_in**0.5
+            weight[channels] = narrow
+        bias = torch.zeros_like(own[f"{name}.bias"])
+        bias[new + old :] = -6.0 if name == "quant_conv" else 0.0  # a small deviation
+        bias[channels] = state[f"{name}.bias"].float()
+        widened |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    weight, bias = torch.eye(new)[:, :, None, None].clone(), torch.zeros(new)
+    weight[:old, :old], bias[:old] = state["post_quant_conv.weight"], state["post_quant_conv.bias"]
+    into = torch.zeros_like(own["decoder.conv_in.weight"])
+    into[:, :old] = state["decoder.conv_in.weight"]
+    return widened | {
+        "post_quant_conv.weight": weight,
+        "post_quant_conv.bias": bias,
+        "decoder.conv_in.weight": into,
+    }
 
 
 def standardize_latents(autoencoder, moments):

@@ -25,6 +25,7 @@ from learning.base.autoencoder import (
     steps_done,
     to_signed_range,
     warm_up_and_cosine,
+    widen_latents,
 )
 
 NUM_HELD_OUT = 96  # pictures at the end, never trained on
@@ -191,12 +192,30 @@ def export(model, path, recipe: dict):
     )
 
 
-def train_autoencoder(model, photos, work, num_steps):
-    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised."""
+def start_autoencoder(model, base) -> bool:
+    """Take the autoencoder of a base file, of as many or fewer latent channels; whether its layers fit."""
+    prefix, autoencoder = "first_stage_model.", model.first_stage_model
+    found = {name.removeprefix(prefix): t for name, t in read_state_dict(base).items() if prefix in name}
+    narrow = found["post_quant_conv.weight"].shape[0]
+    if narrow < autoencoder.embed_dim:
+        found = widen_latents(found, autoencoder)
+    own = autoencoder.state_dict()
+    fits = found.keys() == own.keys() and all(found[name].shape == own[name].shape for name in own)
+    if fits:
+        autoencoder.load_state_dict(found)
+    return fits
+
+
+def train_autoencoder(model, photos, work, num_steps, start=None):
+    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised.
+
+    It starts from that of the base file `start`, if there is one whose layers fit.
+    """
     training = AutoencoderTraining(
-        model.first_stage_model, learning_rate=2.5e-3, num_steps=num_steps, crop=64
+        model.first_stage_model, learning_rate=1.5e-3, num_steps=num_steps, crop=64
     )
-    training.preserve_variance()
+    if start is None or not start_autoencoder(model, start):
+        training.preserve_variance()
     held_out = photos[-NUM_HELD_OUT:]
     fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()

@@ -12,8 +12,18 @@ from learning.base.autoencoder import (
     DecoderTraining,
     latent_moments,
     standardize_latents,
+    to_signed_range,
 )
-from learning.base.stages import CONV_IN, Batches, Group, base_of, export, load_base, start_from
+from learning.base.stages import (
+    CONV_IN,
+    Batches,
+    Group,
+    base_of,
+    export,
+    load_base,
+    start_autoencoder,
+    start_from,
+)
 from small import small_model
 
 
@@ -35,6 +45,20 @@ def test_standardised_latents_have_mean_0_and_deviation_1_and_draw_the_same_pict
     assert torch.allclose(mean.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5)
     total = mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))
     assert torch.allclose(total, torch.ones(4), atol=1e-4)
+
+
+def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws():
+    narrow = load_base("models/cldm_tiny.yaml", "models/tiny/base.safetensors").first_stage_model
+    model = base_of("models/cldm_tiny16.yaml")
+    assert start_autoencoder(model, "models/tiny/base.safetensors")
+    wide, x = model.first_stage_model.eval(), to_signed_range(pictures(2))
+    with torch.no_grad():
+        first, second = narrow.encode(x), wide.encode(x)
+        assert torch.allclose(second.mean[:, :4], first.mean, atol=1e-4)
+        assert torch.allclose(wide.decode(second.mode()), narrow.decode(first.mode()), atol=1e-4)
+    assert float(second.mean[:, 4:].std()) > 0.1
+    (wide.requires_grad_(True).decode(second.mode()) - x).square().mean().backward()
+    assert float(wide.decoder.conv_in.weight.grad[:, 4:].norm()) > 0
 
 
 def test_the_decoder_is_trained_alone():
