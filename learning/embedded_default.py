@@ -3,7 +3,7 @@
 from pathlib import Path
 
 NUM_FITTINGS, NUM_TESTS = 1500, 64
-NUM_DOLLS, DOLL_SEED = 4000, 3  # a seed of their own: neither base nor judge has seen these
+NUM_DOLLS, DOLL_SEED = 2000, 3  # a seed of their own: neither base nor judge has seen these
 OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
 
 

@@ -33,6 +33,11 @@ RECIPES = {
         ),
         dict(context="skip"),
     ),
+    "fastfit": (
+        STACK
+        | dict(garment=entry("GarmentReference", time="none", width=32, context="none", dropout=0.1)),
+        dict(context="skip"),
+    ),
     "anydoor": (
         STACK
         | dict(
@@ -49,7 +54,7 @@ def items(num=2, seed=0):
     """As TryonDataset gives them."""
     given = batch(num, seed)
     given["mask"] = given["mask"][..., None]
-    del given["negative"], given["worn_mask"], given["category_id"]
+    del given["negative"], given["worn_mask"]
     return [
         {
             key: value[i].numpy() if isinstance(value, torch.Tensor) else value[i]
