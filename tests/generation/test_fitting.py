@@ -34,8 +34,7 @@ RECIPES = {
         dict(context="skip"),
     ),
     "fastfit": (
-        STACK
-        | dict(garment=entry("GarmentReference", time="none", width=32, context="none", dropout=0.1)),
+        STACK | dict(garment=entry("GarmentReference", time="none", width=32, context="none", dropout=0.1)),
         dict(context="skip"),
     ),
     "anydoor": (
