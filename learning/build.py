@@ -22,7 +22,7 @@ prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 # of these a try-on recipe has its own, or they change maps
 OF_CONTROL = """prompt_dropout hint_dropout sd_locked only_mid_control zero_conv_factor min_snr_gamma prompts
-mask_dilation mask_simplification segmenter""".split()
+mask_dilation mask_simplification segmenter after_convergence""".split()
 
 
 def resolve_precision(precision: str) -> str:

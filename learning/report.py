@@ -23,13 +23,16 @@ IOU_TEXT = (
 )
 LOSS_TEXT = (
     "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "
-    "between steps and runs. The gap between the loss without the map and with it shows how much the map is "
-    "used."
+    "between steps and runs. The gap between the loss without the {condition} and with it shows how much the "
+    "{condition} is used."
 )
 TRAINING_TEXT = (
     "The training loss moves with the timesteps that happen to be drawn. It says whether something broke, "
-    "and nothing about whether the map is obeyed."
+    "and nothing about whether the {condition} is obeyed."
 )
+
+
+GIVEN = "control", "agnostic", "garment"  # what pictures of the image log are drawn from
 
 
 def write_report(run) -> Path:
@@ -41,8 +44,9 @@ def write_report(run) -> Path:
     found, held_out = read_written(run / "convergence.json"), read_written(run / "samples" / HELD_OUT)
     tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
     metrics, validation, miou = tables.values()
+    condition = "garment" if (run / "tryon.safetensors").exists() else "map"
     parts = [f"<h1>{html.escape(str(run))}</h1>", describe_progress(metrics, options)]
-    parts += describe_run(found, metrics, validation, miou, options)
+    parts += describe_run(found, metrics, validation, miou, options, condition)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
         parts += ["<h2>Is the map obeyed?</h2>", miou_chart(miou, regions, found)]
@@ -52,11 +56,11 @@ def write_report(run) -> Path:
     else:
         parts += show_image_log(run / "image_log" / "train")
     if validation:
-        parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found))]
-        parts += [f"<p class=n>{LOSS_TEXT}</p>"]
+        parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found, condition))]
+        parts += [f"<p class=n>{LOSS_TEXT.format(condition=condition)}</p>"]
     if metrics:
         parts += ["<h2>Training</h2>", charts(training_charts(metrics, found))]
-        parts += [f"<p class=n>{TRAINING_TEXT}</p>"]
+        parts += [f"<p class=n>{TRAINING_TEXT.format(condition=condition)}</p>"]
     for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
         parts += [fold(f"{title}, all measurements", table(rows))] if rows else []
     parts += [fold("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
@@ -85,10 +89,13 @@ def describe_progress(metrics, options) -> str:
     )
 
 
-def describe_run(found, metrics, validation, miou, options) -> list[str]:
-    """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each."""
+def describe_run(found, metrics, validation, miou, options, condition) -> list[str]:
+    """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each.
+
+    `condition` is what is to be obeyed, "map" or "garment"; a garment does not take over all at once.
+    """
     texts = []
-    if found or miou or validation:
+    if condition == "map" and (found or miou or validation):
         texts.append(show_takeover(found, metrics, miou, validation, options))
     if miou:
         value, floor, ceiling = (column(miou[-1:], name)[0] for name in ("miou", "floor", "ceiling"))
@@ -101,7 +108,7 @@ def describe_run(found, metrics, validation, miou, options) -> list[str]:
         loss, gap = (column(validation[-1:], name)[0] for name in ("loss", "gap"))
         share = f": a gap of {100 * gap / (loss + gap):.1f} %" if loss + gap else ""
         texts.append(
-            f"<p>Validation loss <b>{loss:.4f}</b> with the map, {loss + gap:.4f} without it at step "
+            f"<p>Validation loss <b>{loss:.4f}</b> with the {condition}, {loss + gap:.4f} without it at step "
             f"{int(validation[-1]['step']):,}{share}.</p>"
         )
     if skipped := [row["step"] for row in metrics if row.get("skipped") == "1"]:
@@ -145,19 +152,17 @@ def show_held_out(folder, held_out) -> list[str]:
 
 
 def show_image_log(folder) -> list[str]:
-    """The image log's newest pictures and some older ones, each beside its maps."""
+    """The image log's newest pictures and some older ones, each beside what they were drawn from."""
     from PIL import Image
 
-    drawn = {
-        int(path.name.split("_gs-")[1][:6]): path for path in sorted(folder.glob("samples_cfg*_gs-*.png"))
-    }
+    drawn = {int(path.name.split("_gs-")[1][:6]): path for path in sorted(folder.glob("samples*_gs-*.png"))}
     if not drawn:
         return []
-    parts = ["<h2>Image log</h2><p class=n>Maps that were trained on, and what was drawn from them.</p>"]
+    parts = ["<h2>Image log</h2><p class=n>What was trained on, and what was drawn from it.</p>"]
     for step in reversed(thin_out(sorted(drawn), 4)):
-        maps = sorted(folder.glob(f"control_gs-{step:06}_*.png"))[-1:]
+        given = [path for name in GIVEN for path in sorted(folder.glob(f"{name}_gs-{step:06}_*.png"))[-1:]]
         try:
-            pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*maps, drawn[step]]]
+            pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*given, drawn[step]]]
         except OSError:  # cut short where the run was killed
             continue
         pair = "".join(map(picture, pictures))

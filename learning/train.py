@@ -166,7 +166,8 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts)
     if judge is not None:
         callbacks.append(ControlMetric(held_out, encoder, judge, options))
     if held_out:
-        callbacks += [ValidationLoss(held_out, options), Convergence(options)]
+        callbacks.append(ValidationLoss(held_out, options))
+        callbacks += [] if is_tryon(options.model) else [Convergence(options)]
     callbacks += [Checkpoints(options.run, options, metadata, stopping, facts), Report(options)]
     # last, so that its clock starts when floor and ceiling have been measured
     return [*callbacks, StepProgress(options)]

@@ -140,14 +140,14 @@ def miou_chart(rows, regions: dict, found=None) -> str:
     return chart("IoU of what was drawn with the map", [*lines, mean], WIDE, found, 0, 1)
 
 
-def validation_charts(rows, found=None) -> list[str]:
+def validation_charts(rows, found=None, condition="map") -> list[str]:
     """The gap between the losses without and with control, and both in each band of timesteps."""
     steps = column(rows, "step")
     gap = Line("gap", steps, column(rows, "gap"), dots=True)
     zero = Line("", [0, steps[-1]], [0, 0], GREY, 1)
-    charts = [chart("Gap: loss without the map less loss with it", [zero, gap], found=found)]
+    charts = [chart(f"Gap: loss without the {condition} less loss with it", [zero, gap], found=found)]
     for name in (name.removeprefix("loss_") for name in rows[-1] if name.startswith("loss_")):
-        without = Line("without the map", steps, column(rows, "without_" + name), GREY, 1.4, "5 3")
+        without = Line(f"without the {condition}", steps, column(rows, "without_" + name), GREY, 1.4, "5 3")
         lines = [without, Line("with it", steps, column(rows, "loss_" + name), dots=True)]
         charts.append(chart(f"Loss at timesteps {name.replace('_', ' to ')}", lines, found=found))
     return charts

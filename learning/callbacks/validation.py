@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
-from pytorch_lightning.utilities import move_data_to_device
 from torch.utils.data import default_collate
 
 from batches.loader import check_sizes
@@ -65,8 +63,7 @@ class ValidationLoss(Measurement):
 
     def _chunk(self, model, items, control) -> list[float]:
         """The loss of some items of one size in each band."""
-        encoded, losses = default_collate([item["encoded"] for item in items]), []
-        encoded = move_data_to_device(encoded, model.device)
+        encoded, losses = join_rows([item["encoded"] for item in items], model.device), []
         for band in range(NUM_BANDS):
             generators = [torch.Generator().manual_seed(item["seed"] + 10_000 * band) for item in items]
             t = torch.tensor([item["t"][band] for item in items], device=model.device)
@@ -75,7 +72,13 @@ class ValidationLoss(Measurement):
 
 
 def encode_item(model, item) -> dict:
-    """A held-out item as the model's `encode_held_out` gives it, a row on the CPU, under "encoded"."""
+    """A held-out item as the model's `encode_held_out` gives it, one row on the CPU, under "encoded"."""
     check_sizes([item], model.size_multiple)
-    encoded = move_data_to_device(model.encode_held_out(default_collate([item])), "cpu")
-    return dict(encoded=apply_to_collection(encoded, torch.Tensor, lambda rows: rows[0]))
+    return dict(encoded=join_rows([model.encode_held_out(default_collate([item]))], "cpu"))
+
+
+def join_rows(parts, device):
+    """Tensors of several items in dicts of one shape, or such dicts in dicts -> the same of all rows."""
+    if isinstance(parts[0], dict):
+        return {key: join_rows([part[key] for part in parts], device) for key in parts[0]}
+    return torch.cat(parts).to(device)

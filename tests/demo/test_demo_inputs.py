@@ -36,7 +36,7 @@ VALUES = {
     "seed text": (dict(seed="lucky"), "a number from -1 to 4294967295 is wanted, got lucky"),
     "eta beyond": (dict(eta=1.5), "Eta .*a number from 0 to 1"),
     "eta of dpmpp": (dict(sampler="dpmpp_2m", eta=1), "eta must be 0"),
-    "sampler unknown": (dict(sampler="euler"), "Sampler: choose from ddim, dpmpp_2m; got 'euler'"),
+    "sampler unknown": (dict(sampler="euler"), "Sampler: choose from ddim, dpmpp_2m, unipc; got 'euler'"),
     "sampler list": (dict(sampler=["ddim"]), "Sampler: choose from|sampler must be"),
     "range reversed": (dict(control_start=0.9, control_end=0.1), "start 0.9 lies behind"),
     "prompt long": (dict(prompt="a " * 5000), "Prompt has 9999 characters: 2000 at most"),

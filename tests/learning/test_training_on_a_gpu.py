@@ -92,7 +92,7 @@ PLANTED = {
     "small.PromptStub.forward": lambda self, texts: torch.zeros(len(texts), 5, 16),
     "ldm.models.diffusion.ddpm.LatentDiffusion.step_generator": lambda *_: torch.Generator(),
     "generation.generate.to_uint8": lambda images: np.uint8(images.clamp(0, 1) * 255),
-    "batches.loader.collate": lambda items: dict(jpg=torch.zeros(1, device="cuda")),
+    "batches.loader.collate": lambda items, multiple: dict(jpg=torch.zeros(1, device="cuda")),
 }
 
 

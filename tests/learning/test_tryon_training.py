@@ -1,5 +1,6 @@
 """A whole try-on run on dolls and a tiny recipe: it trains, resumes exactly, and publishes its weights."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,9 @@ def test_a_run_logs_pictures_and_publishes_what_draws(bases, data, tmp_path):
     trained(options("joint", bases("joint"), data, tmp_path, max_steps=1, image_log_every=1))
     logged = {path.name.split("_gs")[0] for path in (tmp_path / "image_log/train").iterdir()}
     assert logged == {"reconstruction", "agnostic", "garment", "samples"}
+    report = re.sub('src="[^"]*"', "", (tmp_path / "report.html").read_text()).split("<summary>Options")[0]
+    assert "with the garment" in report and report.count("<img") >= 3
+    assert not re.search(r"\bmaps?\b", report)
     loaded, tests = load_tryon(tmp_path / "tryon.safetensors"), TryonDataset(data, "test")
     loaded.record.check_data(tests.data)
     (picture,) = put_on(loaded.model, [tests[0]], [0], FittingSettings(steps=2))
