@@ -40,14 +40,6 @@ class PromptStub(nn.Module):
         )
 
 
-@register_target
-class NoText(nn.Identity):
-    """Stands where a text encoder would, in models that are given their contexts."""
-
-
-NO_TEXT = dict(target="small.NoText")
-
-
 def small_config(unet=None, autoencoder=None, hint_channels=3, **options):
     """The `model` node of a yaml. `unet` changes U-Net and control branch, `options` are ControlLDM's."""
     unet = UNET | (unet or {})

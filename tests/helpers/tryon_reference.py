@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from cldm.tryon.model import TryonLDM
-from small import NO_TEXT
 from tryon_goldens import Goldens, report
 
 FOLDER = Path(os.environ.get("GOLDENS_TRYON") or Path(__file__).with_name("goldens_tryon"))
@@ -78,7 +77,7 @@ def build(conditions, in_channels=4, unet=None, person="PersonUNet", **options) 
         first_stage_config=dict(
             target="ldm.models.autoencoder.AutoencoderKL", params=goldens().config["vae"]
         ),
-        cond_stage_config=NO_TEXT,
+        cond_stage_config=dict(target="torch.nn.Identity"),
         linear_start=0.00085,
         linear_end=0.0120,
         scale_factor=0.18215,

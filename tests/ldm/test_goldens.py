@@ -10,7 +10,6 @@ import pytest
 from cldm.model import create_model
 from golden import numbers
 from golden.weights import golden_state
-from small import NoText  # noqa: F401, it is in the yaml
 
 GOLDEN = Path(__file__).parents[1] / "helpers" / "golden"
 TOLERANCES = json.loads((GOLDEN / "tolerances.json").read_text())

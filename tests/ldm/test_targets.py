@@ -130,7 +130,6 @@ WRONG = [
             f"cond_stage_config: {target} is no text enc",
         )
         for target, params in {
-            "torch.nn.Identity": {},
             "ldm.models.autoencoder.AutoencoderKL": dict(embed_dim=4, ddconfig=AUTOENCODER),
         }.items()
     ),
@@ -273,3 +272,12 @@ def test_a_model_without_its_control_branch_is_refused_by_key(missing):
         del config.params["control_stage_config"]
     with pytest.raises(ValueError, match="control_stage_config is null or missing"):
         instantiate_from_config(config)
+
+
+def test_a_model_that_is_given_contexts_has_no_text_encoder_and_refuses_prompts():
+    """Published yamls of such models have Identity there, and take anything."""
+    config = small_config()
+    config["params"]["cond_stage_config"] = dict(target="torch.nn.Identity")
+    model = instantiate_from_config(config)
+    with pytest.raises(ValueError, match="cond_stage_config: torch.nn.Identity is no text encoder"):
+        model.get_learned_conditioning(["a red top"])

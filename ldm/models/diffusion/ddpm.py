@@ -16,6 +16,10 @@ from ldm.util import Size, instantiate_from_config, is_listed, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
 SCALE_FACTORS = 1e-3, 1e3  # of latents to about unit variance: beyond, no autoencoder's are
+NO_TEXT_ENCODER = (
+    "cond_stage_config: {} is no text encoder; FrozenCLIPEmbedder or FrozenOpenCLIPEmbedder of "
+    "ldm.modules.encoders.modules is wanted"
+)
 # one picture of 512 x 512: the autoencoder takes far more memory a picture than the U-Net
 PIXELS_AT_ONCE = 512 * 512
 LATENTS_AT_ONCE = PIXELS_AT_ONCE // 64
@@ -91,12 +95,12 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         if not hasattr(self.first_stage_model, "decode"):
             raise ValueError(f"first_stage_config: {first_stage_config['target']} is no autoencoder")
         self.cond_stage_model = instantiate_from_config(cond_stage_config)
-        # a class of one's own, which no list of ours knows, may take prompts in its own way
-        if is_listed(cond_stage_config["target"]) and not hasattr(self.cond_stage_model, "tokenizer"):
-            raise ValueError(
-                f"cond_stage_config: {cond_stage_config['target']} is no text encoder; "
-                "FrozenCLIPEmbedder or FrozenOpenCLIPEmbedder of ldm.modules.encoders.modules is wanted"
-            )
+        # Identity stands in published yamls of models that are given contexts; a class of one's own, which no
+        # list of ours knows, may take prompts in its own way
+        takes_none = isinstance(self.cond_stage_model, torch.nn.Identity)
+        listed = is_listed(cond_stage_config["target"])
+        if listed and not takes_none and not hasattr(self.cond_stage_model, "tokenizer"):
+            raise ValueError(NO_TEXT_ENCODER.format(cond_stage_config["target"]))
         self.register_schedule(make_beta_schedule(beta_schedule, timesteps, linear_start, linear_end))
         self.lock()
 
@@ -145,7 +149,13 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         return torch.cat([self.first_stage_model.decode(part) for part in parts])
 
     def get_learned_conditioning(self, prompts: list[str]):
-        """Prompts -> context (b, n, context_dim)."""
+        """Prompts -> context (b, n, context_dim).
+
+        Raises:
+            ValueError: torch.nn.Identity stands for a text encoder: it hands on contexts alone.
+        """
+        if isinstance(self.cond_stage_model, torch.nn.Identity) and any(isinstance(p, str) for p in prompts):
+            raise ValueError(NO_TEXT_ENCODER.format("torch.nn.Identity"))
         return self.cond_stage_model(prompts)
 
     def get_unconditional_conditioning(self, num_samples: int):

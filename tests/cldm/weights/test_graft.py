@@ -16,7 +16,6 @@ from cldm.model import create_model, load_model
 from cldm.weights.graft import MODELS, add_control, default_files, fresh_control, graft, recognise
 from golden.weights import PREFIXES, weight
 from ldm.checkpoint import read_state_dict, write_state_dict
-from small import NoText  # noqa: F401, it is in the golden yaml
 
 HERE = Path(__file__).parents[2] / "helpers"
 ROOT = HERE.parents[1]
