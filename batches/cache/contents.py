@@ -1,5 +1,6 @@
 """What a cache holds: rows of a kind by their names, what files they are made from, how they are encoded."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ GREY = 0.0  # of what is masked out, in [-1, 1]
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(ABC):
     """Rows of one kind.
 
     plural: what messages call them. part: which encoder, weights: its hash. files: of each row, by its name.
@@ -30,13 +31,13 @@ class Content:
     alone: tuple[str, ...] = ()
     mirrored: bool = False
 
+    @abstractmethod
     def read(self, dataset, name: str):
         """What is encoded, without a batch's dimension."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, encoders, rows, device):
         """A batch of it -> values (b, ...)."""
-        raise NotImplementedError
 
     def read_checked(self, dataset, name: str):
         """As `read`, of pictures that are as large as is said."""
@@ -57,8 +58,10 @@ class Content:
 class Texts(Content):
     """Prompts -> contexts (b, n, d); a row's name is its prompt."""
 
-    def read_checked(self, dataset, name):
+    def read(self, dataset, name):
         return name
+
+    read_checked = read  # it has no size
 
     def encode(self, encoders, rows, device):
         return encoders[self.part](rows)

@@ -66,11 +66,9 @@ def load_control(checkpoint, config, device: str, base=None) -> Loaded:
     zero_terminal_snr = any(part.recorded("zero_terminal_snr", bool) for part in (weights, under))
     if zero_terminal_snr:
         model.use_zero_terminal_snr()
-    model.requires_grad_(False)
-    model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     source = str(checkpoint) if under is weights else f"{checkpoint} on {under.source}"
     return Loaded(
-        model=bring_to(device, model).eval(),
+        model=make_ready(device, model),
         encoder=encoder_of(weights.metadata, checkpoint),
         source=source,
         base=str(under.source),
@@ -78,6 +76,13 @@ def load_control(checkpoint, config, device: str, base=None) -> Loaded:
         zero_terminal_snr=zero_terminal_snr,
         notes=list(dict.fromkeys(weights.notes + under.notes)),
     )
+
+
+def make_ready(device, model):
+    """A whole model, locked, on a device that it will draw on: there in fp16 if that is a GPU."""
+    model.requires_grad_(False)
+    model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    return bring_to(device, model).eval()
 
 
 def bring_to(device, network):

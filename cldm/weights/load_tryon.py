@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from cldm.model import TRYON, create_on_meta, is_tryon
 from cldm.tryon.model import TryonLDM
 from cldm.tryon.record import TryonRecord
 from cldm.weights.convert import read_weights
 from cldm.weights.families import base_of, named_config, own_config
-from cldm.weights.load import bring_to
+from cldm.weights.load import make_ready
 from ldm.checkpoint import CheckpointError
 from ldm.published_names import fill_unused
 
@@ -71,9 +69,7 @@ def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> L
         raise CheckpointError(f"{checkpoint}: tryon of its metadata: {error}") from error
     if weights.recorded("zero_terminal_snr", bool):
         model.use_zero_terminal_snr()
-    model.requires_grad_(False)
-    model.cast_locked(torch.float16 if torch.device(device).type == "cuda" else torch.float32)
-    return LoadedTryon(bring_to(device, model).eval(), record, source, str(config), notes)
+    return LoadedTryon(make_ready(device, model), record, source, str(config), notes)
 
 
 def _read_record(metadata, model, notes) -> TryonRecord:

@@ -1,5 +1,6 @@
 """What all measurements beside training share: when they are due, with which weights, where they go."""
 
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from reporting.strips import forget_pictures_after
 from reporting.tables import forget_after, read_rows, record
 
 
-class Measurement(pl.Callback):
+class Measurement(pl.Callback, ABC):
     """Calls `measure` every `measure_every` steps and at the last one; writes what it gives into `table`.
 
     All processes measure, each its part of the work. A run that was stopped between a step and its
@@ -29,9 +30,9 @@ class Measurement(pl.Callback):
     def prepare(self, trainer, pl_module):
         """Once, before the first measurement."""
 
+    @abstractmethod
     def measure(self, trainer, pl_module) -> dict:
         """The numbers of a row by column, for rank 0; others' are not looked at."""
-        raise NotImplementedError
 
     def on_train_start(self, trainer, pl_module):
         done = None
