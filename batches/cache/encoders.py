@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from cldm.model import create_part, read_config, read_part
+from cldm.model import create_part, is_tryon, read_config, read_part
 from cldm.tryon.conditions import Condition, ImageTokens
 from cldm.tryon.model import build_condition
 from cldm.weights.families import Weights, base_of, own_config
@@ -67,7 +67,7 @@ def load_all_encoders(checkpoint, config=None) -> Encoders:
 def is_recipe(checkpoint, config=None) -> bool:
     """Whether a checkpoint's model, of `config` or of the yaml that it names, puts garments on."""
     config = config or _config_of(read_state_dict(checkpoint), checkpoint)
-    return bool(read_config(config).params.get("conditions"))
+    return is_tryon(config)
 
 
 def load_encoders(checkpoint, config=None) -> tuple[nn.ModuleDict, str]:

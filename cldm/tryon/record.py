@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from cldm.guidance import Guidance
 from cldm.tryon.conditions import check_choice
+from ldm.models.diffusion.ddpm import check_scale_factor
 
 # what stays outside the mask, see generation.fitting
 REPAINTS = ("none", "each_step", "paste")
@@ -25,6 +26,7 @@ class TryonRecord:
 
     def __post_init__(self):
         check_choice("repaint", self.repaint, REPAINTS)
+        check_scale_factor(self.scale_factor)
 
     @classmethod
     def of(cls, model, lines=()) -> "TryonRecord":
@@ -70,8 +72,8 @@ class TryonRecord:
             size = None if size is None else (int(size[0]), int(size[1]))
         except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise ValueError(f"it lacks something, or is of another kind: {error}") from error
-        if not 0 < scale < float("inf") or not isinstance(style, str | None):
-            raise ValueError(f"scale_factor {scale:g} and mask_style {style!r:.40} are no number and text")
+        if not isinstance(style, str | None):
+            raise ValueError(f"mask_style must be a text, got {style!r:.40}")
         return cls(guidance, told.get("repaint", "none"), scale, style, size)
 
     def changed(self, **by_hand) -> "TryonRecord":

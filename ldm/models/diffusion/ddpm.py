@@ -39,6 +39,13 @@ class DiffusionWrapper(nn.Module):
         self.diffusion_model = instantiate_from_config(unet_config)
 
 
+def check_scale_factor(value):
+    """Raise ValueError for a factor that brings no autoencoder's latents to about unit variance."""
+    least, most = SCALE_FACTORS
+    if not least <= value <= most:
+        raise ValueError(f"scale_factor must be a number from {least:g} to {most:g}, got {value}")
+
+
 class LatentDiffusion(NoiseSchedule, pl.LightningModule):
     """Stable Diffusion 1.x/2.x: autoencoder, text encoder, U-Net and their noise schedule.
 
@@ -82,9 +89,7 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         refuse_unless(
             not use_ema, "use_ema", use_ema, "the U-Net is locked, an average of it is the U-Net itself"
         )
-        least, most = SCALE_FACTORS
-        if not least <= scale_factor <= most:
-            raise ValueError(f"scale_factor must be a number from {least:g} to {most:g}, got {scale_factor}")
+        check_scale_factor(scale_factor)
         self.parameterization, self.scale_factor = parameterization, scale_factor
         self.log_every_t = log_every_t
         self.first_stage_key, self.cond_stage_key = first_stage_key, cond_stage_key
