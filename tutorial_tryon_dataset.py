@@ -75,6 +75,10 @@ class TryonDataset(Dataset):
         """What an item has besides pictures."""
         person, worn = self.pairs[idx]
         category = worn.get("category", "upper")
+        if category not in CATEGORIES:
+            raise ValueError(
+                f"{worn['name']} has category {category!r}: one of {', '.join(CATEGORIES)} is wanted"
+            )
         return dict(
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),

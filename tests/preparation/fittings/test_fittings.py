@@ -325,3 +325,15 @@ def test_the_command_that_prepares_data_takes_try_on_data_too(raw, monkeypatch, 
     tool_prepare_data.main()
     assert "5 fittings, 0 rejected" in capsys.readouterr().out
     assert lines_of(out)["test_00006_00"]["size"] == [256, 192]
+
+
+def test_a_category_that_is_none_is_named(dress_code, tmp_path):
+    out = shutil.copytree(dress_code[0], tmp_path / "out")
+    text = (out / "prompt.json").read_text()
+    (out / "prompt.json").write_text(text.replace('"category": "upper"', '"category": "hat"'))
+    dataset = TryonDataset(out)
+    place = next(i for i, line in enumerate(dataset.data) if line["category"] == "hat")
+    with pytest.raises(
+        ValueError, match="has category 'hat': one of upper, lower, dress, shoes, bag is wanted"
+    ):
+        dataset[place]
