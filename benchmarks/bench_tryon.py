@@ -90,7 +90,7 @@ class Step:
     def __init__(self, recipe, folder):
         out = folder / recipe.stem
         self.model = load_model(recipe, out / "ini.safetensors").float().train()
-        # the same for all: try-on models have no groups of parameters yet
+        # the same for all, so that times differ by the recipes alone
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
         self.batches = torch.load(out / "batches.pt", weights_only=True)

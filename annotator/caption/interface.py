@@ -1,5 +1,6 @@
 """What all captioners share: a list of pictures goes in, a caption of each comes out."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Caption:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-class Captioner:
+class Captioner(ABC):
     """Pictures in, captions out; each subclass loads from a local folder and downloads nothing.
 
     `name` is the captioner's in captioners.py, and of the column that it writes unless told otherwise.
@@ -35,6 +36,7 @@ class Captioner:
     folder: Path | None = None
 
     @classmethod
+    @abstractmethod
     def load(cls, folder, options, device="cpu", dtype=None) -> "Captioner":
         """The captioner of a local folder.
 
@@ -46,14 +48,13 @@ class Captioner:
             FileNotFoundError: the folder lacks a file; the message says which, from where to take it, and
                 what else can be done.
         """
-        raise NotImplementedError(f"{cls.__name__} cannot be loaded")
 
     def caption(self, images, prompt: str | None = None) -> list[Caption]:
         """A caption of each picture, uint8 (h, w, 3) in RGB; they may differ in size.
 
         `prompt` is what a caption goes on from, or the question it answers; None takes the options'.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot caption")
+        raise NotImplementedError(f"{type(self).__name__} captions lines alone, not pictures")
 
     def caption_lines(self, lines: list[dict], images) -> list[Caption]:
         """The same for lines of a training folder's prompt.json, whose other columns may be of use."""

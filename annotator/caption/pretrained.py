@@ -1,5 +1,6 @@
 """What the captioners with a model of transformers share: loading it from a folder, and generating tokens."""
 
+from abc import abstractmethod
 from pathlib import Path
 
 from PIL import Image
@@ -67,9 +68,9 @@ class PretrainedCaptioner(Captioner):
             raise ValueError(f"{folder} holds the model {kind!r}, which {cls.name} cannot use: {cls.where}")
 
     @classmethod
+    @abstractmethod
     def model_types(cls):
         """What a config.json may give as model_type."""
-        raise NotImplementedError(f"{cls.__name__} names no models")
 
     @classmethod
     def check_options(cls, options) -> None:
