@@ -39,7 +39,7 @@ def drawn(draw, out, control, *arguments):
     return [np.asarray(Image.open(out / name)) for name in pictures(out)]
 
 
-def test_every_layout_of_the_first_control_has_the_same_bits_and_draws_the_same(layouts, draw, tmp_path):
+def test_every_layout_of_the_first_control_draws_the_same_bits(layouts, draw, tmp_path):
     yaml, base = layouts / "small.yaml", layouts / "base.safetensors"
     weights = load_control(layouts / "control.safetensors", yaml, "cpu").model.state_dict()
     wanted = drawn(draw, tmp_path / "named", layouts / "control.safetensors")
@@ -47,9 +47,7 @@ def test_every_layout_of_the_first_control_has_the_same_bits_and_draws_the_same(
     for name in names:
         assert same(load_control(layouts / name, yaml, "cpu", base).model.state_dict(), weights), name
         ours = drawn(draw, tmp_path / "out" / name, layouts / name, "--base", base)
-        # weights that lie elsewhere in memory round otherwise
-        apart = [np.abs(a.astype(int) - b).max() for a, b in zip(ours, wanted, strict=True)]
-        assert len(apart) == 2 and max(apart) <= 1, name
+        assert len(ours) == 2 and all((a == b).all() for a, b in zip(ours, wanted, strict=True)), name
 
 
 def test_a_base_that_is_given_goes_before_the_one_that_a_control_names(layouts, draw, tmp_path):
