@@ -76,9 +76,7 @@ class TryonDataset(Dataset):
         person, worn = self.pairs[idx]
         category = worn.get("category", "upper")
         if category not in CATEGORIES:
-            raise ValueError(
-                f"{worn['name']} has category {category!r}: one of {', '.join(CATEGORIES)} is wanted"
-            )
+            raise ValueError(f"{worn['name']} has category {category!r}: want one of {', '.join(CATEGORIES)}")
         return dict(
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),
@@ -95,8 +93,8 @@ class TryonDataset(Dataset):
         return image
 
     def _find(self, known, line, pairs):
-        person, garment = (name.rsplit(".", 1)[0] if name not in known else name for name in line.split())
-        for name in (person, garment):
+        person, garment = names = [n if n in known else n.rsplit(".", 1)[0] for n in line.split()]
+        for name in names:
             if name not in known:
                 raise ValueError(f"{pairs} names {name}, which {self.folder} does not have")
         return known[person], known[garment]

@@ -334,6 +334,6 @@ def test_a_category_that_is_none_is_named(dress_code, tmp_path):
     dataset = TryonDataset(out)
     place = next(i for i, line in enumerate(dataset.data) if line["category"] == "hat")
     with pytest.raises(
-        ValueError, match="has category 'hat': one of upper, lower, dress, shoes, bag is wanted"
+        ValueError, match="has category 'hat': want one of upper, lower, dress, shoes, bag"
     ):
         dataset[place]
