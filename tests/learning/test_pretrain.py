@@ -11,6 +11,8 @@ from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
     latent_moments,
+    reconstruction_loss,
+    sharpness_loss,
     standardize_latents,
     to_signed_range,
 )
@@ -71,6 +73,19 @@ def test_the_decoder_is_trained_alone():
     assert trained == {"decoder", "post_quant_conv"}
     optimizer = training.configure_optimizers()["optimizer"]
     assert all(p.requires_grad for group in optimizer.param_groups for p in group["params"])
+
+
+def test_a_crisp_edge_beside_its_place_costs_less_sharpness_than_a_blurred_one():
+    x = torch.ones(1, 3, 64, 64)
+    x[..., 30:] = -1
+    crisp, blurred = (
+        x.roll(1, 3),
+        torch.nn.functional.avg_pool2d(x, (1, 5), 1, (0, 2), count_include_pad=False),
+    )
+    crisp[..., 0] = 1
+    assert sharpness_loss(x, x) == 0
+    assert 5 * sharpness_loss(crisp, x) < sharpness_loss(blurred, x)
+    assert reconstruction_loss(crisp, x) > reconstruction_loss(blurred, x)
 
 
 def test_a_locked_autoencoder_is_unlocked_for_its_own_training():

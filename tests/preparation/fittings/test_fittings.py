@@ -333,7 +333,5 @@ def test_a_category_that_is_none_is_named(dress_code, tmp_path):
     (out / "prompt.json").write_text(text.replace('"category": "upper"', '"category": "hat"'))
     dataset = TryonDataset(out)
     place = next(i for i, line in enumerate(dataset.data) if line["category"] == "hat")
-    with pytest.raises(
-        ValueError, match="has category 'hat': want one of upper, lower, dress, shoes, bag"
-    ):
+    with pytest.raises(ValueError, match="has category 'hat': want one of upper, lower, dress, shoes, bag"):
         dataset[place]
