@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from annotator.openpose.pose import draw_joint_file
 from pictures.pairs import read_items
 
 GREY = 0.0  # of what is masked out, in [-1, 1]
@@ -21,14 +22,15 @@ class TryonDataset(Dataset):
 
     jpg (H, W, 3) person, agnostic (the same with grey where the mask is), garment: in [-1, 1]; mask (H, W, 1)
     in {0, 1}, 1 is repainted; garment_mask (H, W, 1) in {0, 1}, 1 is garment, all of it where the folder does
-    not say; garment_pixels: uint8 (H, W, 3) for image encoders; category_id: its place in CATEGORIES; txt,
+    not say; pose, mirrored_pose (H, W, 3) in [-1, 1], OpenPose's drawing where the folder has joints;
+    garment_pixels: uint8 (H, W, 3) for image encoders; category_id: its place in CATEGORIES; txt,
     garment_txt, category, name.
 
     Args:
         pairs: a file of lines "person garment", of names in the folder, to try other garments on; None takes
             the worn ones.
-        augment: a function (person's pictures by key, rng) -> the same, photo and mask alike; None is off.
-        augment_garment: its like for the garment, and its mask.
+        augment: a function (person's pictures by key, rng) -> the same, all alike; None is off.
+        augment_garment: its like for the garment.
     """
 
     def __init__(
@@ -54,29 +56,25 @@ class TryonDataset(Dataset):
         person, worn = self.pairs[idx]
         rng = np.random.default_rng([self.seed, idx])
         parts = dict(jpg=self.read(person["target"]), mask=self.read(person["mask"])[..., :1] > 127)
+        if "pose" in person:
+            parts |= draw_joint_file(self.folder / person["pose"], *parts["jpg"].shape[:2])
         garment = dict(garment=self.read(worn["garment"]))
-        garment["garment_mask"] = np.ones((*garment["garment"].shape[:2], 1), bool)
-        if "garment_mask" in worn:
-            garment["garment_mask"] = self.read(worn["garment_mask"])[..., :1] > 127
+        mask = self.read(worn["garment_mask"]) > 127 if "garment_mask" in worn else garment["garment"] >= 0
+        garment["garment_mask"] = mask[..., :1]
         parts = self.augment(parts, rng) if self.augment else parts
-        garment = self.augment_garment(garment, rng) if self.augment_garment else garment
-        jpg, mask = parts["jpg"].astype(np.float32) / 127.5 - 1, parts["mask"].astype(np.float32)
-        return dict(
-            jpg=jpg,
-            agnostic=jpg * (1 - mask) + GREY * mask,
-            mask=mask,
-            garment=garment["garment"].astype(np.float32) / 127.5 - 1,
-            garment_mask=garment["garment_mask"].astype(np.float32),
-            garment_pixels=garment["garment"],
-            **self.describe(idx),
-        )
+        parts |= self.augment_garment(garment, rng) if self.augment_garment else garment
+        masks = {key: parts.pop(key).astype(np.float32) for key in ("mask", "garment_mask")}
+        shown = {key: picture.astype(np.float32) / 127.5 - 1 for key, picture in parts.items()}
+        agnostic = shown["jpg"] * (1 - masks["mask"]) + GREY * masks["mask"]
+        others = dict(agnostic=agnostic, garment_pixels=parts["garment"])
+        return shown | masks | others | self.describe(idx)
 
     def describe(self, idx):
         """What an item has besides pictures."""
-        person, worn = self.pairs[idx]
+        (person, worn), known = self.pairs[idx], ", ".join(CATEGORIES)
         category = worn.get("category", "upper")
         if category not in CATEGORIES:
-            raise ValueError(f"{worn['name']} has category {category!r}: want one of {', '.join(CATEGORIES)}")
+            raise ValueError(f"{worn['name']} has category {category!r}: want one of {known}")
         return dict(
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),

@@ -103,7 +103,7 @@ class RoughItems(Dataset):
 
 
 # keys of an item that are mirrored, (H, W, c) each
-PICTURES = "jpg hint agnostic mask garment garment_mask garment_pixels".split()
+PICTURES = "jpg hint agnostic mask pose mirrored_pose garment garment_mask garment_pixels".split()
 SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
@@ -127,6 +127,8 @@ class FlippedItems(Dataset):
         arrays = {key: torch.as_tensor(item[key]) for key in PICTURES if key in item}
         if mirrored:
             arrays = {key: array.flip(1) for key, array in arrays.items()}
+        if mirrored and "pose" in item:  # a mirrored left arm is a right one, which has another colour
+            arrays["pose"] = torch.as_tensor(item["mirrored_pose"])
         if mirrored and "moments" in item:
             arrays |= self.dataset.read_mirrored(draw.index)
         return {**item, **arrays}

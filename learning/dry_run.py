@@ -182,7 +182,7 @@ def blank_fittings(num: int, size) -> dict:
     """A batch as TryonDataset's items make it, of `num` grey persons and garments of `size` (H, W)."""
     pictures = torch.zeros(num, *size, 3)
     texts = dict.fromkeys(("txt", "garment_txt", "name"), [""] * num) | dict(category=["upper"] * num)
-    batch = dict.fromkeys(("jpg", "agnostic", "garment"), pictures)
+    batch = dict.fromkeys(("jpg", "agnostic", "pose", "garment"), pictures)
     batch |= dict.fromkeys(("mask", "garment_mask"), pictures[..., :1])
     numbers = dict(garment_pixels=pictures.to(torch.uint8), category_id=torch.zeros(num, dtype=torch.long))
     return batch | texts | numbers

@@ -151,15 +151,15 @@ def show_held_out(folder, held_out) -> list[str]:
     return [*parts, "<h2>On the way</h2>", picture(draw_strips([("map", maps), *steps]))]
 
 
-def show_image_log(folder) -> list[str]:
-    """The image log's newest pictures and some older ones, each beside what they were drawn from."""
+def show_image_log(folder, most=4) -> list[str]:
+    """Pictures of the image log at `most` steps, the newest first, beside what they were drawn from."""
     from PIL import Image
 
     drawn = {int(path.name.split("_gs-")[1][:6]): path for path in sorted(folder.glob("samples*_gs-*.png"))}
     if not drawn:
         return []
     parts = ["<h2>Image log</h2><p class=n>What was trained on, and what was drawn from it.</p>"]
-    for step in reversed(thin_out(sorted(drawn), 4)):
+    for step in reversed(thin_out(sorted(drawn), most)):
         given = [path for name in GIVEN for path in sorted(folder.glob(f"{name}_gs-{step:06}_*.png"))[-1:]]
         try:
             pictures = [np.asarray(Image.open(path).convert("RGB")) for path in [*given, drawn[step]]]

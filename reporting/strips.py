@@ -86,10 +86,9 @@ def draw_strips(strips):
 
 
 def thin_out(steps, most=6):
-    """At most `most` of the steps, evenly spread, first and last among them."""
-    return [
-        steps[i] for i in sorted({round(x) for x in np.linspace(0, len(steps) - 1, min(most, len(steps)))})
-    ]
+    """At most `most` of the steps, evenly spread, the last and, unless it is the only one, the first too."""
+    places = np.linspace(len(steps) - 1, 0, min(most, len(steps)))
+    return [steps[i] for i in sorted({round(x) for x in places})]
 
 
 def png(picture) -> bytes:

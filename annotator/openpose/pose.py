@@ -1,7 +1,9 @@
 """A person's pose, and its drawing in the colours that ControlNet's openpose models know."""
 
 import colorsys
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,6 +74,26 @@ def draw_poses(poses: list[Pose], height: int, width: int):
     for hand in (hand for pose in poses for hand in pose.hands):
         _draw_hand(canvas, hand, thickness, max(1, round(2 * scale)))
     return canvas
+
+
+def draw_joints(points: dict, height: int, width: int, mirrored=False):
+    """As `draw_poses`, of one person's joints: x, y in pixels by names of BODY, (0, 0) where none was found.
+
+    Mirrored, left joints become right ones, as those of the mirrored person are.
+    """
+    body = np.zeros((len(BODY), 3), np.float32)
+    for name, (x, y) in points.items():
+        side, _, rest = name.partition("_")
+        name = f"{dict(left='right', right='left')[side]}_{rest}" if mirrored and rest else name
+        body[BODY.index(name)] = width - x if mirrored else x, y, x > 0 or y > 0
+    return draw_poses([Pose(body, np.zeros((0, 21, 3), np.float32))], height, width)
+
+
+def draw_joint_file(path, height: int, width: int) -> dict:
+    """The joints of a prepared folder's file: dict(pose, mirrored_pose), as `draw_joints`."""
+    points = json.loads(Path(path).read_text(encoding="utf-8"))["points"]
+    ways = dict(pose=False, mirrored_pose=True)
+    return {name: draw_joints(points, height, width, mirrored) for name, mirrored in ways.items()}
 
 
 def _draw_limb(canvas, start, end, thickness, colour):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batches.cache.contents import AgnosticPersons, Content, Features, Masks, Photos, Texts
+from batches.cache.contents import AgnosticPersons, Content, Features, Masks, Photos, Poses, Texts
 from batches.cache.encoders import Encoders
 from cldm.tryon.conditions import ImageTokens, TextCondition
 from pictures.decoding import read_size
@@ -12,6 +12,7 @@ SIDES, SIDES_OF_FITTINGS = 64, 32  # what sides must be multiples of
 PICTURES = dict(
     jpg=(Photos, "persons", ("target",)),
     agnostic=(AgnosticPersons, "agnostic persons", ("target", "mask")),
+    pose=(Poses, "poses", ("target", "pose")),
     garment=(Photos, "garments", ("garment",)),
     mask=(Masks, "masks", ("mask",)),
 )
@@ -46,6 +47,7 @@ def choose_for_fittings(dataset, encoders, flips):
     check_conditions(encoders)
     if not hasattr(dataset, "pairs"):
         raise ValueError(f"{dataset.folder} is read as maps and pictures: a try-on recipe needs fittings")
+    check_files(dataset, list_pictures(encoders))
     said = {}
     for person, worn in dataset.pairs:
         said |= {person[key]: person.get("size") for key in ("target", "mask")} | {worn["garment"]: None}
@@ -68,6 +70,17 @@ def check_conditions(encoders: Encoders) -> None:
             raise ValueError(f"the condition {name} reads {unknown[0]}, which no cache holds: train without")
     if encoders.flow_weight:
         raise ValueError("flow_weight reads the pictures of every step, which no cache holds: train without")
+
+
+def check_files(dataset, keys) -> None:
+    """Raise ValueError where a person's or a garment's line names no file of a key that is wanted."""
+    for key in keys:
+        for person, worn in dataset.pairs:
+            line = worn if key == "garment" else person
+            if lacking := [file for file in PICTURES[key][2] if file not in line]:
+                raise ValueError(
+                    f"{dataset.folder}: {line['name']} has no {lacking[0]}, which the recipe reads"
+                )
 
 
 def reads_text(encoders) -> bool:

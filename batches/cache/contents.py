@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from annotator.openpose.pose import draw_joint_file
 from jobs.devices import to_channels_first
 
 GREY = 0.0  # of what is masked out, in [-1, 1]
@@ -90,6 +92,17 @@ class AgnosticPersons(Photos):
         if photo.shape[:2] != hidden.shape[:2]:
             raise ValueError(f"{target} is {photo.shape[:2]}, {mask} is {hidden.shape[:2]}")
         return photo * (1 - hidden) + GREY * hidden
+
+
+class Poses(Photos):
+    """The same of OpenPose's drawings, by the files of photo and joints."""
+
+    def read(self, dataset, name):
+        drawn = draw_joint_file(Path(dataset.folder, self.files[name][1]), *self.sizes[name])
+        return drawn["mirrored_pose" if self.mirrored else "pose"].astype(np.float32) / 127.5 - 1.0
+
+    def read_checked(self, dataset, name):
+        return self.read(dataset, name)
 
 
 class Masks(Content):

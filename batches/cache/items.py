@@ -1,8 +1,11 @@
 """The items of a training folder with pictures and prompts from its cache, which must be up to date."""
 
+from pathlib import Path
+
 import numpy as np
 from torch.utils.data import Dataset
 
+from annotator.openpose.pose import draw_joint_file
 from batches.cache.choices import choose_contents, name_rows
 from batches.cache.contents import GREY, read_mask, unpack_mask
 from batches.cache.encoders import load_all_encoders
@@ -127,6 +130,9 @@ class CachedFittings(Dataset):
         pixels = read(worn["garment"])
         lying = dict(jpg=jpg, mask=mask, agnostic=jpg * (1 - mask) + GREY * mask, garment_pixels=pixels)
         lying["garment"] = pixels.astype(np.float32) / 127.5 - 1
+        if "pose" in person:
+            drawn = draw_joint_file(Path(self.dataset.folder, person["pose"]), *jpg.shape[:2])
+            lying |= {key: picture.astype(np.float32) / 127.5 - 1 for key, picture in drawn.items()}
         same = all(np.array_equal(item[key], picture) for key, picture in lying.items())
         if not same or item["txt"] != person["prompt"]:
             self._refuse_changes(f"changes them ({person['target']} for one)")

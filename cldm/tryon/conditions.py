@@ -67,12 +67,22 @@ class Condition(ABC):
 
 
 class TextCondition(Condition):
-    """Prompts as the context of cross-attention; dropped is the empty or the negative prompt."""
+    """Prompts as the context of cross-attention; dropped is the empty or the negative prompt.
+
+    prompt: the one that all persons have, in the place of their own.
+    """
 
     keys = ("txt",)
 
+    def __init__(self, name, prompt=None, dropout=0.0):
+        super().__init__(name, dropout)
+        self.prompt = prompt
+
     def encode(self, model, batch, num=None, generator=None):
-        context = context_of(model, batch, "txt", num)
+        if self.prompt is None:
+            context = context_of(model, batch, "txt", num)
+        else:
+            context = shared_context(model, batch, self.name, self.prompt)
         if "empty_context" in batch and not batch.get("negative"):
             return dict(context=context, null=batch["empty_context"][:1].to(model.device))
         null = batch.get("negative") or [""]
@@ -206,9 +216,7 @@ class GarmentReference(Condition):
         given = {**batch, self.key: self.pictures(batch)} if self.key in batch else batch
         encoded = dict(latents=read_latents(model, given, self.key, num, self.scaled, self.draw, generator))
         if self.prompt is not None:
-            known = batch.get(f"{self.name}_context")
-            encoded["text"] = model.get_learned_conditioning([self.prompt]) if known is None else known[:1]
-            encoded["text"] = encoded["text"].to(model.device)
+            encoded["text"] = shared_context(model, batch, self.name, self.prompt)
         if self.classes is not None:
             encoded["category"] = torch.as_tensor(batch[self.category_key][:num], device=model.device)
         return encoded
@@ -415,6 +423,12 @@ class ControlHint(Condition):
         found = self.branch(inputs.x.to(prepared["hint"].dtype), prepared["hint"], inputs.t, context,
                             hint_features=prepared["features"])  # fmt: skip
         inputs.add_residuals(found)
+
+
+def shared_context(model, batch, name: str, prompt: str):
+    """The context (1, n, d) of a prompt that all items of a batch have, which may bring it."""
+    known = batch.get(f"{name}_context")
+    return (model.get_learned_conditioning([prompt]) if known is None else known[:1]).to(model.device)
 
 
 def encode_pictures(model, pictures, scaled=True, draw="mode", generator=None):

@@ -36,6 +36,9 @@ def write_fittings(folder, num=4):
         for name, picture in zip(names.values(), [*pictures, mask], strict=True):
             cv2.imwrite(str(folder / name), picture)
         words = dict(name=str(i), prompt=f"a person in coat {i}", category=CATEGORIES[i % 3], source="none")
+        joints = dict(nose=[40 + i, 9], neck=[44, 20], left_shoulder=[60, 21], right_shoulder=[0, 0])
+        names |= dict(pose=f"pose{i}.json")
+        (folder / names["pose"]).write_text(json.dumps(dict(height=SIZE[0], points=joints)))
         lines.append(names | words | dict(size=list(SIZE)))
     (folder / "prompt.json").write_text("\n".join(map(json.dumps, lines)))
     return folder
@@ -48,7 +51,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory):
-    """(yaml, checkpoint) with what no tiny recipe has: an image encoder, black pictures, a fixed prompt."""
+    """(yaml, checkpoint) with what no tiny recipe has: image encoder, black pictures, fixed prompts, pose."""
     where = tmp_path_factory.mktemp("tokens")
     recipe = yaml.safe_load((ROOT / "models" / "tryon_tiny_joint.yaml").read_text())
     params = recipe["model"]["params"]
@@ -56,6 +59,10 @@ def tokens(tmp_path_factory):
     encoder = dict(target="cldm.tryon.image_encoders.SmallGarments", params=dict(width=16))
     projector = dict(target="cldm.tryon.image_tokens.MlpTokens", params=dict(width=16, context_dim=64))
     image = dict(encoder=encoder, projector=projector, drop_to="black", dropout=0.5)
+    params["conditions"]["text"]["params"] = dict(prompt="a person", dropout=0.5)
+    pose = dict(target="cldm.tryon.conditions.LatentChannels", params=dict(key="pose"))
+    params["conditions"]["pose"] = pose
+    params["unet_config"]["params"]["in_channels"] += params["channels"]
     params["conditions"]["image"] = dict(target="cldm.tryon.conditions.ImageTokens", params=image)
     (where / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     torch.manual_seed(0)
@@ -112,7 +119,7 @@ def test_a_batch_from_the_cache_is_bit_identical(recipe, folder):
     )
 
 
-def test_image_tokens_black_pictures_and_fixed_prompts_are_bit_identical(folder, tokens):
+def test_image_tokens_black_pictures_fixed_prompts_and_poses_are_bit_identical(folder, tokens):
     dataset = TryonDataset(folder)
     build_cache(dataset, tokens[1], tokens[0], **EXACT)
     cached = CachedFittings(dataset, tokens[1], tokens[0], mirrored=True)

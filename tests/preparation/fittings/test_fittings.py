@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from annotator.openpose.pose import draw_joints
+from batches.augment import Draw, FlippedItems
 from masks_reference import FOLDER, read_labels
 from paperdoll.tryon_folders import make_viton_hd
 from preparation.fittings import FittingOptions, is_fittings, prepare_fittings
@@ -126,6 +128,22 @@ def test_items_are_grey_where_they_are_repainted(dress_code):
     )
     assert item["garment_pixels"].dtype == np.uint8 and item["category"] == "upper"
     torch.utils.data.default_collate([dataset[0], dataset[1]])
+
+
+def test_a_pose_is_drawn_and_a_mirrored_ones_left_arm_is_its_right_one(viton):
+    out, _ = viton
+    dataset = TryonDataset(out)
+    item = dataset[0]
+    assert item["pose"].shape == item["jpg"].shape and item["pose"].min() == -1 and item["pose"].max() > 0.9
+    drawn, mirrored = (FlippedItems(dataset)[Draw(0, mirrored=way)]["pose"].numpy() for way in (False, True))
+    assert np.array_equal(drawn, item["pose"])
+    # same places, but for the colours
+    lit, flipped = (picture.max(axis=2) > -1 for picture in (drawn, mirrored[:, ::-1]))
+    assert (lit & flipped).sum() / (lit | flipped).sum() > 0.8
+    assert not np.allclose(drawn, mirrored[:, ::-1], atol=0.1)
+    points = dict(left_wrist=(10, 20), right_wrist=(40, 20), neck=(30, 5))
+    swapped = {"right_wrist": (54, 20), "left_wrist": (24, 20), "neck": (34, 5)}
+    assert np.array_equal(draw_joints(points, 64, 64, mirrored=True), draw_joints(swapped, 64, 64))
 
 
 def test_a_garments_mask_is_all_of_it_where_the_folder_has_none(viton):
