@@ -13,6 +13,7 @@ from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from paperdoll.alternatives import gather_garments, vary
 from paperdoll.tryon import arrange
+from pictures.photo import FILTER
 from preparation.fittings.one_fitting import crop_to
 
 GARMENTS = "garment@16"
@@ -171,7 +172,7 @@ def match_size(picture, size: tuple[int, int]):
     if picture.shape[:2] == size:
         return picture
     crop, image = crop_to(*picture.shape[:2], size), Image.fromarray(picture)
-    return np.asarray(image.resize(size[::-1], Image.Resampling.LANCZOS, crop.to_list(), reducing_gap=2.0))
+    return np.asarray(image.resize(size[::-1], FILTER, crop.to_list(), reducing_gap=2.0))
 
 
 def check_same(drawn, path: Path) -> None:

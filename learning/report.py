@@ -25,8 +25,9 @@ FIDELITY_TEXT = (
     "Held-out dolls in the next doll's garment. Each picture is compared, inside the mask, with the same "
     "doll redrawn. garment@16: the share nearest to the right one of 16 garments, 1/16 by chance. Detail: "
     "how much more often than by chance it is nearer to the garment than to copies with one attribute "
-    "changed, the mean over six attributes. ΔE: how far mean colours are off. Floor: without garment. Rolled: given the "
-    "garment after the next, which must come out as by chance. Ceiling: the truth through the autoencoder."
+    "changed, the mean over six attributes. ΔE: how far mean colours are off. Floor: without garment. "
+    "Rolled: given the garment after the next, which must come out as by chance. Ceiling: the truth through "
+    "the autoencoder."
 )
 LOSS_TEXT = (
     "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "

@@ -6,10 +6,10 @@ from paperdoll.tryon_folders import make_viton_hd
 from preparation.fittings import FittingOptions, prepare_fittings
 
 
-def draw_fittings(folder, num_train, num_test, seed=5, make=make_viton_hd):
-    """The training folder of people that `make` draws, at 128 x 96."""
-    make(folder / "raw", num_train, num_test, seed=seed)
-    options = FittingOptions(size=(128, 96), mask_style="body_part", workers=1)
+def draw_fittings(folder, num_train, num_test, seed=5, make=make_viton_hd, drawn=(128, 96), size=None):
+    """The training folder of people that `make` draws at a size (H, W), and that are prepared at another."""
+    make(folder / "raw", num_train, num_test, seed=seed, size=drawn)
+    options = FittingOptions(size=size or drawn, mask_style="body_part", workers=1)
     prepare_fittings(folder / "raw", folder / "data", options)
     return folder / "data"
 
