@@ -30,6 +30,8 @@ OWN = {
     ("tutorial_dataset_test", "--config"): "models/cldm_v15.yaml",
     ("tutorial_caption", "--dtype"): "fp32",
     ("tool_prepare_data", "--workers"): default_workers(),
+    ("tool_evaluate", "--data"): None,
+    ("tool_evaluate", "--sampler"): None,
 }
 
 
