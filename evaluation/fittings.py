@@ -84,6 +84,7 @@ class HeldOutFittings(HeldOutItems):
             self.redrawing = Redrawing(dataset)
             self.redrawing.draw(self.places, workers)
         self.has_truth, self.notes = self.redrawing is not None or paired, self._list_notes(paired)
+        self.real = "truth" if self.redrawing else "photo"
         self.identify()
 
     def _list_notes(self, paired) -> list[str]:

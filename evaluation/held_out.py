@@ -43,6 +43,7 @@ class HeldOutItems(ABC):
 
     multiple = 64  # of the sides of pictures
     called = ""  # what a page calls them
+    real = "photo"  # and the picture that a right one would be like
     notes = ()  # what must be said beside numbers of them
 
     def __init__(self, dataset, num: int | None = None):

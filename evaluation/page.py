@@ -27,7 +27,7 @@ def draw_contact_sheet(held_out, sets: dict) -> bytes:
     for i in choose_items(held_out):
         item, key = held_out[i], held_out.keys[i]
         drawn = [Tile(pictures.pictures(key)[0], caption=label) for label, pictures in sets.items()]
-        tiles = [*held_out.show(item), *drawn, Tile(item.photo, caption=PHOTOS[:-1])]
+        tiles = [*held_out.show(item), *drawn, Tile(item.photo, caption=held_out.real)]
         rows.append(Row(title="", tiles=tiles))
     return draw_sheet(rows, SIDE)
 
