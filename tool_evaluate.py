@@ -1,13 +1,16 @@
-"""Measure what a control's pictures are worth, or two controls' side by side, on held-out maps.
+"""Measure what a checkpoint's pictures are worth, or two checkpoints' side by side, on held-out items.
 
-python tool_evaluate.py                        # after `make demo`: its control, on any CPU
+python tool_evaluate.py                        # after `make demo` or `make tryon`, on any CPU
 python tool_evaluate.py runs/a/control.safetensors runs/b/control.safetensors --out runs/a_and_b
 python tool_evaluate.py runs/sd15/control_best.safetensors --data training/fashion --limit 2048 \\
     --segmenter models/garments.safetensors --clip models/clip-vit-l-14 \\
     --inception models/pt_inception.pth
+python tool_evaluate.py runs/tryon_dolls/tryon.safetensors \\
+    --pairs training/tryon_dolls/test_unpaired.txt
+python tool_evaluate.py runs/a/results.json runs/b/results.json      # what was measured before
 
 OUT gets evaluation.html, sheet.png, the pictures, and results.json, .csv and .md. Run the same
-command again to resume. More: docs/evaluating.md
+command again to resume. More: docs/evaluating.md, docs/tryon.md
 """
 
 from pathlib import Path
@@ -18,63 +21,73 @@ from jobs.command_line import RESUMES, Parser, entry_point
 def parse_arguments():
     parser = Parser(__doc__)
     add = parser.add_argument
-    text = "One trained control, or two to compare. Without any, the newest in runs/ is taken."
-    add("controls", nargs="*", metavar="CONTROL", help=text)
-    parser.share("--data")
-    add("--split", default="val", help="Which of the folder's items are drawn.")
+    text = "One or two checkpoints, of try-on also folders of pictures. Without any, the newest in runs/."
+    add("checkpoints", nargs="*", metavar="CHECKPOINT", help=text)
+    text = "The training folder. Without it, that on which the checkpoint was trained."
+    parser.share("--data", default=None, help=text)
+    add("--split", help="Which of the folder's items are drawn. Without it val, of try-on val or test.")
+    text = 'Of try-on: lines "person garment". Without it, everybody gets their own garment.'
+    add("--pairs", type=Path, metavar="FILE", help=text)
     parser.share("--limit", help="Take only N items, always the same ones.")
     parser.share("--num")
-    text = "The judge of control mIoU. Without it, that of the control's run is taken."
-    parser.share("--segmenter", metavar="FILE", help=text)
-    add("--clip", type=Path, metavar="DIR", help="A folder of open_clip, for CLIP score, FID and KID.")
+    parser.share("--segmenter", metavar="FILE", help="The judge of control mIoU, if not the run's own.")
+    add("--clip", type=Path, metavar="DIR", help="A folder of open_clip: CLIP score, CLIP-I, FID and KID.")
     add("--inception", type=Path, metavar="FILE", help="Weights of Inception v3, for FID and KID.")
     add("--lpips", type=Path, metavar="FILE", help="Torchvision's VGG-16 or AlexNet, for LPIPS.")
-    parser.share("--sampling-steps", "--sampler", "--guidance", "--config", "--batch-size", "--device")
+    add("--dino", type=Path, metavar="FILE", help="Of try-on: weights of DINOv2, for its similarity.")
+    parser.share("--sampling-steps")
+    parser.share("--sampler", default=None, help="The sampler. Without it dpmpp_2m, of try-on ddim.")
+    text = "Of try-on: none, each_step or paste, what stays outside of the mask. Without it, the model's."
+    add("--repaint", metavar="HOW", help=text)
+    text = "The scale of guidance. Without it 7.5, 3 for the tiny model; of try-on the model's own."
+    parser.share("--guidance", help=text)
+    parser.share("--config", "--batch-size", "--device")
     add("--out", type=Path, default=Path("runs/evaluation"), metavar="OUT", help="The folder of results.")
     return parser.parse_args()
 
 
-def choose(arguments, paths, names, device):
-    """The Choice of gauges that the given files allow."""
-    from annotator.segment import load_judge
-    from evaluation.backbones import Choice
-    from evaluation.checkpoints import find_run_segmenter
-    from generation.control_files import digest
+def of_maps(arguments, paths, device):
+    """A function that evaluates controls into a folder."""
+    from evaluation.backbones import choose_for_maps
+    from evaluation.run import EvaluationRequest, evaluate, hold_out
+    from tutorial_dataset import MyDataset
 
-    choice, judge, clip, table = Choice(), None, None, arguments.data / "regions.yaml"
-    names = names if table.is_file() else None
-    if (file := arguments.segmenter or find_run_segmenter(paths[0])) and names:
-        judge = load_judge(file, table, device)
-    choice.regions(judge and judge.segment, names, judge and dict(file=str(file), sha256=digest(file)))
-    choice.likeness(arguments.lpips, device)
-    choice.features(arguments.inception, device)
-    if folder := arguments.clip:
-        from annotator.caption.clip_model import Clip
+    request = EvaluationRequest.of_maps(arguments, paths, device)
+    held_out = hold_out(request, MyDataset, arguments.limit)
+    choice = choose_for_maps(arguments, paths[0], held_out.regions, device)
+    return lambda out, progress: evaluate(request, held_out, choice, out, progress)
 
-        clip = Clip.load(folder, device)
-    facts = folder and dict(folder=str(folder), sha256=digest(folder), pictures="padded to a square")
-    choice.clip(clip, folder and f"CLIP {folder.name}", facts)
-    return choice
+
+def of_fittings(arguments, paths, device):
+    """A function that evaluates try-on into a folder."""
+    from evaluation.backbones import choose_for_fittings
+    from evaluation.fitting_run import evaluate_fittings, hold_out_fittings
+    from evaluation.run import EvaluationRequest
+    from tutorial_tryon_dataset import TryonDataset
+
+    request = EvaluationRequest.of_fittings(arguments, paths, device)
+    held_out = hold_out_fittings(request, TryonDataset, arguments.limit)
+    choice = choose_for_fittings(arguments, held_out, device)
+    return lambda out, progress: evaluate_fittings(request, held_out, choice, out, progress)
 
 
 def run(arguments):
-    from evaluation.checkpoints import choose_checkpoints
-    from evaluation.held_out import HeldOut, check_split
-    from evaluation.run import EvaluationRequest, evaluate, read_regions
+    from evaluation.checkpoints import choose_checkpoints, find_data, is_of_tryon
+    from evaluation.tables import compare_results
     from jobs.devices import pick_device
     from jobs.progress import Progress
     from jobs.whole_files import alone_in
-    from tutorial_dataset import MyDataset
 
-    paths, device, out = choose_checkpoints(arguments.controls), pick_device(arguments.device), arguments.out
-    request = EvaluationRequest.of(arguments, paths, device)
-    regions = read_regions(arguments.data, paths[0])
-    check_split(MyDataset(arguments.data).data, arguments.data, arguments.split)
-    held_out = HeldOut(MyDataset(arguments.data, arguments.split), regions, arguments.limit)
-    choice = choose(arguments, paths, regions and regions.names, device)
+    paths, out = choose_checkpoints(arguments.checkpoints), arguments.out
+    if [path.suffix for path in paths] == [".json", ".json"]:
+        print(compare_results(paths))
+        return
+    arguments.data = arguments.data or find_data(paths[0])
+    way = of_fittings if is_of_tryon(paths[0], arguments.config) else of_maps
+    evaluate = way(arguments, paths, pick_device(arguments.device))
     out.mkdir(parents=True, exist_ok=True)
     with alone_in(out):
-        told = evaluate(request, held_out, choice, out, Progress)
+        told = evaluate(out, Progress)
     print(f"{told}\n{out / 'evaluation.html'} shows pictures and numbers")
 
 

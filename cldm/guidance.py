@@ -49,6 +49,17 @@ class Guidance:
         """The conditions that any term drops."""
         return {name for term in self.terms for name in term.dropped}
 
+    def rescaled(self, scale: float) -> "Guidance":
+        """The same by another scale; ValueError for guidance that has more than one, or none."""
+        dropped = {tuple(sorted(term.dropped)) for term in self.terms if term.dropped}
+        if len(dropped) != 1:
+            raise ValueError(f"this guidance has not one scale, but the terms {self.describe()}")
+        return guide_by(dropped.pop(), scale)
+
+    def describe(self) -> list:
+        """Lists as `read` takes them."""
+        return [[list(term.dropped), term.weight] for term in self.terms]
+
     def combine(self, predictions):
         """The terms' predictions, stacked (k b, ...) in their order -> (b, ...)."""
         parts = predictions.chunk(len(self.terms))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cldm.model import is_tryon
 from cldm.weights.load import load_control, newest_checkpoint
 from evaluation.comparison import FLOOR
 from evaluation.held_out import HeldOut, check_regions
@@ -26,8 +27,11 @@ class Checkpoint:
 
 
 def choose_checkpoints(paths: list[str]) -> list[Path]:
-    """One or two checkpoints of a command line, or the newest training result where it names none."""
-    found = newest_checkpoint()
+    """One or two checkpoints of a command line, or the newest training result where it names none.
+
+    They may be folders of pictures.
+    """
+    found = newest_checkpoint(names=("control", "tryon", "full_step_*"))
     if not paths and found is None:
         raise FileNotFoundError(
             "there is no trained control in runs/: `make demo` trains one, or name a control.safetensors"
@@ -35,10 +39,31 @@ def choose_checkpoints(paths: list[str]) -> list[Path]:
     if len(paths) > 2:
         raise ValueError(f"one checkpoint is measured, or two are compared, got {len(paths)}")
     for path in paths:
-        if not Path(path).is_file():
-            problem = "is a folder, not a file" if Path(path).is_dir() else "does not exist"
-            raise FileNotFoundError(f"the checkpoint {path} {problem}")
+        if not Path(path).exists():
+            raise FileNotFoundError(f"the checkpoint {path} does not exist")
     return [Path(path) for path in paths] or [found]
+
+
+def is_of_tryon(path, config=None) -> bool:
+    """Whether a checkpoint puts garments on, or a folder holds such pictures; `config` goes before it."""
+    if config:
+        return is_tryon(config)
+    return Path(path).is_dir() or "tryon" in read_metadata(path)
+
+
+def find_data(path, default="training/dolls") -> Path:
+    """The training folder that a checkpoint was trained on, where it says so; ValueError for a folder."""
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder of pictures: say by --data which people they show")
+    options = read_metadata(path).get("options", {})
+    return Path(options.get("data", default) if isinstance(options, dict) else default)
+
+
+def check_files(paths) -> None:
+    """FileNotFoundError where a checkpoint that is to draw is a folder."""
+    for path in paths:
+        if path.is_dir():
+            raise FileNotFoundError(f"the checkpoint {path} is a folder, not a file")
 
 
 def find_run_segmenter(path) -> str:

@@ -62,10 +62,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Result:
-    """A metric's value of each set that has one, and its differences."""
+    """A metric's value of each set that has one, its intervals but the photos', and its differences."""
 
     metric: Metric
     values: dict[str, float]
+    intervals: dict[str, tuple[float, float] | None]
     differences: list[Difference]
 
 
@@ -115,15 +116,18 @@ def compare(metric, rows, pairs) -> Result:
     statistics = {label: metric.statistic(row, photo_rows) for label, row in sets.items()}
     num_items = len(next(iter(sets.values())))
     values = {label: statistic(np.ones(num_items)) for label, statistic in statistics.items()}
-    compared = {label: metric.told_by(sets[label]) for pair in pairs for label in pair}
+    compared = {label: metric.told_by(row) for label, row in sets.items() if label != PHOTOS}
     resampled = {}
     if min(compared.values(), default=0) >= FEWEST:
         weights = draw_resamples(num_items, metric.num_resamples)
         resampled = {label: np.array([statistics[label](w) for w in weights]) for label in compared}
+    # where all items say the same, resamples do too, and there is nothing to tell how sure that is
+    told = {name: r for name, r in resampled.items() if np.nanstd(r)}
+    intervals = {name: find_interval(values[name], r, compared[name]) for name, r in told.items()}
     differences = []
     for a, b in pairs:
         value, held = values[b] - values[a], None
         if resampled:
             held = find_interval(value, resampled[b] - resampled[a], compared[b])
         differences.append(Difference(f"{b} - {a}", value, held))
-    return Result(metric, values, differences)
+    return Result(metric, values, intervals, differences)

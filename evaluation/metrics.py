@@ -125,6 +125,33 @@ class Perception:
         return np.asarray(self.distance(pictures, np.stack([item.photo for item in items])))[:, None]
 
 
+class GarmentLikeness:
+    """Does a picture look like the garment to a network? An estimate, where nobody can tell the truth.
+
+    Args:
+        encode: a list of pictures uint8 (h, w, 3) -> unit vectors (n, d).
+    """
+
+    needs_photos = False
+
+    def __init__(self, encode, name, has_truth):
+        self.encode = encode
+        meaning = "cosine of the garment's picture and what was painted, cut to the mask's box: an estimate"
+        self.metrics = [Metric(f"{name}, estimate", "higher", meaning, mean_of(0), of_photos=has_truth)]
+
+    def measure(self, pictures, items):
+        painted = [cut_to_mask(picture, item.mask) for picture, item in zip(pictures, items, strict=True)]
+        shown = np.asarray(self.encode(painted), np.float64)
+        garments = np.asarray(self.encode([item.garment for item in items]), np.float64)
+        return (shown * garments).sum(1, keepdims=True)
+
+
+def cut_to_mask(picture, mask):
+    """What of a picture (H, W, 3) lies in the box of a mask, bool (H, W)."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
 class Features:
     """Are all pictures together like all photos? `encode`: pictures uint8 (n, H, W, 3) -> (n, d)."""
 

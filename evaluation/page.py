@@ -22,24 +22,19 @@ def choose_items(held_out) -> list[int]:
 
 
 def draw_contact_sheet(held_out, sets: dict) -> bytes:
-    """A PNG with a row for each shown item: its map, the first picture of each set, its photo."""
+    """A PNG with a row for each shown item: what it is drawn from, each set's first picture, its photo."""
     rows = []
     for i in choose_items(held_out):
         item, key = held_out[i], held_out.keys[i]
         drawn = [Tile(pictures.pictures(key)[0], caption=label) for label, pictures in sets.items()]
-        tiles = [Tile(item.map, caption="map", is_map=True), *drawn, Tile(item.photo, caption="photo")]
+        tiles = [*held_out.show(item), *drawn, Tile(item.photo, caption=held_out.real)]
         rows.append(Row(title="", tiles=tiles))
     return draw_sheet(rows, SIDE)
 
 
-def sort_sets(sets: dict) -> dict:
-    """Sets in the order of columns: what was drawn without control first."""
-    return dict(sorted(sets.items(), key=lambda entry: entry[1].folder.name.startswith("control")))
-
-
 def write_page(out, held_out, sets, results, missing, protocol):
     """sheet.png, and evaluation.html, which needs no other file."""
-    sheet = draw_contact_sheet(held_out, sort_sets(sets))
+    sheet = draw_contact_sheet(held_out, sets)
     write_atomically(out / "sheet.png", sheet)
     count = protocol["pictures"]["count_per_set"]
     legend = "".join(
@@ -51,12 +46,15 @@ def write_page(out, held_out, sets, results, missing, protocol):
     meanings = [dict(metric=r.metric.name, says=r.metric.meaning) for r in results]
     parts = [
         "<h1>Evaluation</h1>",
-        f"<ul>{legend}</ul><p class=n>{len(held_out)} held-out maps, {count} pictures a set. "
-        f"{PHOTOS.capitalize()}: the same numbers of the photos behind the maps. "
-        "Differences with their 95 % intervals, paired over items.</p>",
+        f"<ul>{legend}</ul><p class=n>{len(held_out)} {held_out.called}, {count} pictures a set. "
+        f"{PHOTOS.capitalize()}: the same numbers of the photos, which a right picture would be like. "
+        "Values and differences with their 95 % intervals, the latter paired over items.</p>",
         *show_verdict(results),
         f"<div class=scroll>{table(make_rows(results, missing))}</div>",
-        *(f"<p class=n>{html.escape(note)}</p>" for note in list_notes(results, missing, count)),
+        *(
+            f"<p class=n>{html.escape(note)}</p>"
+            for note in list_notes(results, missing, count, held_out.notes)
+        ),
         "<h2>Pictures</h2>",
         picture(np.asarray(Image.open(io.BytesIO(sheet)))),
         f"<ol class=n>{prompts}</ol>",

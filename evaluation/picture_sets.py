@@ -64,9 +64,21 @@ def count_missing(held_out, pictures: PictureSet) -> int:
 
 
 def draw_set(loaded: Loaded, held_out, pictures: PictureSet, controlled: bool, settings, batch_size, report):
-    """Draw what a set lacks, with or without control, calling `report(number)` after each batch.
+    """Draw what a set lacks, with or without control, see `fill_set`."""
+
+    def draw(part, seed):
+        return draw_items(loaded, held_out, part, seed, controlled, settings)
+
+    fill_set(held_out, pictures, batch_size, report, draw)
+
+
+def fill_set(held_out, pictures: PictureSet, batch_size, report, draw):
+    """Draw what a set lacks, calling `report(number)` after each batch.
 
     A batch of which one is missing is drawn as a whole, to the bit as by a run that nobody stopped.
+
+    Args:
+        draw: (places among the held-out items, number of the repeat) -> pictures uint8 (n, H, W, 3).
     """
     for seed in range(pictures.num_seeds):
         for part in held_out.chunks(batch_size):
@@ -74,7 +86,10 @@ def draw_set(loaded: Loaded, held_out, pictures: PictureSet, controlled: bool, s
             lacking = [path for path in paths if not path.exists()]
             if not lacking:
                 continue
-            drawn = draw_items(loaded, held_out, part, seed, controlled, settings)
+            try:
+                drawn = draw(part, seed)
+            except torch.OutOfMemoryError as error:
+                raise ValueError("Out of memory: a smaller --batch-size takes less") from error
             for path, picture in zip(paths, drawn, strict=True):
                 if path in lacking:
                     write_atomically(path, png(picture))
@@ -89,10 +104,7 @@ def draw_items(loaded, held_out, part, seed, controlled, settings: Settings):
     if controlled:
         controls = [Control(held_out.hint(items, loaded.encoder or held_out.regions))]
     prompts, size = [item.prompt for item in items], held_out.sizes[part[0]]
-    try:
-        return sample(loaded.model, controls, prompts, settings, size, seeds=seeds)
-    except torch.OutOfMemoryError as error:
-        raise ValueError("Out of memory: a smaller --batch-size takes less") from error
+    return sample(loaded.model, controls, prompts, settings, size, seeds=seeds)
 
 
 def read_png(path):

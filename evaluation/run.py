@@ -5,49 +5,73 @@ from pathlib import Path
 
 from cldm.weights.load import encoder_of
 from evaluation import checkpoints as of_checkpoints
+from evaluation.checkpoints import check_files
 from evaluation.comparison import FLOOR, PHOTOS, compare_sets, measure_rows
-from evaluation.held_out import HeldOut
+from evaluation.held_out import HeldOut, check_split
 from evaluation.page import write_page
-from evaluation.protocol import describe_protocol
+from evaluation.protocol import describe_pictures, describe_protocol
 from evaluation.tables import format_markdown, write_tables
+from generation.fitting import FittingSettings
 from generation.generate import Settings
 from ldm.checkpoint import read_metadata
 from pictures.hint import HintEncoder
 
+OF_TRYON = "pairs", "repaint", "dino"  # options
+
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is asked for; `scale` None takes each model family's."""
+    """What is asked for: `settings` are Settings or FittingSettings, `scale` None takes each model's own."""
 
     paths: list[Path]
     data: Path
-    split: str
+    split: str | None
     num_seeds: int
-    settings: Settings
+    settings: Settings | FittingSettings
     scale: float | None
     config: str | None
     batch_size: int
     device: str
+    pairs: Path | None = None
 
     @classmethod
-    def of(cls, arguments, paths, device) -> "EvaluationRequest":
-        """Of a command line; ValueError for options out of range."""
+    def of_maps(cls, arguments, paths, device) -> "EvaluationRequest":
+        """Of a command line; ValueError for options out of range, or that are of try-on."""
+        check_files(paths)
+        if other := next((name for name in OF_TRYON if getattr(arguments, name) is not None), None):
+            raise ValueError(f"--{other} is for try-on, {paths[0]} is a control")
+        scale = {} if arguments.guidance is None else dict(scale=arguments.guidance)
+        sampler = arguments.sampler or "dpmpp_2m"
+        settings = Settings(steps=arguments.sampling_steps, sampler=sampler, **scale)
+        return cls.of(arguments, paths, settings, arguments.split or "val", device)
+
+    @classmethod
+    def of_fittings(cls, arguments, paths, device) -> "EvaluationRequest":
+        """Of a command line; ValueError for options out of range, or that are of a control."""
+        if arguments.segmenter is not None:
+            raise ValueError(f"--segmenter is for a control, {paths[0]} is of try-on")
+        steps, sampler = arguments.sampling_steps, arguments.sampler or "ddim"
+        settings = FittingSettings(steps=steps, sampler=sampler, repaint=arguments.repaint)
+        return cls.of(arguments, paths, settings, arguments.split, device)
+
+    @classmethod
+    def of(cls, arguments, paths, settings, split, device) -> "EvaluationRequest":
+        """With what both have in common."""
         for name in ("num", "batch_size"):
             if getattr(arguments, name) < 1:
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} must be at least 1, got {getattr(arguments, name)}")
-        scale = {} if arguments.guidance is None else dict(scale=arguments.guidance)
-        settings = Settings(steps=arguments.sampling_steps, sampler=arguments.sampler, **scale)
         return cls(
             paths,
             arguments.data,
-            arguments.split,
+            split,
             arguments.num,
             settings,
             arguments.guidance,
             arguments.config,
             arguments.batch_size,
             device,
+            arguments.pairs,
         )
 
 
@@ -69,6 +93,13 @@ def read_regions(data, control) -> HintEncoder | None:
     )
 
 
+def hold_out(request: EvaluationRequest, open_dataset, num: int | None) -> HeldOut:
+    """The maps that are asked for; `open_dataset`: tutorial_dataset.MyDataset, `num` of them or all."""
+    regions = read_regions(request.data, request.paths[0])
+    check_split(open_dataset(request.data).data, request.data, request.split)
+    return HeldOut(open_dataset(request.data, request.split), regions, num)
+
+
 def evaluate(request: EvaluationRequest, held_out: HeldOut, choice, out, progress) -> str:
     """Draw what is lacking, measure, write all results into `out`; returns the table as text.
 
@@ -83,15 +114,28 @@ def evaluate(request: EvaluationRequest, held_out: HeldOut, choice, out, progres
     sets = {}
     for checkpoint in checkpoints:
         sets |= of_checkpoints.draw_all(checkpoint, held_out, out, request, sets, progress)
-    rows = measure_sets(choice, held_out, sets, progress)
-    results = compare_sets(choice.gauges, rows, list_pairs(labels, sets), progress)
-    facts = held_out.facts(request.data, request.split)
+    # columns in this order: what was drawn without control first
+    sets = dict(sorted(sets.items(), key=lambda entry: not entry[0].startswith(FLOOR)))
+    names = "steps", "sampler", "guidance_rescale", "eta", "negative_prompt"
+    settings, counts = checkpoints[0].settings, (len(held_out), request.num_seeds, request.batch_size)
     protocol = describe_protocol(
-        facts, checkpoints, request.num_seeds, request.batch_size, choice.facts, request.device
+        held_out.facts(request.data, request.split),
+        {checkpoint.label: checkpoint.facts for checkpoint in checkpoints},
+        describe_pictures(settings, names, *counts),
+        choice.facts,
+        request.device,
     )
-    write_tables(out, results, choice.missing, protocol)
-    write_page(out, held_out, sets, results, choice.missing, protocol)
-    return format_markdown(results, choice.missing, protocol)
+    return write_results(out, held_out, sets, list_pairs(labels, sets), choice, protocol, progress)
+
+
+def write_results(out, held_out, sets, pairs, choice, protocol, progress) -> str:
+    """Measure PictureSets by label, compare the `pairs` of them, write tables and page; the table as text."""
+    rows = measure_sets(choice, held_out, sets, progress)
+    results = compare_sets(choice.gauges, rows, pairs, progress)
+    told = results, choice.missing, protocol
+    write_tables(out, *told, held_out.notes)
+    write_page(out, held_out, sets, *told)
+    return format_markdown(*told, held_out.notes)
 
 
 def measure_sets(choice, held_out, sets, progress) -> dict:

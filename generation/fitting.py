@@ -92,6 +92,13 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     return pictures
 
 
+@torch.no_grad()
+def reconstruct(model, pictures: np.ndarray) -> np.ndarray:
+    """Pictures uint8 (n, H, W, 3) through a model's autoencoder: the nearest to them that it can draw."""
+    latents = encode_pictures(model, torch.from_numpy(pictures).float() / 127.5 - 1)
+    return to_uint8(model.decode_first_stage(latents))
+
+
 def encode_batch(model, batch, generators) -> dict:
     """What each condition makes of a batch, by name; a generator a row draws what is sampled."""
     encoded = {}

@@ -10,7 +10,7 @@ from jobs.json_files import read_json
 from jobs.whole_files import write_atomically
 from learning.options import TrainOptions, read_options
 from learning.takeover import advise, describe_newest, describe_takeover
-from reporting.charts import miou_chart, training_charts, validation_charts
+from reporting.charts import fidelity_charts, miou_chart, training_charts, validation_charts
 from reporting.html import box, charts, fold, page, picture, table
 from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thin_out
 from reporting.tables import column, read_rows
@@ -20,6 +20,14 @@ IOU_TEXT = (
     "intersection over union with the map, summed over all pictures, mean over the garment regions, "
     "background not counted. Floor: the same prompts and seeds without control. Ceiling: the segmenter on "
     "the photos themselves."
+)
+FIDELITY_TEXT = (
+    "Held-out dolls in the next doll's garment. Each picture is compared, inside the mask, with the same "
+    "doll redrawn. garment@16: the share nearest to the right one of 16 garments, 1/16 by chance. Detail: "
+    "how much more often than by chance it is nearer to the garment than to copies with one attribute "
+    "changed, the mean over six attributes. ΔE: how far mean colours are off. Floor: without garment. "
+    "Rolled: given the garment after the next, which must come out as by chance. Ceiling: the truth through "
+    "the autoencoder."
 )
 LOSS_TEXT = (
     "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "
@@ -42,18 +50,23 @@ def write_report(run) -> Path:
         raise FileNotFoundError(f"{run} is not the folder of a run: it has no options.yaml")
     options = asdict(TrainOptions()) | read_options(run)  # an older version's run lacks some
     found, held_out = read_written(run / "convergence.json"), read_written(run / "samples" / HELD_OUT)
-    tables = {name: read_rows(run / f"{name}.csv") for name in ("metrics", "validation", "control_miou")}
-    metrics, validation, miou = tables.values()
+    names = "metrics", "validation", "control_miou", "garment_fidelity"
+    metrics, validation, miou, fidelity = (read_rows(run / f"{name}.csv") for name in names)
     condition = "garment" if (run / "tryon.safetensors").exists() else "map"
     parts = [f"<h1>{html.escape(str(run))}</h1>", describe_progress(metrics, options)]
-    parts += describe_run(found, metrics, validation, miou, options, condition)
+    parts += describe_run(found, metrics, validation, miou, fidelity, options, condition)
     if miou:
         regions = held_out["regions"] if held_out else dict(names=[], colours=[])
         parts += ["<h2>Is the map obeyed?</h2>", miou_chart(miou, regions, found)]
         parts += [f"<p class=n>{IOU_TEXT}</p>"]
-    if held_out:
+    if fidelity:
+        parts += ["<h2>Is the garment obeyed?</h2>", charts(fidelity_charts(fidelity))]
+        parts += [f"<p class=n>{FIDELITY_TEXT}</p>"]
+    if held_out and "fittings" in held_out:
+        parts += show_fittings(run / "samples", held_out)
+    elif held_out:
         parts += show_held_out(run / "samples", held_out)
-    else:
+    if condition == "garment" or not held_out:
         parts += show_image_log(run / "image_log" / "train")
     if validation:
         parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found, condition))]
@@ -61,7 +74,8 @@ def write_report(run) -> Path:
     if metrics:
         parts += ["<h2>Training</h2>", charts(training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT.format(condition=condition)}</p>"]
-    for title, rows in (("Control mIoU", miou), ("Validation loss", validation)):
+    measured = {"Control mIoU": miou, "Garment fidelity": fidelity, "Validation loss": validation}
+    for title, rows in measured.items():
         parts += [fold(f"{title}, all measurements", table(rows))] if rows else []
     parts += [fold("Options", table([dict(option=k, value=v) for k, v in options.items()], "options"))]
     write_atomically(run / "report.html", page(run.name, parts))
@@ -89,7 +103,7 @@ def describe_progress(metrics, options) -> str:
     )
 
 
-def describe_run(found, metrics, validation, miou, options, condition) -> list[str]:
+def describe_run(found, metrics, validation, miou, fidelity, options, condition) -> list[str]:
     """The verdict on convergence, the newest measurement, and what went wrong, a box or sentence each.
 
     `condition` is what is to be obeyed, "map" or "garment"; a garment does not take over all at once.
@@ -104,6 +118,8 @@ def describe_run(found, metrics, validation, miou, options, condition) -> list[s
             f"<p>Control mIoU <b>{value:.3f}</b> at step {int(miou[-1]['step']):,}{times}. "
             f"Floor {floor:.3f}, ceiling {ceiling:.3f}.</p>"
         )
+    if fidelity:
+        texts.append(describe_fidelity(fidelity[-1]))
     if validation:
         loss, gap = (column(validation[-1:], name)[0] for name in ("loss", "gap"))
         share = f": a gap of {100 * gap / (loss + gap):.1f} %" if loss + gap else ""
@@ -116,6 +132,20 @@ def describe_run(found, metrics, validation, miou, options, condition) -> list[s
         counted = f"{len(skipped)} steps were" if len(skipped) > 1 else "1 step was"
         texts.append(box(f"{counted} skipped, because loss or gradient was no number: {listed}.", "bad"))
     return texts
+
+
+def describe_fidelity(row) -> str:
+    """The newest row of garment_fidelity.csv in a paragraph."""
+
+    def told(name, digits=2):
+        value, *beside = (column([row], f"{what}{name}")[0] for what in ("", "rolled_", "floor_", "ceiling_"))
+        rolled, floor, ceiling = (f"{number:.{digits}f}" for number in beside)
+        return f"<b>{value:.{digits}f}</b> (rolled {rolled}, floor {floor}, ceiling {ceiling})"
+
+    return (
+        f"<p>garment@16 {told('garment_at_16')}, detail {told('detail')}, ΔE {told('delta_e', 1)} at step "
+        f"{int(row['step']):,}.</p>"
+    )
 
 
 def show_takeover(found, metrics, miou, validation, options) -> str:
@@ -149,6 +179,22 @@ def show_held_out(folder, held_out) -> list[str]:
     prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
     parts = ["<h2>Held-out maps</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
     return [*parts, "<h2>On the way</h2>", picture(draw_strips([("map", maps), *steps]))]
+
+
+def show_fittings(folder, held_out) -> list[str]:
+    """Garments, what was drawn of them last, in another garment and without one, the truth; step by step."""
+    sizes, steps = held_out["sizes"], load_strips(folder, held_out["sizes"])
+    garments = load_strip(folder / "garment.png", held_out["garments"])
+    named = {"person": "agnostic", "given the garment after it": "rolled", "no garment": "floor"}
+    named["the truth, drawn"] = "truth"
+    strips = {title: load_strip(folder / f"{name}.png", sizes) for title, name in named.items()}
+    if not (steps and garments and all(strips.values())):
+        return []
+    person, *others = strips.items()
+    sheet = [("garment", garments), person, (f"tried on, step {max(steps)}", steps[max(steps)]), *others]
+    way = [(f"step {step}", steps[step]) for step in thin_out(sorted(steps))]
+    parts = ["<h2>Held-out dolls</h2>", picture(draw_strips(sheet)), "<h2>On the way</h2>"]
+    return [*parts, picture(draw_strips([("garment", garments), *way]))]
 
 
 def show_image_log(folder, most=4) -> list[str]:

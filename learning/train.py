@@ -29,6 +29,7 @@ from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
 from learning.callbacks.control_metric import ControlMetric
 from learning.callbacks.convergence import Convergence
+from learning.callbacks.garment_metric import watch_garments
 from learning.callbacks.gradients import Gradients
 from learning.callbacks.measurement import Report
 from learning.callbacks.stopping import Stopping, explain_stops
@@ -71,8 +72,9 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
 
     Args:
         dataset: items dict(jpg, txt, hint); `sizes` and `folder`, if it has them, give buckets and cache.
-        held_out: the same, not trained on, for validation loss, and for control mIoU with `encoder`, the
-            HintEncoder of the data, and `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
+        held_out: the same, not trained on, for validation loss, for garment fidelity where it is of drawn
+            people (a TryonDataset), and for control mIoU with `encoder`, the HintEncoder of the data, and
+            `judge`, uint8 pictures (n, H, W, 3) -> region ids (n, H, W).
     """
     run, devices = Path(options.run), count_processes(options)
     options, policy = _with_policy(set_accumulation(options, devices))
@@ -166,6 +168,8 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts)
     if judge is not None:
         callbacks.append(ControlMetric(held_out, encoder, judge, options))
     if held_out:
+        if is_tryon(options.model):
+            callbacks += watch_garments(held_out, options)
         callbacks.append(ValidationLoss(held_out, options))
         callbacks += [] if is_tryon(options.model) else [Convergence(options)]
     callbacks += [Checkpoints(options.run, options, metadata, stopping, facts), Report(options)]

@@ -8,10 +8,11 @@ from paperdoll.colours import APART, COLOURS
 from paperdoll.fabric import LOGOS, PATTERNS
 from paperdoll.garment import NECKS, Garment, recolour
 from paperdoll.scene import draw_product
-from paperdoll.tryon import Fitting
+from paperdoll.tryon import Fitting, imagine_try_on_garment
 
 SLEEVES = ("none", "short", "long")
 NUM_OTHERS = 7
+NUM_GARMENTS = 16
 
 
 def _other_colours(colour):
@@ -40,6 +41,19 @@ def vary(garment: Garment) -> dict[str, list[Garment]]:
     if garment.kind in ("top", "dress"):
         varied["sleeve"] = [replace(garment, sleeve=s) for s in SLEEVES if s != garment.sleeve]
     return {name: [garment, *copies] for name, copies in varied.items()}
+
+
+def gather_garments(garment: Garment, category: str, seed, number: int = NUM_GARMENTS) -> list[Garment]:
+    """The garment and so many others of its category, no two alike in kind, colour's name and pattern.
+
+    The others depend on the garment and on `seed`, an int or several, alone.
+    """
+    rng, gathered = np.random.default_rng(seed), {}
+    other = garment
+    while len(gathered) < number:
+        gathered.setdefault((other.kind, other.colour, other.fabric.pattern), other)
+        other = imagine_try_on_garment(rng, category)
+    return list(gathered.values())
 
 
 def redraw(fitting: Fitting, garment: Garment | None = None) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from paperdoll.scene import draw_product
 from paperdoll.tryon import CATEGORIES, SIZE, arrange
 
 CHUNK = 100
+DRAWN = "drawn.json"  # what to redraw each person by: photos' paths in the folder -> seed, index, size
 DRESS_CODE_FOLDERS = {"upper": "upper_body", "lower": "lower_body", "dress": "dresses"}
 BONES = [
     (1, 2),
@@ -96,7 +97,7 @@ def _write_viton_hd(folder: Path, split: str, seed: int, start: int, stop: int, 
 
 def _write_dress_code(folder: Path, category: str, seed: int, start: int, stop: int, size) -> int:
     for index in range(start, stop):
-        fitting, name = arrange(seed, index, size, category), f"{seed:02d}{index:05d}"
+        fitting, name = arrange(seed, index, size, category), number_of(seed, index)
         worn, product = fitting.wear(), draw_product(fitting.garment, size)
         keypoints = list_keypoints(worn.keypoints, COCO_18, size)
         # the data set's own keypoints are those of 512 x 384 pictures
@@ -122,9 +123,21 @@ def _write_all(folder: Path, files: dict[str, bytes]):
         write_atomically(folder / path, data)
 
 
+def _write_drawn(folder: Path, seed: int, size, paths: dict[str, int]):
+    """DRAWN of people's photos and their indices."""
+    drawn = {path: dict(seed=seed, index=index, size=list(size)) for path, index in paths.items()}
+    lines = [f"{json.dumps(path)}: {json.dumps(facts)}" for path, facts in drawn.items()]
+    write_atomically(folder / DRAWN, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+
 def name_of(seed: int, index: int) -> str:
     """A picture's name, digits and an underscore as the data sets' own."""
     return f"{seed:03d}{index:05d}_00"
+
+
+def number_of(seed: int, index: int) -> str:
+    """What the names of a person's files begin with in DressCode's layout."""
+    return f"{seed:02d}{index:05d}"
 
 
 def _run(function, jobs, workers, folder, total):
@@ -143,6 +156,8 @@ def make_viton_hd(folder, num_train: int, num_test: int, seed: int = 0, size=SIZ
     splits = {"train": (0, num_train), "test": (num_train, num_train + num_test)}
     jobs = [(folder, split, seed, *chunk, size) for split, ends in splits.items() for chunk in _chunks(*ends)]
     _run(_write_viton_hd, jobs, workers, folder, num_train + num_test)
+    people = {f"{s}/image/{name_of(seed, i)}.jpg": i for s, ends in splits.items() for i in range(*ends)}
+    _write_drawn(folder, seed, size, people)
     for split, (start, stop) in splits.items():
         names = [name_of(seed, index) for index in range(start, stop)]
         lines = [f"{a}.jpg {b}.jpg\n" for a, b in zip(names, names[1:] + names[:1], strict=True)]
@@ -157,13 +172,19 @@ def make_dress_code(
     folder, number = Path(folder), num_train + num_test
     jobs = [(folder, c, seed, *chunk, size) for c in CATEGORIES for chunk in _chunks(0, number)]
     _run(_write_dress_code, jobs, workers, folder, 3 * number)
+    people = {
+        f"{name}/images/{number_of(seed, i)}_0.jpg": i
+        for name in DRESS_CODE_FOLDERS.values()
+        for i in range(number)
+    }
+    _write_drawn(folder, seed, size, people)
     tables = {name: [] for name in ("train_pairs", "test_pairs_paired", "test_pairs_unpaired")}
     for which, category in enumerate(CATEGORIES):
         own = {name: [] for name in tables}
         for index in range(number):
-            name, first = f"{seed:02d}{index:05d}", num_train if index >= num_train else 0
+            name, first = number_of(seed, index), num_train if index >= num_train else 0
             span = num_test if first else num_train
-            other = f"{seed:02d}{first + (index - first + 1) % span:05d}"
+            other = number_of(seed, first + (index - first + 1) % span)
             paired, unpaired = f"{name}_0.jpg {name}_1.jpg", f"{name}_0.jpg {other}_1.jpg"
             for table, line in (
                 [("train_pairs", paired)]

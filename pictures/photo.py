@@ -21,6 +21,7 @@ from pictures.decoding import (
 )
 from pictures.unusable import Unusable
 
+FILTER = Image.Resampling.LANCZOS
 OVERSAMPLING = 1.5  # less of it shows: more than what a JPEG of quality 95 loses
 REDUCTIONS = (8, 4, 2)
 SMALL = 128
@@ -70,7 +71,7 @@ class Photo:
             height, width, size = width, height, size[::-1]
         box = self.turn.stored_box(crop.to_list(), height, width)
         box = tuple(side / self.decoded_scale for side in box)
-        pixels = image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0)
+        pixels = image.resize(size, FILTER, box, reducing_gap=2.0)
         return self.turn.upright(np.asarray(pixels))
 
     def small(self) -> np.ndarray:

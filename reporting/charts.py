@@ -140,6 +140,47 @@ def miou_chart(rows, regions: dict, found=None) -> str:
     return chart("IoU of what was drawn with the map", [*lines, mean], WIDE, found, 0, 1)
 
 
+CHANCE = 1 / 16
+ATTRIBUTE_COLOURS = dict(
+    colour=RED, second_colour="#d98c2b", pattern=BLUE, logo="#8a4fc4", neckline="#2f9e6b", sleeve=INK
+)
+
+
+def fidelity_charts(rows) -> list[str]:
+    """Garment fidelity between floor and ceiling, what of it is told, and colours; `rows` as in the table."""
+    steps = column(rows, "step")
+
+    def beside(name):
+        looks = dict(ceiling=("ceiling: the truth through the autoencoder", "7 4", GREY))
+        looks |= dict(rolled=("rolled: given another garment", "4 3", RED))
+        looks |= dict(floor=("floor: no garment", "2 3", GREY))
+        return [
+            Line(label, steps, column(rows, f"{what}_{name}"), colour, 1.4, dash)
+            for what, (label, dash, colour) in looks.items()
+        ]
+
+    def curve(name, label, colour=BLUE):
+        return Line(label, steps, column(rows, name), colour, 2.4, dots=True)
+
+    chance = Line("chance", [0, steps[-1]], [CHANCE] * 2, GRID, 1.2)
+    told = [
+        curve(name, name.replace("_", " "), c) for name, c in ATTRIBUTE_COLOURS.items() if name in rows[-1]
+    ]
+    pixels = [curve("mask_psnr", "PSNR")]
+    return [
+        chart(
+            "garment@16",
+            [chance, *beside("garment_at_16"), curve("garment_at_16", "garment@16")],
+            low=0,
+            high=1,
+        ),
+        chart("Detail", [*beside("detail"), curve("detail", "detail")], high=1),
+        chart("Attributes told", told, low=0, high=1),
+        chart("Colour error ΔE (CIE76)", [*beside("delta_e"), curve("delta_e", "ΔE")], low=0),
+        chart("PSNR inside the mask, dB", pixels),
+    ]
+
+
 def validation_charts(rows, found=None, condition="map") -> list[str]:
     """The gap between the losses without and with control, and both in each band of timesteps."""
     steps = column(rows, "step")

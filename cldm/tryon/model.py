@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
-from cldm.guidance import Guidance
+from cldm.guidance import Guidance, Term
 from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
@@ -73,6 +73,11 @@ class TryonLDM(ControlLDM):
             raise ValueError(
                 f"guidance drops {sorted(unknown)[0]!r}, conditions are {', '.join(self.conditions)}"
             )
+
+    def guidance_without_garment(self) -> Guidance:
+        """The prediction of all conditions but those that read a batch's garment, whatever else they read."""
+        reading = [name for name, c in self.conditions.items() if any("garment" in key for key in c.keys)]
+        return Guidance((Term(tuple(reading), 1.0),))
 
     def trainable_parts(self):
         if not hasattr(self, "guidance"):

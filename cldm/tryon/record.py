@@ -50,7 +50,7 @@ class TryonRecord:
     def metadata(self) -> dict:
         """Plain lists, numbers and texts; what is not known is left out."""
         told = dict(
-            guidance=[[list(term.dropped), term.weight] for term in self.guidance.terms],
+            guidance=self.guidance.describe(),
             repaint=self.repaint,
             scale_factor=self.scale_factor,
             mask_style=self.mask_style,

@@ -16,9 +16,9 @@ from pictures.hint import HintEncoder
 ALIGNED = 64  # bytes at which weights begin that a processor reads at once
 
 
-def newest_checkpoint(runs="runs") -> Path | None:
-    """The newest weights that training has left in the folders of `runs`."""
-    found = [path for name in ("control", "full_step_*") for path in Path(runs).glob(f"*/{name}.safetensors")]
+def newest_checkpoint(runs="runs", names=("control", "full_step_*")) -> Path | None:
+    """The newest weights of these names that training has left in the folders of `runs`."""
+    found = [path for name in names for path in Path(runs).glob(f"*/{name}.safetensors")]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 

@@ -13,7 +13,8 @@ from learning.callbacks.training_log import count_pictures
 from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
 from learning.verified_files import write_weights
 
-BEST = "control_best.safetensors"
+# what makes a checkpoint the best so far: a number among the trainer's metrics, written into its metadata
+CRITERIA = dict(control="control_miou", tryon="garment_detail")
 # what a killed run leaves
 UNFINISHED = ".*.ckpt* .control*.safetensors* .tryon*.safetensors* .full_step_*.safetensors*"
 
@@ -27,10 +28,11 @@ class Checkpoints(pl.Callback):
     control_step_000500...          every `keep_every` steps; full_checkpoints adds the whole model,
                                     full_step_000500..., there and at the end
 
-    A try-on model's files are called tryon instead of control.
+    A try-on model's files are called tryon instead of control, and its best is that of the highest detail of
+    garment fidelity.
 
-    Each file is read back before it replaces the former one. Comes behind whoever measures: `control_miou`
-    is taken from the trainer's metrics.
+    Each file is read back before it replaces the former one. Comes behind whoever measures: what decides on
+    the best is taken from the trainer's metrics.
     """
 
     def __init__(self, run, options, metadata, stopping, facts=None):
@@ -49,18 +51,21 @@ class Checkpoints(pl.Callback):
             for pattern in UNFINISHED.split():
                 for path in self.run.glob(pattern):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if (self.run / BEST).exists():
-                self.best = self._best_so_far(trainer.global_step)
+            if (best := self._find_best(pl_module)).exists():
+                self.best = self._best_so_far(best, CRITERIA[pl_module.published], trainer.global_step)
             self._tell_of_little_room(pl_module)
 
-    def _best_so_far(self, step):
-        """Its control mIoU; -1 where it is of a later step, which will be made again, maybe otherwise."""
+    def _find_best(self, pl_module) -> Path:
+        return self.run / f"{pl_module.published}_best.safetensors"
+
+    def _best_so_far(self, best, criterion, step):
+        """Its number; -1 where it is of a later step, which will be made again, maybe otherwise."""
         try:
-            metadata = read_metadata(self.run / BEST)
-            return float(metadata["control_miou"]) if int(metadata["step"]) <= step else -1.0
+            metadata = read_metadata(best)
+            return float(metadata[criterion]) if int(metadata["step"]) <= step else -1.0
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"{self.run / BEST} is damaged or another's: delete it, the next measurement writes it anew"
+                f"{best} is damaged or another's: delete it, the next measurement writes it anew"
             ) from error
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -113,10 +118,12 @@ class Checkpoints(pl.Callback):
         os.replace(self.unfinished, self.run / "last.ckpt")
 
     def _publish_best(self, trainer, pl_module):
-        miou = float(trainer.callback_metrics.get("control_miou", -1))
-        if miou > self.best:
-            self.best = miou
-            self._write_control(trainer, pl_module, [BEST], control_miou=f"{miou:.6f}")
+        criterion = CRITERIA[pl_module.published]
+        value = float(trainer.callback_metrics.get(criterion, -1))
+        if value > self.best:
+            self.best = value
+            told = {criterion: f"{value:.6f}"}
+            self._write_control(trainer, pl_module, [self._find_best(pl_module).name], **told)
 
     def _write_control(self, trainer, pl_module, names, **told):
         with pl_module.averaged():

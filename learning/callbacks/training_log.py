@@ -49,7 +49,9 @@ class StepProgress(pl.Callback):
         seconds = time.monotonic() - self.progress.start
         rate = (count_pictures(trainer, self.options) - self.pictures) / seconds
         wait = (trainer.train_dataloader.waited - self.waited) / seconds
-        return f"loss {self.loss:.4f}, {rate:.1f} pictures/s, data wait {100 * wait:.0f} %"
+        told = trainer.callback_metrics.get("garment_at_16")
+        told = "" if told is None else f", garment@16 {float(told):.2f}"
+        return f"loss {self.loss:.4f}{told}, {rate:.1f} pictures/s, data wait {100 * wait:.0f} %"
 
     def on_train_end(self, trainer, pl_module):
         if trainer.is_global_zero:

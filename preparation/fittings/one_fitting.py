@@ -94,6 +94,7 @@ class FittingJob:
             "size": list(self.size),
             "mask_share": round(float(mask.mean()), 4),
             "parse_labels": fitting.parse_labels if labels else "",
+            "drawn": fitting.drawn,
             **made,
         }
 

@@ -118,6 +118,7 @@ def _line(record: dict, options: FittingOptions) -> dict:
     words = record["garment_prompt"].strip() or "a garment"
     height, width = record["size"]
     files = {name: record[name] for name in FOLDERS if name in record}
+    drawn = dict(drawn=record["drawn"]) if record.get("drawn") else {}
     return {
         **files,
         "prompt": options.prompt.format(garment=words),
@@ -128,6 +129,7 @@ def _line(record: dict, options: FittingOptions) -> dict:
         "category": record["category"],
         "garment_prompt": record["garment_prompt"],
         "mask_style": options.mask_style,
+        **drawn,
     }
 
 

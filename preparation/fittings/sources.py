@@ -1,9 +1,11 @@
 """VITON-HD, DressCode and own folders of persons and garments: who wears what, and what goes with it."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from jobs.json_files import read_json
+from paperdoll.tryon_folders import DRAWN
 from pictures.unusable import Rejection
 
 KINDS = """\
@@ -22,6 +24,7 @@ class Fitting:
 
     name: unique in the folder. parse_labels: cihp or atr, what the ids of `parse` mean. pose_form: body25 or
     coco18. pose_in_photo: joints are in the photo's pixels, not in those of the data set's published photos.
+    drawn: seed, index and size by which a paper doll can be drawn again, None of photographs.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Fitting:
     pose_form: str = "body25"
     pose_in_photo: bool = False
     garment_prompt: str = ""
+    drawn: dict | None = None
 
     @property
     def title(self) -> str:
@@ -83,6 +87,12 @@ def open_fittings(raw: Path) -> FittingSource:
     if not source.examples:
         first = f": {source.rejected[0].image}: {source.rejected[0].reason}" if source.rejected else ""
         raise ValueError(f"{raw} holds no person with a garment{first}")
+    if (raw / DRAWN).is_file():
+        drawn = read_json(raw / DRAWN)
+        paths = [example.person.relative_to(raw).as_posix() for example in source.examples]
+        source.examples = [
+            replace(f, drawn=drawn.get(path)) for f, path in zip(source.examples, paths, strict=True)
+        ]
     persons = {split: {f.title for f in source.examples if f.split == split} for split in ("train", "test")}
     source.leaks = sorted(persons["train"] & persons["test"])
     return source

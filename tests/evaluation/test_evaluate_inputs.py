@@ -142,6 +142,6 @@ def test_pairs_without_named_regions_are_measured_but_for_miou(evaluate, tmp_pat
 
 
 def test_without_a_segmenter_the_rest_is_measured(evaluate, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("evaluation.checkpoints.find_run_segmenter", lambda path: "")
+    monkeypatch.setattr("evaluation.backbones.find_run_segmenter", lambda path: "")
     found = results(evaluate(tmp_path, "--limit", 1, "--num", 1))
     assert "name one by --segmenter" in found["missing"]["mIoU"] and {*found["metrics"]} == {"SSIM", "PSNR"}

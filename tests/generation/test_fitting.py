@@ -118,6 +118,17 @@ def test_what_enters_the_model_is_the_same_in_training_and_in_drawing(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_with_the_garment_switched_off_no_picture_depends_on_it(name):
+    model, (first, other) = recipe(name), items()
+    swapped = first | {key: value for key, value in other.items() if key.startswith("garment")}
+    off = FittingSettings(steps=2, guidance=model.guidance_without_garment())
+    without, again = (put_on(model, [item], [3], off) for item in (first, swapped))
+    assert np.array_equal(without, again)
+    on = [put_on(model, [item], [3], FittingSettings(steps=2)) for item in (first, swapped)]
+    assert not np.array_equal(*on)
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_no_picture_depends_on_its_batch(name):
     model, given = recipe(name), items()
     for condition in model.conditions.values():

@@ -30,6 +30,8 @@ OWN = {
     ("tutorial_dataset_test", "--config"): "models/cldm_v15.yaml",
     ("tutorial_caption", "--dtype"): "fp32",
     ("tool_prepare_data", "--workers"): default_workers(),
+    ("tool_evaluate", "--data"): None,
+    ("tool_evaluate", "--sampler"): None,
 }
 
 
@@ -202,7 +204,7 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lr=1e-4.safetensors").touch()
     monkeypatch.setattr(sys, "argv", ["tool_evaluate.py", "lr=1e-4.safetensors", "--limit", "2"])
-    assert importlib.import_module("tool_evaluate").parse_arguments().controls == ["lr=1e-4.safetensors"]
+    assert importlib.import_module("tool_evaluate").parse_arguments().checkpoints == ["lr=1e-4.safetensors"]
 
 
 # --- how a script ends

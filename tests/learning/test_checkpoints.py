@@ -89,6 +89,16 @@ def test_the_best_is_kept_when_later_ones_are_worse_and_after_a_resumption(tmp_p
     assert read_metadata(best)["step"] == "7"
 
 
+def test_the_best_of_try_on_is_that_of_the_highest_detail(tmp_path):
+    made, trainer, model = callback(tmp_path)
+    model.published = "tryon"
+    for number, detail in ((1, -0.1), (2, 0.4), (3, 0.3)):
+        trainer.callback_metrics["garment_detail"] = torch.tensor(detail)
+        step(made, trainer, model, number)
+    metadata = read_metadata(tmp_path / "tryon_best.safetensors")
+    assert (metadata["step"], metadata["garment_detail"]) == ("2", "0.400000")
+
+
 def test_kept_ones_come_by_their_own_rule_and_a_stop_is_saved(tmp_path):
     made, trainer, model = callback(tmp_path, keep_every=2, checkpoint_every=3)
     for number in (1, 2, 3, 4, 5):

@@ -71,6 +71,21 @@ def test_a_judged_run_shows_the_verdict_the_curve_and_its_maps(run):
     assert "a &lt;red&gt; top" in page and page.count("<svg") == 1 + 3 + 5 and page.count("<img") == 2
 
 
+def test_a_run_of_try_on_says_whether_the_garment_is_obeyed(run):
+    names = "garment_at_16 detail delta_e".split()
+    for step, value in ((250, 0.25), (500, 0.75)):
+        row = dict(step=step, pictures=4 * step, mask_psnr=12.0, colour=value, logo="nan")
+        row |= dict.fromkeys(names, value) | {f"ceiling_{name}": 1 for name in names}
+        row |= {f"{what}_{name}": 0.06 for what in ("rolled", "floor") for name in names}
+        record(run / "garment_fidelity.csv", row)
+    (run / "tryon.safetensors").touch()
+    page = write_report(run).read_text()
+    assert "garment@16 <b>0.75</b> (rolled 0.06, floor 0.06, ceiling 1.00)" in page and "at step 500" in page
+    assert page.index("Is the garment obeyed?") < page.index("<h2>Validation loss")
+    assert page.count("<svg") == 5 + 3 + 5 and "Garment fidelity, all measurements" in page
+    assert "took over" not in page and not re.search(r"\bmaps?\b", page.split("<summary>Options")[0])
+
+
 def verdict_of(run, mious, found=None, last_step=500, max_steps=1000):
     """The box of a report, for measurements of which floor and ceiling are 0.15 and 0.9."""
     (run / "control_miou.csv").unlink(missing_ok=True)

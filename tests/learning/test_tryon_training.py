@@ -1,5 +1,6 @@
 """A whole try-on run on dolls and a tiny recipe: it trains, resumes exactly, and publishes its weights."""
 
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -11,11 +12,11 @@ from batches.cache.build import build_cache
 from cldm.weights.graft import add_control
 from cldm.weights.load_tryon import load_tryon
 from generation.fitting import FittingSettings, put_on
-from ldm.checkpoint import read_state_dict
+from ldm.checkpoint import read_metadata, read_state_dict
+from learning.callbacks.garment_metric import watch_garments
 from learning.options import TrainOptions
 from learning.train import train
-from paperdoll.tryon_folders import make_viton_hd
-from preparation.fittings import FittingOptions, prepare_fittings
+from small_fittings import draw_fittings, forget_drawing
 from tutorial_tryon_dataset import TryonDataset
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +26,7 @@ RECIPES = sorted(path.stem.removeprefix("tryon_tiny_") for path in ROOT.glob("mo
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Six persons to train on, two to test."""
-    folder = tmp_path_factory.mktemp("fittings")
-    make_viton_hd(folder / "raw", 6, 2, seed=5)
-    options = FittingOptions(size=(128, 96), mask_style="body_part", workers=1)
-    prepare_fittings(folder / "raw", folder / "data", options)
-    return folder / "data"
+    return draw_fittings(tmp_path_factory.mktemp("fittings"), 6, 2)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +86,55 @@ def test_every_tiny_recipe_trains_and_goes_on_exactly(name, bases, data, tmp_pat
     assert any(not torch.equal(whole[key], before[key]) for key in whole)
     rows = (tmp_path / "whole/validation.csv").read_text().splitlines()
     assert rows[0].startswith("step,") and [row.split(",")[0] for row in rows[1:]] == ["0", "3"]
+    ((measured,), (_, again)) = (read_fidelity(tmp_path / run) for run in ("whole", "parts"))
+    assert measured == again and measured["step"] == "3"
+
+
+def read_fidelity(run):
+    with open(run / "garment_fidelity.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_measures_whether_the_garment_is_obeyed(bases, data, tmp_path, capsys):
+    settings = options("joint", bases("joint"), data, tmp_path, max_steps=2, measure_every=1, measure_maps=9)
+    trained(settings)
+    rows, said = read_fidelity(tmp_path), capsys.readouterr().out
+    assert [row["step"] for row in rows] == ["1", "2"]
+    for row in rows:
+        told = {name: float(value) for name, value in row.items()}
+        for name in ("garment_at_16", "rolled_garment_at_16", "floor_garment_at_16"):
+            assert told[name] in (0, 0.5, 1)
+        assert told["ceiling_garment_at_16"] == 1 and told["ceiling_detail"] > told["floor_detail"]
+        assert told["ceiling_delta_e"] < min(told["delta_e"], told["rolled_delta_e"], told["floor_delta_e"])
+        assert -1 < told["detail"] < 1 and told["mask_psnr"] > 0
+        # the garment enters: without it, and with another one, other pictures are drawn
+        assert len({told[f"{what}delta_e"] for what in ("", "rolled_", "floor_")}) == 3
+    assert "garment fidelity of 2 dolls: ceiling garment@16 1.00" in said
+    assert "step 2: garment@16 0." in said and re.search(r"loss [\d.]+, garment@16 \d", said)
+    best = read_metadata(tmp_path / "tryon_best.safetensors")
+    assert float(best["garment_detail"]) == pytest.approx(max(float(row["detail"]) for row in rows), abs=1e-4)
+    page = (tmp_path / "report.html").read_text()
+    assert "Is the garment obeyed?" in page and "given another garment" in page and "Held-out dolls" in page
+    assert page.count("<svg") == 5 + 5 + 5
+
+
+def test_each_doll_tries_on_the_next_ones_garment_and_rolled_the_one_after(data, tmp_path):
+    (metric,) = watch_garments(TryonDataset(data, "train"), options("joint", "", data, tmp_path))
+    assert [(p["name"][-4], g["name"][-4]) for p, g in metric.asked.pairs] == [("0", "1"), ("5", "0")]
+    assert [(p["name"][-4], g["name"][-4]) for p, g in metric.rolled.pairs] == [("0", "2"), ("5", "1")]
+
+
+def test_on_photographs_one_line_says_that_it_is_not_measured(data, tmp_path, capsys):
+    folder = forget_drawing(shutil.copytree(data, tmp_path / "data"))
+    settings = options("joint", "", folder, tmp_path)
+    assert watch_garments(TryonDataset(folder, "test"), settings) == []
+    assert watch_garments([dict(jpg=None)], settings) == []
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and all("garment fidelity (garment@16, detail, ΔE) is not" in line for line in said)
+    alone = TryonDataset(data, "test")
+    alone.pairs = alone.pairs[:1]
+    assert watch_garments(alone, settings) == []
+    assert "not measured: there is no other garment of category upper" in capsys.readouterr().out
 
 
 def test_a_run_logs_pictures_and_publishes_what_draws(bases, data, tmp_path):

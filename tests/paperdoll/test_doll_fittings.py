@@ -13,7 +13,7 @@ from paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
 from paperdoll.people import draw_person
 from paperdoll.scene import draw_product
 from paperdoll.tryon import CATEGORIES, SIZE, arrange, choose_other_garment
-from paperdoll.tryon_folders import make_dress_code, make_viton_hd
+from paperdoll.tryon_folders import DRAWN, make_dress_code, make_viton_hd
 
 FITTINGS = [arrange(0, index, category=category) for category in CATEGORIES for index in range(8)]
 
@@ -135,6 +135,19 @@ def test_viton_hds_layout_has_a_file_for_every_name_in_its_pairs(tmp_path):
             assert len(pose["people"][0]["pose_keypoints_2d"]) == 75
             parse = np.asarray(Image.open(folder / split / f"image-parse-v3/{stem}.png"))
             assert parse.max() < 20 and {0, 13} <= set(np.unique(parse))
+
+
+@pytest.mark.parametrize("make", [make_viton_hd, make_dress_code])
+def test_a_folder_says_what_each_of_its_people_can_be_redrawn_by(tmp_path, make):
+    folder = make(tmp_path, 1, 1, seed=7, size=(64, 48))
+    drawn = json.loads((folder / DRAWN).read_text())
+    categories = dict(upper_body="upper", lower_body="lower", dresses="dress")
+    assert len(drawn) == (2 if make is make_viton_hd else 6)
+    for path, facts in drawn.items():
+        category = categories.get(path.split("/")[0], "upper")
+        photo = arrange(facts["seed"], facts["index"], facts["size"], category).wear().drawing.photo
+        written = np.asarray(Image.open(folder / path).convert("RGB"))
+        assert np.abs(written.astype(int) - photo).mean() < 4
 
 
 @pytest.mark.parametrize("category", ["upper_body", "lower_body", "dresses"])

@@ -434,6 +434,14 @@ class TestGuidance:
         with pytest.raises(ValueError, match=words):
             Guidance.read(terms)
 
+    def test_another_scale_is_of_the_same_conditions(self):
+        assert guide_by("garment", 2.5).rescaled(4.0) == guide_by("garment", 4.0)
+        assert guide_by(("garment", "text"), 2.0).rescaled(1.5) == guide_by(("garment", "text"), 1.5)
+        assert Guidance.read(guide_by("garment", 3.0).describe()) == guide_by("garment", 3.0)
+        for guidance in (guide_jointly("text", "garment", 7.5, 2.5), guide_by("garment", 1.0)):
+            with pytest.raises(ValueError, match="has not one scale"):
+                guidance.rescaled(2.0)
+
     def test_a_recipe_names_its_own_conditions(self):
         with pytest.raises(ValueError, match="guidance drops 'coat', conditions are text, garment"):
             build(TEXT | dict(garment=garment()), in_channels=4, guidance=[[["coat"], -1], [[], 2]])

@@ -155,6 +155,17 @@ def test_a_garments_mask_is_all_of_it_where_the_folder_has_none(viton):
     assert dataset[0]["garment_mask"].shape == covered.shape and dataset[0]["garment_mask"].all()
 
 
+def test_how_a_doll_was_drawn_goes_along_and_photographs_have_nothing_of_it(viton, tmp_path):
+    assert not any("drawn" in line for line in lines_of(viton[0]).values())
+    make_viton_hd(tmp_path / "raw", 1, 1, seed=4, size=(64, 48))
+    prepare_fittings(tmp_path / "raw", tmp_path / "out", FittingOptions((128, 96), "body_part", **ONE))
+    drawn = {name: line["drawn"] for name, line in lines_of(tmp_path / "out").items()}
+    assert drawn == {
+        "train_00400000_00": dict(seed=4, index=0, size=[64, 48]),
+        "test_00400001_00": dict(seed=4, index=1, size=[64, 48]),
+    }
+
+
 def test_other_garments_are_tried_on_by_a_pairs_file(viton):
     out, _ = viton
     paired, unpaired = TryonDataset(out, split="test"), TryonDataset(out, pairs=out / "test_unpaired.txt")

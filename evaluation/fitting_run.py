@@ -1,0 +1,77 @@
+"""An evaluation of try-on from checkpoints, or folders of pictures, to files: draw, measure, write."""
+
+from evaluation.fitting_sets import FLOOR, OWN, ROLLED, check_repaint, draw_all, read_checkpoint, roll
+from evaluation.fittings import HeldOutFittings
+from evaluation.protocol import describe_pictures, describe_protocol
+from evaluation.run import EvaluationRequest, write_results
+from jobs.parallel import default_workers
+
+
+def hold_out_fittings(request: EvaluationRequest, open_dataset, num: int | None) -> HeldOutFittings:
+    """What is asked for: the pairs, else the split, else the folder's items of split val or test.
+
+    Args:
+        open_dataset: tutorial_tryon_dataset.TryonDataset.
+        num: how many of them, None takes all.
+    """
+    try:
+        lines = open_dataset(request.data).data
+    except KeyError as error:
+        raise ValueError(
+            f"{request.data} holds no people in garments, its lines have no {error}: give such a folder by "
+            "--data"
+        ) from error
+    chosen = dict(pairs=request.pairs) if request.pairs else dict(split=find_split(lines, request))
+    return HeldOutFittings(open_dataset(request.data, **chosen), num, default_workers())
+
+
+def find_split(lines, request: EvaluationRequest) -> str:
+    """The split that is asked for, else the folder's val or test; ValueError where it has no such items."""
+    splits = {line.get("split", "train") for line in lines}
+    wanted = [request.split] if request.split else ["val", "test"]
+    found = next((split for split in wanted if split in splits), None)
+    if found is None:
+        raise ValueError(
+            f"{request.data} has no items of split {' or '.join(wanted)}, only of "
+            f"{', '.join(sorted(splits))}: prepare it with held-out items, or name another by --split"
+        )
+    return found
+
+
+def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, choice, out, progress) -> str:
+    """Draw what is lacking, measure, write all results into `out`; returns the table as text.
+
+    Args:
+        choice: of evaluation.backbones.choose_for_fittings.
+        progress: jobs.progress.Progress.
+    """
+    labels = [OWN] if len(request.paths) == 1 else ["A", "B"]
+    checkpoints = [
+        read_checkpoint(label, path, request, held_out)
+        for label, path in zip(labels, request.paths, strict=True)
+    ]
+    repaint, sets = check_repaint(checkpoints), {}
+    for checkpoint in checkpoints:
+        sets |= draw_all(checkpoint, held_out, out, request, progress, alone=len(labels) == 1)
+    if roll(held_out) is None:
+        choice.missing[ROLLED] = (
+            "there is no other garment of each category to give in place of the right one"
+        )
+    counts = len(held_out), request.num_seeds, request.batch_size
+    protocol = describe_protocol(
+        held_out.facts(request.data, request.pairs),
+        {checkpoint.label: checkpoint.facts for checkpoint in checkpoints},
+        describe_pictures(request.settings, ("steps", "sampler", "eta"), *counts) | dict(repaint=repaint),
+        choice.facts,
+        request.device,
+    )
+    return write_results(out, held_out, sets, list_pairs(labels, sets), choice, protocol, progress)
+
+
+def list_pairs(labels, sets) -> list[tuple[str, str]]:
+    """(a, b) for differences b - a: the two checkpoints, then each against other garments and none."""
+    pairs = [tuple(labels)] if len(labels) == 2 else []
+    for label in labels:
+        beside = [ROLLED, FLOOR] if len(labels) == 1 else [f"{way} of {label}" for way in (ROLLED, FLOOR)]
+        pairs += [(way, label) for way in beside if way in sets]
+    return pairs
