@@ -167,6 +167,7 @@ def find_base(matrix: Matrix, row: Row, recipe: str) -> Path:
         known[described] = f"base_{len(known) + 1}"
         while known[described] in names:
             known[described] += "_"
+        matrix.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(index, json.dumps(known, indent=1).encode())
     return matrix.folder / f"{known[described]}.safetensors"
 
@@ -302,8 +303,8 @@ def compare_rows(matrix: Matrix) -> list[dict]:
 
     Differences are paired by seed, since runs of one seed see the same pictures, noise and timesteps.
     """
-    values = {run: read_values(run, matrix.columns) for run in matrix.runs}
-    by_row = {row.name: [values[run] for run in matrix.runs if run.row == row] for row in matrix.rows}
+    values = {run.number: read_values(run, matrix.columns) for run in matrix.runs}
+    by_row = {row.name: [values[run.number] for run in matrix.runs if run.row == row] for row in matrix.rows}
     names = [n for n in (*matrix.columns, "steps", "minutes") if any(n in found for found in values.values())]
     first, texts = next(iter(by_row.values())), []
     for name, found in by_row.items():
