@@ -17,7 +17,7 @@ from learning.options import TrainOptions
 from learning.verified_files import VerifiedIO
 
 # attributes of the model that are options of the same name
-FROM_OPTIONS = """seed learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
+FROM_OPTIONS = """learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
 prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 # of these a try-on recipe has its own, or they change maps

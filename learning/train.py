@@ -105,11 +105,11 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     check_keys(model, dataset[0], options.model)
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
-    # epochs of whole windows, whichever of both lengths these have
-    window = max(options.accumulate, read_accumulation_after(options))
-    loading = options.batch_size, options.seed, window, options.workers, options.flip
+    loading = options.batch_size, options.seed, options.accumulate, options.workers, options.flip
     given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
-    given |= dict(multiple=model.size_multiple)
+    # epochs of whole steps, those of after_convergence as well
+    together = max(1, read_accumulation_after(options) // options.accumulate)
+    given |= dict(multiple=model.size_multiple, steps_together=together)
     data = TrainingData(dataset, *loading, **given)
     say(describe_trainable(model))
     if options.dry_run:

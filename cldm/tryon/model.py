@@ -18,7 +18,7 @@ from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.models.diffusion.samplers import ddim
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.openaimodel import Downsample
-from ldm.modules.diffusionmodules.util import draw_rows, make_ddim_timesteps
+from ldm.modules.diffusionmodules.util import draw_normal, draw_rows, make_ddim_timesteps
 from ldm.util import instantiate_from_config
 
 TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
@@ -114,20 +114,20 @@ class TryonLDM(ControlLDM):
             name: torch.full((len(x),), not controlled and name in self.guidance.names, device=x.device)
             for name in self.conditions
         }
-        x, noise = self.stack(x, encoded, lambda shape: draw_rows(shape[1:], generators).to(x))
+        x, noise = self.stack(x, encoded, generators)
         return float(self.p_losses(x, self.prepare(encoded, dropped), t, noise)[1]["val/loss_simple"])
 
-    def stack(self, x, encoded, draw):
+    def stack(self, x, encoded, generator=None):
         """(latents to noise, their noise) of a person's latents, the garment below where a layout stacks.
 
-        `draw` gives normal noise of a shape; anchored rows of a garment get theirs into `encoded`.
+        Anchored rows of a garment get their noise into `encoded`. `generator`: see draw_normal.
         """
         stacked = self.stacked
         if stacked is not None and not stacked.anchored:
             x = torch.cat([x, encoded[stacked.name]["latents"]], dim=2)
-        noise = draw(x.shape)
+        noise = draw_normal(x, generator)
         if stacked is not None and stacked.anchored:
-            encoded[stacked.name] |= dict(noise=draw(x.shape))
+            encoded[stacked.name] |= dict(noise=draw_normal(x, generator))
         return x, noise
 
     def get_input(self, batch, k, bs=None, generator=None):
@@ -170,8 +170,7 @@ class TryonLDM(ControlLDM):
         """(loss, logs) of a batch, with timesteps drawn uniformly and conditions dropped as they say."""
         x, encoded = self.get_input(batch, self.first_stage_key, generator=generator)
         t = self.draw_timesteps(len(x), generator)
-        like = dict(generator=generator, device=x.device, dtype=x.dtype)
-        x, noise = self.stack(x, encoded, lambda shape: torch.randn(shape, **like))
+        x, noise = self.stack(x, encoded, generator)
         none = dict.fromkeys(self.conditions, torch.zeros(len(x), dtype=torch.bool))
         dropped = {name: rows.to(x.device) for name, rows in batch.get("dropped", none).items()}
         pictures = self.flow_pictures(batch) if self.flow_weight else None
