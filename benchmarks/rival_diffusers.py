@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from cldm.cldm import ControlLDM
 from cldm.model import load_model, read_config
 from cldm.optimizer import configure_optimizer
 from diffusers_names import to_diffusers_unet
@@ -58,6 +59,7 @@ class DiffusersStep(nn.Module):
     optimizer, fused, weight_decay = "adamw", None, 0.01
     # which picture gets which random numbers and loses its prompt must be this project's rule
     draw_timesteps, drop_prompts = LatentDiffusion.draw_timesteps, LatentDiffusion.drop_prompts
+    own_rates = ControlLDM.own_rates
 
     def __init__(self, options):
         super().__init__()

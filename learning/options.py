@@ -105,6 +105,13 @@ class TrainOptions:
     devices: int = option(0, "How many devices of the machine take part. 0 takes all.")
     num_nodes: int = option(1, "How many machines take part.")
     strategy: str = option("auto", "Lightning's strategy: auto, ddp, fsdp and so on.")
+    # parts of a try-on recipe: unet, which is the person's U-Net, and the names of conditions with networks
+    train: dict[str, str] = option(
+        dict, "What trains of a part, train.unet=attn1 for example. Without it, the recipe says."
+    )
+    learning_rates: dict[str, float] = option(
+        dict, "The learning rate of a part, learning_rates.garment=1e-5 say. Without it, it is learning_rate."
+    )
     # what is left behind
     image_log_every: int = option(1000, "After how many steps image_log/ gets pictures. 0 draws none.")
     checkpoint_every: int = option(1000, "After how many steps a checkpoint is written.")
@@ -126,6 +133,9 @@ def check_options(options: TrainOptions):
             if not low <= value <= high:
                 wanted = f"at least {low}" if high == math.inf else f"between {low} and {high}"
                 raise ValueError(f"{name} must be {wanted}, got {value}")
+    for part, rate in options.learning_rates.items():
+        if not 0 <= rate <= 1:
+            raise ValueError(f"learning_rates.{part} must be between 0 and 1, got {rate}")
     for name in ("run", "data", "model", "base", "precision", "strategy"):
         if not getattr(options, name):
             raise ValueError(f"{name} must not be empty")
@@ -240,5 +250,6 @@ def _read_overrides(overrides):
         values = OmegaConf.from_dotlist([f"{name}={text}" for name, text in texts.items() if text])
     except yaml.YAMLError as error:
         raise ValueError(f"{' '.join(overrides)} is no yaml: {' '.join(str(error).split())}") from error
-    # nothing behind the = is the empty text, which yaml would read as null
-    return OmegaConf.merge(values, {name: "" for name, text in texts.items() if not text})
+    for name in (name for name, text in texts.items() if not text):
+        OmegaConf.update(values, name, "")  # nothing behind the = is the empty text, which yaml reads as null
+    return values

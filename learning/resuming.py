@@ -16,8 +16,8 @@ from learning.options import OPTIONS, TrainOptions
 from learning.verified_files import read_content
 
 # every option is of one of these: what last.ckpt restores along with the optimizer, whatever the options say,
-RESTORED = """sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps lr_schedule
-optimizer""".split()
+RESTORED = """sd_locked only_mid_control train learning_rate learning_rates zero_conv_factor warmup_steps
+lr_schedule optimizer""".split()
 # what may change, but then the run is not what it would have been,
 COMPUTED = """data model base precision compile gradient_clip ema_decay min_snr_gamma zero_terminal_snr
 prompts prompt_dropout hint_dropout mask_dilation mask_simplification after_convergence cached flip seed
@@ -55,7 +55,7 @@ def read_steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
     for name in RESTORED:
         if name in now and before[name] != now[name]:
             raise ValueError(
-                f"{last.parent} was started with {name}={before[name]}, got {now[name]}: "
+                f"{last.parent} was started with {spell(name, before[name])}, got {spell(name, now[name])}: "
                 "resume with the former, or give another run=FOLDER"
             )
     known = content.get("facts", {})
@@ -77,6 +77,13 @@ def read_steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
             f"compare with what was before: {', '.join(measured)}"
         )
     return done
+
+
+def spell(name, value) -> str:
+    """An option as it is given, or the parts of one that is a dict."""
+    if not isinstance(value, dict):
+        return f"{name}={value}"
+    return " ".join(f"{name}.{part}={each}" for part, each in value.items()) or f"no {name}.PART"
 
 
 def describe_change(name, before, now) -> str:

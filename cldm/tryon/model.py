@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from einops import repeat
-from torch import nn
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
@@ -13,15 +12,14 @@ from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, c
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
+from cldm.tryon.unet import choose_trained
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.models.diffusion.samplers import ddim
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.openaimodel import Downsample
 from ldm.modules.diffusionmodules.util import draw_normal, draw_rows, make_ddim_timesteps
-from ldm.util import instantiate_from_config
-
-TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
+from ldm.util import check_known, instantiate_from_config
 
 
 class TryonLDM(ControlLDM):
@@ -32,8 +30,9 @@ class TryonLDM(ControlLDM):
             and dropout speak of these names.
         guidance: terms of cldm.guidance as [[names], weight] lists; what sampling uses by default.
         repaint: what stays outside the mask by default, one of REPAINTS, see generation.fitting.
-        train_unet: what of the person's U-Net trains: names of TRAINED, joined by +: "first" is the first
-            convolution, "reference" and "image" are the layers that read garments or image prompts alone.
+        train_unet: what of the person's U-Net trains: names of cldm.tryon.unet.TRAINED, joined by +: "first"
+            is the first convolution, "reference" and "image" are the layers that read garments or image
+            prompts alone. Conditions say their own `train`; `let_train` changes both.
         loss_rows: "both" or "person", of a layout that stacks pictures.
         dream: power of DREAM's weight (arXiv 2312.00210), None is off.
         flow_weight: of Leffa's term (cldm.tryon.flow), 0 is off; the batch then has the garment's condition's
@@ -41,6 +40,7 @@ class TryonLDM(ControlLDM):
     """
 
     published = "tryon"
+    learning_rates: Mapping[str, float] = {}  # of parts that do not learn at `learning_rate`
 
     def __init__(
         self,
@@ -78,6 +78,53 @@ class TryonLDM(ControlLDM):
         """The prediction of all conditions but those that read a batch's garment, whatever else they read."""
         reading = [name for name, c in self.conditions.items() if any("garment" in key for key in c.keys)]
         return Guidance((Term(tuple(reading), 1.0),))
+
+    def part_modules(self) -> dict[str, list[str]]:
+        """The names of the modules of each part that can train: the person's "unet", and conditions."""
+        owners = {name: list(c.parts()) for name, c in self.conditions.items()}
+        return {"unet": ["model"]} | {name: modules for name, modules in owners.items() if modules}
+
+    def choices(self) -> dict[str, str]:
+        """What trains of each part, as the recipe says or `let_train` has said."""
+        return {
+            part: self.train_unet if part == "unet" else self.conditions[part].train
+            for part in self.part_modules()
+        }
+
+    def let_train(self, choices: Mapping[str, str], learning_rates: Mapping[str, float]) -> None:
+        """Let other things train than the recipe says, or at other rates, by the names of `choices`.
+
+        Raises:
+            ValueError: an unknown part or choice, or one by which nothing trains; the nearest is named.
+        """
+        for option, given in (("train", choices), ("learning_rates", learning_rates)):
+            for part in given:
+                check_known(part, self.part_modules(), f"part of the recipe, {option}.PART:")
+        for part, choice in choices.items():
+            if part == "unet":
+                self.train_unet = choice
+            else:
+                self.conditions[part].train = choice
+            try:
+                self.lock()
+            except ValueError as error:
+                raise ValueError(f"train.{part}={choice}: {error}") from error
+        self.learning_rates = dict(learning_rates)
+        for part, choice in self.choices().items():
+            trains = any(p.requires_grad for p in self._parameters_of(part))
+            if choice != "none" and not trains:
+                raise ValueError(f"train.{part}={choice}: the recipe's {part} has nothing of that kind")
+            if part in learning_rates and not trains:
+                raise ValueError(f"learning_rates.{part} is given, but with train.{part}=none it has no use")
+        if not any(p.requires_grad for p in self.parameters()):
+            parts = ", ".join(f"train.{part}" for part in self.choices())
+            raise ValueError(f"nothing trains: all of {parts} are none")
+
+    def _parameters_of(self, part):
+        return [p for name in self.part_modules()[part] for p in getattr(self, name).parameters()]
+
+    def own_rates(self):
+        return {part: (self._parameters_of(part), rate) for part, rate in self.learning_rates.items()}
 
     def trainable_parts(self):
         if not hasattr(self, "guidance"):
@@ -269,39 +316,6 @@ def build_condition(name: str, config) -> Condition:
             f"conditions.{name} must be a Condition of cldm.tryon.conditions, got {config['target']}"
         )
     return condition
-
-
-def choose_trained(unet, policy: str) -> list[nn.Module]:
-    """The modules of a U-Net that train, by names of TRAINED joined by +.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    chosen = []
-    for name in policy.split("+"):
-        check_choice("train_unet", name, TRAINED)
-        chosen += _chosen(unet, name)
-    return chosen
-
-
-def _chosen(unet, name):
-    transformers = [transformer for _, transformer in unet.named_sites()]
-    blocks = [block for transformer in transformers for block in transformer.transformer_blocks]
-    whole = {
-        "none": [],
-        "all": [unet],
-        "first": [unet.input_blocks[0][0]],
-        "decoder": [unet.output_blocks, unet.out],
-        "transformers": transformers,
-        "attn1": [block.attn1 for block in blocks],
-    }
-    if name in whole:
-        return whole[name]
-    attentions = [block.attn2 if name == "image" else block.attn1 for block in blocks]
-    wanted = {"attn1_kv": ("to_k", "to_v"), "reference": ("_ref",), "image": ("_ip",)}[name]
-    return [
-        part for attention in attentions for key, part in attention.named_children() if key.endswith(wanted)
-    ]
 
 
 def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):

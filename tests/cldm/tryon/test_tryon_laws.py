@@ -487,7 +487,7 @@ def test_what_trains_is_named():
     ).train()
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("_ref." in name or ".input_blocks.0.0." in name for name in trained) and trained
-    with pytest.raises(ValueError, match="train_unet must be one of none, first, attn1"):
+    with pytest.raises(ValueError, match="choice of what trains, 'self'.*; known: none, first, attn1"):
         choose_trained(model.model.diffusion_model, "self")
 
 
