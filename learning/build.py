@@ -10,7 +10,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from batches.cache.encoders import read_encoders
-from cldm.model import load_model
+from cldm.model import create_on_meta, load_model
 from cldm.optimizer import parameter_groups
 from cldm.tryon.model import TryonLDM
 from jobs.devices import fast_layout, own_device
@@ -52,6 +52,16 @@ def build_model(options: TrainOptions, without=()):
             network.compile()
     model.strict_loading = False  # a resumed checkpoint holds the trained weights alone
     return model.train()
+
+
+def outline_model(options: TrainOptions, without=()):
+    """As `build_model` on a GPU, with weights that have neither content nor memory: to count, not to run."""
+    model = create_on_meta(options.model)
+    model.leave_out_stages(without)
+    model = set_up(model, options)
+    model.cast_locked(torch.bfloat16 if options.precision == "bf16-mixed" else torch.float32)
+    # the latter for Lightning, which still takes meta for its device
+    return model.to_empty(device="cpu").to("cpu").train()
 
 
 def set_up(model, options: TrainOptions):

@@ -24,6 +24,7 @@ from learning.build import (
     count_processes,
     describe_trainable,
     make_trainer,
+    outline_model,
 )
 from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
@@ -99,7 +100,8 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     dataset = choose_items(options, dataset, held_out, prompts)
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
-    model = build_model(options, without=getattr(dataset, "replaces", ()))
+    build = outline_model if options.dry_run else build_model
+    model = build(options, without=getattr(dataset, "replaces", ()))
     check_options_of_recipe(options, model)
     metadata |= describe_fitting(model, lines)
     check_keys(model, dataset[0], options.model)

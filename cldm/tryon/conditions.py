@@ -421,7 +421,9 @@ class ControlHint(Condition):
         return batch[self.key][:num]
 
     def encode(self, model, batch, num=None, generator=None):
-        return dict(hint=to_channels_first(self.hints(batch, num), model.device))
+        known = batch.get(f"{self.name}_hint")
+        hints = self.hints(batch, num) if known is None else known[:num]
+        return dict(hint=to_channels_first(hints, model.device))
 
     def prepare(self, model, encoded, dropped, text=None):
         hint = torch.where(

@@ -120,6 +120,15 @@ class TryonLDM(ControlLDM):
             parts = ", ".join(f"train.{part}" for part in self.choices())
             raise ValueError(f"nothing trains: all of {parts} are none")
 
+    def attention_alone(self) -> dict[str, str]:
+        """Choices by which less trains: self-attention alone of each U-Net that trains by more."""
+        large, found = {"all", "decoder", "transformers"}, {}
+        for part, choice in self.choices().items():
+            network = self.model if part == "unet" else getattr(self.conditions[part], "network", None)
+            if network is not None and large & {*choice.split("+")}:
+                found[part] = "attn1"
+        return found
+
     def _parameters_of(self, part):
         return [p for name in self.part_modules()[part] for p in getattr(self, name).parameters()]
 
