@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ldm.modules.diffusionmodules.util import ROW_SEED
+
 
 def dilate(mask, pixels: int):
     """A mask bool (h, w) grown by so many pixels in every direction, or shrunk if `pixels` is negative."""
@@ -35,11 +37,17 @@ def simplify(mask, pixels: float):
 
 
 class Draw(NamedTuple):
-    """What is asked of the data: which item, whether mirrored, and for which epoch whatever else is drawn."""
+    """What is asked of the data: which item, whether mirrored, and by what all else of it is drawn."""
 
     index: int
     mirrored: bool = False
     epoch: int = 0
+    seed: int = 0
+
+    def row_seed(self) -> int:
+        """What noise, timestep and dropped conditions are drawn from, a function of (seed, epoch, index)."""
+        key = np.random.SeedSequence([self.seed, self.epoch, self.index])
+        return int(key.generate_state(1, np.uint64)[0] >> 1)
 
 
 class RoughMaps:
@@ -108,7 +116,7 @@ SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 class FlippedItems(Dataset):
-    """The items of a dataset by a Draw; its arrays (H, W, c) become tensors.
+    """The items of a dataset by a Draw, with their row's seed; arrays (H, W, c) become tensors.
 
     A garment is mirrored with its person, so that what is written on it stays the same on both. An item whose
     prompt has the word left or right is never mirrored.
@@ -131,4 +139,4 @@ class FlippedItems(Dataset):
             arrays["pose"] = torch.as_tensor(item["mirrored_pose"])
         if mirrored and "moments" in item:
             arrays |= self.dataset.read_mirrored(draw.index)
-        return {**item, **arrays}
+        return {**item, **arrays, ROW_SEED: draw.row_seed()}

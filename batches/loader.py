@@ -1,4 +1,4 @@
-"""Batches of a training folder in an order that depends on seed and epoch alone, and that can be resumed."""
+"""Batches of a training folder in an order that any number of devices shares, and that can be resumed."""
 
 import time
 from functools import partial
@@ -12,37 +12,42 @@ from batches.map_checks import check_maps
 from batches.mixed_prompts import MixedItems
 from jobs.parallel import outlive_signals
 from jobs.progress import say
+from ldm.modules.diffusionmodules.util import ROW_SEED
 
 
 class SeededBatches(Sampler):
     """Lists of Draws: this rank's batches of one epoch, in an order drawn from (seed, epoch).
 
-    Every rank gets the same number of batches, all of them full and of one size, which is the same on all
-    ranks; the remainder of an epoch, different in each, is left out. `skip` batches are passed over at the
-    start of the next iteration only.
+    An epoch is a list of steps of batch_size x world_size x accumulate pictures. It is the same however these
+    three share them, so all pictures of a step have one size. What does not fill a step is left out, other
+    pictures in each epoch. `skip` batches are passed over at the start of the next iteration only.
 
     Args:
         sizes: of the items, None where unknown; or how many items there are.
         flip: half of them are mirrored, drawn from (seed, epoch).
+        steps_together: an epoch is a multiple of so many steps.
     """
 
-    def __init__(self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False):
+    def __init__(
+        self, sizes, batch_size, seed=0, rank=0, world_size=1, accumulate=1, flip=False, steps_together=1
+    ):
         sizes = [None] * sizes if isinstance(sizes, int) else sizes
         self.num_items, self.batch_size, self.seed = len(sizes), batch_size, seed
         self.flip = flip
         self.rank, self.row = rank, batch_size * world_size  # a row is what all ranks see at once
+        self.step = self.row * accumulate
         self.buckets = list(dict.fromkeys(sizes))
         numbers = {size: number for number, size in enumerate(self.buckets)}
         self.bucket_of = np.array([numbers[size] for size in sizes], int)
         counts = np.bincount(self.bucket_of, minlength=1)
-        self.unseen = {size: int(n) for size, n in zip(self.buckets, counts, strict=False) if n < self.row}
-        # whole accumulation windows only: a shorter last one would make a step of fewer pictures
-        self.num_batches = int((counts // self.row).sum()) // accumulate * accumulate
+        self.unseen = {size: int(n) for size, n in zip(self.buckets, counts, strict=False) if n < self.step}
+        self.num_steps = int((counts // self.step).sum()) // steps_together * steps_together
+        self.num_batches = self.num_steps * accumulate
         if not self.num_batches:
             buckets = f" in {len(self.buckets)} sizes" if len(self.buckets) > 1 else ""
             raise ValueError(
-                f"one optimizer step takes {self.row * accumulate} pictures (batch size x accumulation x "
-                f"devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate, "
+                f"one optimizer step takes {self.step * steps_together} pictures (batch size x accumulation "
+                f"x devices), the data has {self.num_items}{buckets}: lower batch_size or accumulate, "
                 "which effective_batch and after_convergence set too"
             )
         self.epoch = self.skip = 0
@@ -56,24 +61,26 @@ class SeededBatches(Sampler):
 
     def __iter__(self):
         first, self.skip = self.skip, 0
-        rng = np.random.default_rng([self.seed, self.epoch])
-        rows = self._rows(rng)
-        mirrored = rng.random(self.num_items) < 0.5
+        rows, mirrored = self._draw()
         for row in rows[first:]:
-            yield [Draw(i, self.flip and bool(mirrored[i]), self.epoch) for i in self._share(row)]
+            asked = ((i, self.flip and bool(mirrored[i])) for i in self._share(row))
+            yield [Draw(*each, self.epoch, self.seed) for each in asked]
 
     def items_at(self, place: int) -> list[int]:
         """The indices in this rank's batch number `place` of the epoch."""
-        return self._share(self._rows(np.random.default_rng([self.seed, self.epoch]))[place])
+        return self._share(self._draw()[0][place])
 
-    def _rows(self, rng):
-        order, rows = rng.permutation(self.num_items), []
+    def _draw(self):
+        """(rows of indices, which items are mirrored) of the epoch."""
+        rng, steps = np.random.default_rng([self.seed, self.epoch]), []
+        order, mirrored = rng.permutation(self.num_items), rng.random(self.num_items) < 0.5
         for number in range(len(self.buckets)):
             items = order[self.bucket_of[order] == number]
-            rows += [items[i : i + self.row] for i in range(0, len(items) - self.row + 1, self.row)]
+            steps += [items[i : i + self.step] for i in range(0, len(items) - self.step + 1, self.step)]
         if len(self.buckets) > 1:
-            rng.shuffle(rows)
-        return rows[: self.num_batches]
+            rng.shuffle(steps)
+        steps = steps[: self.num_steps]
+        return [step[i : i + self.row] for step in steps for i in range(0, self.step, self.row)], mirrored
 
     def _share(self, row):
         return row[self.rank * self.batch_size :][: self.batch_size].tolist()
@@ -83,9 +90,13 @@ SIZED = "jpg", "hint", "mask"  # keys of an item of which a cache leaves at leas
 
 
 def collate(items, multiple=64):
-    """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg."""
+    """A batch of items dict(jpg, txt, hint), or of a cache's, with moments and context instead of jpg.
+
+    Their rows' seeds are a list, which nobody sends to a device.
+    """
     check_sizes(items, multiple)
-    return default_collate(items)
+    seeds = {ROW_SEED: [item[ROW_SEED] for item in items]} if ROW_SEED in items[0] else {}
+    return default_collate(items) | seeds
 
 
 def check_sizes(items, multiple=64):
@@ -133,8 +144,9 @@ class TrainingData(pl.LightningDataModule):
 
     Its `sizes`, (height, width) or None for each item, if it has them, tell which pictures go together.
     `flip` mirrors half of the items, `rough` (RoughMaps) changes their maps, `prompts` (MixedPrompts) gives
-    them prompts; sides are to be multiples of `multiple`. Before the first batch a sample of the maps is
-    checked (`check_maps`), with `encoder`, the HintEncoder of the regions that they show, if there is one.
+    them prompts; sides are to be multiples of `multiple`, an epoch's steps of `steps_together`. Before the
+    first batch a sample of the maps is checked (`check_maps`), with `encoder`, the HintEncoder of the regions
+    that they show, if there is one.
     """
 
     def __init__(
@@ -149,13 +161,14 @@ class TrainingData(pl.LightningDataModule):
         rough=None,
         prompts=None,
         multiple=64,
+        steps_together=1,
     ):
         super().__init__()
         self.multiple = multiple
         self.encoder = encoder
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.accumulate, self.num_workers, self.flip = accumulate, num_workers, flip
-        self.rough, self.prompts = rough, prompts
+        self.rough, self.prompts, self.steps_together = rough, prompts, steps_together
 
     def train_dataloader(self):
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
@@ -166,12 +179,12 @@ class TrainingData(pl.LightningDataModule):
         sizes = sizes_of(self.dataset)
         self._check_sizes(sizes)
         check_maps(self.dataset, self.encoder)
-        batches = SeededBatches(sizes, self.batch_size, self.seed, rank, world, self.accumulate, self.flip)
+        batches = SeededBatches(
+            sizes, self.batch_size, self.seed, rank, world, self.accumulate, self.flip, self.steps_together
+        )
         if batches.unseen and rank == 0:
-            say(
-                f"never seen, being fewer than the {batches.row} pictures of a batch on each device: "
-                + bucket_text(batches.unseen)
-            )
+            text = bucket_text(batches.unseen)
+            say(f"never seen, being fewer than the {batches.step} pictures of a step: {text}")
         return ResumableLoader(
             self._items(),
             batch_sampler=batches,

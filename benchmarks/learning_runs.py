@@ -22,6 +22,7 @@ from diffusers_names import to_diffusers_unet
 from evaluation.control_miou import measure_control, stack_pictures
 from generation.generate import Settings
 from ldm.checkpoint import write_state_dict
+from ldm.modules.diffusionmodules.util import row_generators
 from learning.build import build_model, make_trainer
 from learning.callbacks.gradients import Gradients
 from learning.options import parse_options
@@ -97,13 +98,12 @@ def train_diffusers(options, dataset, folder, every):
     loader = DataLoader(FlippedItems(dataset), batch_sampler=batches, collate_fn=collate)
     watch = Stopwatch(folder, every, options.max_steps, state)
     while len(watch.losses) < options.max_steps:
-        for i, batch in enumerate(loader):
-            generator = step.model.step_generator(i)
-            watch.step_done(step(step.model.drop_prompts(batch, generator), generator))
+        for batch in loader:
+            generators = row_generators(batch)
+            watch.step_done(step(step.model.drop_prompts(batch, generators), generators))
             if len(watch.losses) == options.max_steps:
                 break
-        step.model.current_epoch += 1
-        batches.set_epoch(step.model.current_epoch)
+        batches.set_epoch(batches.epoch + 1)
 
 
 def measure(options, folder, num_maps):

@@ -12,11 +12,13 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from cldm.cldm import ControlLDM
 from cldm.model import load_model, read_config
 from cldm.optimizer import configure_optimizer
 from diffusers_names import to_diffusers_unet
 from diffusers_pair import diffusers_unet, diffusers_vae
 from ldm.models.diffusion.ddpm import LatentDiffusion
+from ldm.modules.diffusionmodules.util import draw_normal
 
 
 def diffusers_text(embedder):
@@ -43,7 +45,7 @@ def diffusers_text(embedder):
     return theirs
 
 
-FROM_OPTIONS = "learning_rate zero_conv_factor lr_schedule warmup_steps max_steps seed prompt_dropout".split()
+FROM_OPTIONS = "learning_rate zero_conv_factor lr_schedule warmup_steps max_steps prompt_dropout".split()
 
 
 class DiffusersStep(nn.Module):
@@ -53,10 +55,11 @@ class DiffusersStep(nn.Module):
         options: TrainOptions; `recompute` is the script's --gradient_checkpointing, of the branch alone.
     """
 
-    cond_stage_key, global_rank, current_epoch = "txt", 0, 0
+    cond_stage_key = "txt"
     optimizer, fused, weight_decay = "adamw", None, 0.01
-    # which batch gets which random numbers and loses which prompts must be this project's rule
-    step_generator, drop_prompts = LatentDiffusion.step_generator, LatentDiffusion.drop_prompts
+    # which picture gets which random numbers and loses its prompt must be this project's rule
+    draw_timesteps, drop_prompts = LatentDiffusion.draw_timesteps, LatentDiffusion.drop_prompts
+    own_rates = ControlLDM.own_rates
 
     def __init__(self, options):
         super().__init__()
@@ -81,6 +84,7 @@ class DiffusersStep(nn.Module):
         )
         for name in FROM_OPTIONS:
             setattr(self, name, getattr(options, name))
+        self.num_timesteps = len(self.scheduler)
         self.weight_dtype = torch.bfloat16 if options.precision == "bf16-mixed" else torch.float32
         for part in (self.vae, self.unet, self.text_encoder):
             part.requires_grad_(False).eval()
@@ -114,7 +118,7 @@ class DiffusersStep(nn.Module):
             for key in ("jpg", "hint")
         )
         posterior = self.vae.encode(images).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator, device=self.device)
+        noise = draw_normal(posterior.mean.float(), generator)
         latents = posterior.mean + posterior.std * noise.to(self.weight_dtype)
         tokens = self.tokenizer(batch["txt"]).to(self.device)
         return latents * self.vae.config.scaling_factor, self.text_encoder(tokens)[0], hint
@@ -122,10 +126,8 @@ class DiffusersStep(nn.Module):
     def shared_step(self, batch, generator=None):
         """(loss, {}) of a batch."""
         latents, context, hint = self.get_input(batch, generator)
-        timesteps = torch.randint(
-            0, len(self.scheduler), (len(latents),), generator=generator, device=self.device
-        )
-        noise = torch.randn(latents.shape, generator=generator, device=self.device).to(latents.dtype)
+        timesteps = self.draw_timesteps(len(latents), generator)
+        noise = draw_normal(latents.float(), generator).to(latents.dtype)
         noisy = self.scheduler.add_noise(latents.float(), noise.float(), timesteps).to(self.weight_dtype)
         with torch.autocast(self.device.type, self.weight_dtype, enabled=self.weight_dtype != torch.float32):
             down, middle = self.controlnet(

@@ -183,6 +183,13 @@ class ControlLDM(ImageLog, LatentDiffusion):
         self.lock()
         return configure_optimizer(self)
 
+    def own_rates(self) -> dict[str, tuple[list, float]]:
+        """Name -> (parameters, learning rate) of what does not learn at `learning_rate`."""
+        control = self.control_model
+        new = [control.zero_convs, control.middle_block_out, control.input_hint_block] if control else []
+        parameters = [parameter for part in new for parameter in part.parameters()]
+        return {"new layers": (parameters, self.learning_rate * self.zero_conv_factor)}
+
     def networks(self) -> list[nn.Module]:
         """What is called in every step: the U-Net and what was grafted beside it."""
         grafted = [part for name, part in self.named_children() if name not in ("model", *STAGES)]

@@ -6,24 +6,25 @@ import torch
 
 
 def parameter_groups(model) -> list[dict]:
-    """What trains, in groups: copied from the U-Net or new, each with and without weight decay.
+    """What trains, in groups: by `learning_rate`, then by each of `own_rates`, with and without weight decay.
 
-    New layers, zero convolutions and hint block, learn `zero_conv_factor` times as fast. Weight decay is for
-    matrices and kernels alone; it would pull biases, norms and the zero convolutions back.
+    It is for matrices and kernels alone; it would pull biases, norms and the zero convolutions back.
     """
-    control, zero, new = model.control_model, set(), set()
+    control, zero = model.control_model, set()
     if control is not None:
         zero = {*control.zero_convs.parameters(), *control.middle_block_out.parameters()}
-        new = zero | {*control.input_hint_block.parameters()}
-    rates = model.learning_rate, model.learning_rate * model.zero_conv_factor
+    own = model.own_rates()
+    names = {parameter: name for name, (parameters, _) in own.items() for parameter in parameters}
+    rates = {"": model.learning_rate} | {name: rate for name, (_, rate) in own.items()}
     groups = {
-        (is_new, decays): dict(params=[], lr=rates[is_new], weight_decay=model.weight_decay * decays)
-        for is_new in (False, True)
+        (name, decays): dict(params=[], lr=rate, weight_decay=model.weight_decay * decays)
+        for name, rate in rates.items()
         for decays in (True, False)
     }
     for parameter in model.parameters():
         if parameter.requires_grad:
-            groups[parameter in new, parameter.ndim > 1 and parameter not in zero]["params"].append(parameter)
+            decays = parameter.ndim > 1 and parameter not in zero
+            groups[names.get(parameter, ""), decays]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
 
 

@@ -12,7 +12,7 @@ import threading
 from functools import wraps
 from pathlib import Path
 
-from jobs.options import nearest, read_value
+from jobs.options import PART, nearest, read_value
 from jobs.progress import end_line
 
 # Threads that wait for one another sleep soon. On cores that other work keeps busy, threads that spin take
@@ -140,11 +140,17 @@ class Parser(argparse.ArgumentParser):
             if argument == "--":
                 return spelt + arguments[place:]
             if is_value:
-                spelt.append(argument)
+                # "--key.PART=part=" still lacks its text
+                spelt[-1:] = [spelt[-1] + argument] if spelt[-1].endswith("=") else [spelt[-1], argument]
                 is_value = False
                 continue
             name, equals, value = argument.partition("=")
-            action = self._option_string_actions.get(flag := self._flag(name))
+            flag, part = self._flag(name), ""
+            if flag not in self._option_string_actions and "." in name:
+                family, _, part = name.partition(".")
+                flag = self._flag(family) + PART
+            action = self._option_string_actions.get(flag)
+            flag += f"={part}" * bool(part)
             bare = not name.startswith("-")
             if action is None or bare and not equals:
                 if bare and equals and re.fullmatch(r"[A-Za-z][\w.-]*", name) and not Path(argument).exists():
@@ -153,7 +159,7 @@ class Parser(argparse.ArgumentParser):
             elif action.nargs == 0 and equals:  # a switch, which argparse lets nobody turn off
                 spelt += [flag] * self._read_switch(flag, value)
             else:
-                spelt.append(f"{flag}={value}" if equals else flag)
+                spelt.append(f"{flag}={value}" if equals or "=" in flag else flag)
                 is_value = action.nargs is None and not equals
         return spelt
 
@@ -171,6 +177,8 @@ class Parser(argparse.ArgumentParser):
         if not (equals or argument.startswith("-")):
             self.error(f"{argument!r} is one argument too many")
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        if "." in name:
+            flags = [re.sub(rf"\{PART}$", f".{name.partition('.')[2]}", flag) for flag in flags]
         self.error(f"there is no option {name!r}{nearest(self._flag(name), flags)}")
 
 

@@ -33,6 +33,12 @@ def to_channels_first(pictures, device):
     return pictures.contiguous(memory_format=fast_layout(device))
 
 
+def send(tensor, device):
+    """A tensor of the CPU on a device, without a wait until the device has done what it was told before."""
+    device = torch.device(device)
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
 def own_device() -> str:
     """The device that this process will train on, as long as there is no trainer to ask."""
     kind = pick_device("auto")

@@ -5,6 +5,7 @@ import difflib
 from dataclasses import MISSING, field, fields
 
 TRUTH = {"true": True, "false": False}
+PART = ".PART"  # behind the name of an option that is given by its parts
 
 
 def option(default, help: str, **argument):
@@ -34,7 +35,8 @@ def read_value(name: str, text: str, kind: type):
 def add_options(parser, kind, prefix="", hidden=False) -> None:
     """Give a parser an option for each field of a dataclass of options; what is given becomes `options`.
 
-    That is a list of texts "key=value", as `read_value` and others read them, in their order.
+    That is a list of texts "key=value", as `read_value` and others read them, in their order. A field that is
+    a dict is given by its parts, "key.part=value".
 
     Args:
         prefix: of all the keys.
@@ -43,14 +45,15 @@ def add_options(parser, kind, prefix="", hidden=False) -> None:
     for entry in fields(kind):
         default = entry.default_factory() if entry.default is MISSING else entry.default
         shown = str(default).lower() if isinstance(default, bool) else default
-        told = f" The default is {shown}." if shown != "" else ""
-        flag = f"--{prefix}{entry.name.replace('_', '-')}"
+        told = f" The default is {shown}." if shown not in ("", {}) else ""
+        in_parts = isinstance(default, dict)
+        flag = f"--{prefix}{entry.name.replace('_', '-')}" + PART * in_parts
         if hidden and flag in parser._option_string_actions:
             continue
         parser.add_argument(
             flag,
             dest="options",
-            action=_Collect,
+            action=_CollectPart if in_parts else _Collect,
             const=f"{prefix}{entry.name}",
             nargs="?" if isinstance(default, bool) else None,
             default=[],
@@ -65,3 +68,10 @@ class _Collect(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         text = "true" if values is None or values is self.const else values
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{self.const}={text}"])
+
+
+class _CollectPart(_Collect):
+    """Adds "key.part=text" of what is given as "part=text"."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{self.const}.{values}"])

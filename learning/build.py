@@ -10,14 +10,15 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from batches.cache.encoders import read_encoders
-from cldm.model import load_model
+from cldm.model import create_on_meta, load_model
+from cldm.optimizer import parameter_groups
 from cldm.tryon.model import TryonLDM
 from jobs.devices import fast_layout, own_device
 from learning.options import TrainOptions
 from learning.verified_files import VerifiedIO
 
 # attributes of the model that are options of the same name
-FROM_OPTIONS = """seed learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
+FROM_OPTIONS = """learning_rate zero_conv_factor warmup_steps lr_schedule max_steps optimizer
 prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 # of these a try-on recipe has its own, or they change maps
@@ -41,18 +42,9 @@ def build_model(options: TrainOptions, without=()):
     `without` names what of cldm.parts_present.STAGES is left on the disk until `stages_present` asks for
     it.
     """
-    model = load_model(options.model, options.base, without)
+    model = set_up(load_model(options.model, options.base, without), options)
     model.load_stages = lambda: read_encoders(options.base, options.model)[0].float()
-    for name in FROM_OPTIONS:
-        setattr(model, name, getattr(options, name))
-    if options.zero_terminal_snr:
-        model.use_zero_terminal_snr()
-    precision = resolve_precision(options.precision)
-    model.fused = precision != "16-mixed"  # fused steps unscale gradients themselves, past our clipping
-    for module in model.modules():
-        if hasattr(module, "use_checkpoint"):
-            module.use_checkpoint = options.recompute
-    halved = torch.cuda.is_available() and precision == "bf16-mixed"
+    halved = torch.cuda.is_available() and resolve_precision(options.precision) == "bf16-mixed"
     model.cast_locked(torch.bfloat16 if halved else torch.float32)
     for network in model.networks():
         network.to(memory_format=fast_layout(own_device()))
@@ -60,6 +52,33 @@ def build_model(options: TrainOptions, without=()):
             network.compile()
     model.strict_loading = False  # a resumed checkpoint holds the trained weights alone
     return model.train()
+
+
+def outline_model(options: TrainOptions, without=()):
+    """As `build_model` on a GPU, with weights that have neither content nor memory: to count, not to run."""
+    model = create_on_meta(options.model)
+    model.leave_out_stages(without)
+    model = set_up(model, options)
+    model.cast_locked(torch.bfloat16 if options.precision == "bf16-mixed" else torch.float32)
+    # the latter for Lightning, which still takes meta for its device
+    return model.to_empty(device="cpu").to("cpu").train()
+
+
+def set_up(model, options: TrainOptions):
+    """The model with the options that concern it."""
+    for name in FROM_OPTIONS:
+        setattr(model, name, getattr(options, name))
+    if isinstance(model, TryonLDM):
+        model.let_train(options.train, options.learning_rates)
+    if options.zero_terminal_snr:
+        model.use_zero_terminal_snr()
+    # fused steps unscale gradients themselves, past our clipping
+    model.fused = resolve_precision(options.precision) != "16-mixed"
+    for module in model.modules():
+        if hasattr(module, "use_checkpoint"):
+            module.use_checkpoint = options.recompute
+    model.lock()
+    return model
 
 
 def check_keys(model, item: dict, yaml):
@@ -72,31 +91,41 @@ def check_keys(model, item: dict, yaml):
 
 
 def check_options_of_recipe(options: TrainOptions, model):
-    """Raise ValueError for an option of control's that a try-on recipe would not heed."""
+    """Raise ValueError for an option of control's that a try-on recipe would not heed, or the other way."""
     if not isinstance(model, TryonLDM):
+        for name in ("train", "learning_rates"):
+            for part, value in getattr(options, name).items():
+                raise ValueError(
+                    f"{name}.{part}={value} is for a try-on recipe, and {options.model} is none: a control "
+                    "trains its branch, and with sd_locked=false the U-Net's decoder"
+                )
         return
     for name in OF_CONTROL:
         value, default = getattr(options, name), TrainOptions.__dataclass_fields__[name].default
         if value != default:
             raise ValueError(
                 f"{name}={value} is for a control: in {options.model}, a try-on recipe, each condition says "
-                "its own dropout, train_unet what trains of the U-Net"
+                "its own dropout, train_unet what trains of the U-Net; train.unet=CHOICE changes that"
             )
 
 
 def describe_trainable(model) -> str:
     """What trains and what is locked: module, tensors, parameters, dtype, learning rate, a line each."""
-    rows = [f"{'module':<34}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]
+    rates = {p: group["lr"] for group in parameter_groups(model) for p in group["params"]}
+    rows = [f"{'module':<40}{'tensors':>8}{'parameters':>14}  dtype           learning rate"]
+    chosen = {}
+    if isinstance(model, TryonLDM):
+        parts, choices = model.part_modules(), model.choices()
+        chosen = {name: f", train.{part}={choices[part]}" for part, names in parts.items() for name in names}
     for name, module in model.named_children():
         for trains in (True, False):
             part = [p for p in module.parameters() if p.requires_grad == trains]
             if part:
                 dtypes = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in part}))
-                new = model.learning_rate * model.zero_conv_factor
-                new = f", new layers {new:g}" if name == "control_model" else ""
-                rate = f"{model.learning_rate:g}{new}" if trains else "locked"
+                rate = ", ".join(f"{r:g}" for r in sorted({rates[p] for p in part})) if trains else "locked"
+                named = name + chosen.get(name, "") * trains
                 rows.append(
-                    f"{name:<34}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
+                    f"{named:<40}{len(part):>8}{sum(p.numel() for p in part):>14,}  {dtypes:<15} {rate}"
                 )
     return "\n".join(rows)
 

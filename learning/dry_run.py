@@ -2,18 +2,21 @@
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
 from batches.loader import sizes_of
+from cldm.parts_present import STAGES
+from cldm.tryon.conditions import ControlHint, ImageTokens
 from cldm.tryon.model import TryonLDM
 from jobs.progress import duration
 from jobs.whole_files import first_line
-from learning.build import resolve_precision
+from learning.build import outline_model, resolve_precision
 from learning.options import TrainOptions
+from learning.resuming import spell
 
 GIB = 2**30
 # what the first backward layers need beside the saved tensors, libraries, and the driver's context on a GPU
@@ -51,7 +54,9 @@ def estimate_memory(model, options: TrainOptions, size: tuple[int, int], num_tok
     what enters each block, and all that the largest block saves when its turn comes in the backward pass.
     """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    locked = sum(p.nbytes for p in model.parameters() if not p.requires_grad)
+    stages = [getattr(model, name) for name in STAGES if getattr(model, name) is not None]
+    encoders = sum(p.nbytes for stage in stages for p in stage.parameters())
+    locked = sum(p.nbytes for p in model.parameters() if not p.requires_grad) - encoders
     mixed = resolve_precision(options.precision).endswith("-mixed")
     # the difference, as weights that appear transposed would be counted along
     one, two = (count_saved_bytes(model, options, size, num, num_tokens) for num in (1, 2))
@@ -62,6 +67,7 @@ def estimate_memory(model, options: TrainOptions, size: tuple[int, int], num_tok
     return Memory(
         {
             "locked weights": locked,
+            **({"encoders, which a cache leaves out": encoders} if stages else {}),
             "trained weights, fp32": 4 * trained,
             "their gradients": 4 * trained,
             f"state of {options.optimizer}": OPTIMIZER_BYTES[options.optimizer] * trained,
@@ -170,7 +176,7 @@ def _forward(model, size, num_pictures, num_tokens):
     """The output of a model for so many pictures of `size` (height, width), in a mode without content."""
     height, width = size
     if isinstance(model, TryonLDM):
-        return model.shared_step(blank_fittings(num_pictures, size))[0]
+        return model.shared_step(blank_fittings(model, num_pictures, size, num_tokens))[0]
     x = torch.zeros(num_pictures, model.channels, height // 8, width // 8)
     hint = torch.zeros(num_pictures, model.control_model.hint_channels, height, width)
     context = torch.zeros(num_pictures, num_tokens, model.control_model.transformer_options["context_dim"])
@@ -178,14 +184,74 @@ def _forward(model, size, num_pictures, num_tokens):
     return model.apply_model(x, t, dict(c_crossattn=[context], c_concat=[hint]))
 
 
-def blank_fittings(num: int, size) -> dict:
-    """A batch as TryonDataset's items make it, of `num` grey persons and garments of `size` (H, W)."""
-    pictures = torch.zeros(num, *size, 3)
-    texts = dict.fromkeys(("txt", "garment_txt", "name"), [""] * num) | dict(category=["upper"] * num)
-    batch = dict.fromkeys(("jpg", "agnostic", "pose", "garment"), pictures)
-    batch |= dict.fromkeys(("mask", "garment_mask"), pictures[..., :1])
-    numbers = dict(garment_pixels=pictures.to(torch.uint8), category_id=torch.zeros(num, dtype=torch.long))
-    return batch | texts | numbers
+def blank_fittings(model, num: int, size, num_tokens: int) -> dict:
+    """A batch of `num` blank fittings of `size` (H, W) for a recipe, encoded before where they can be."""
+    height, width = size
+    latents = 2 * model.channels, height // 8, width // 8
+    context_dim = model.model.diffusion_model.transformer_options["context_dim"]
+    pictures, masks = torch.zeros(num, *size, 3), torch.ones(num, *size, 1)
+    moments, context = torch.zeros(num, *latents), torch.zeros(num, num_tokens, context_dim)
+    batch = dict(moments=moments, context=context, empty_context=context, txt=[""] * num)
+    batch |= dict(mask=masks, garment_mask=masks, garment_pixels=pictures.to(torch.uint8))
+    batch |= dict(category_id=torch.zeros(num, dtype=torch.long))
+    batch |= {model.first_stage_key: pictures, model.worn_key: masks[..., 0]}
+    for name, condition in model.conditions.items():
+        batch |= {f"{key}_moments": moments for key in condition.moments_of} | {f"{name}_context": context}
+        batch |= {key: pictures for key in condition.keys if key not in batch}
+        if isinstance(condition, ImageTokens):
+            null = condition.encoder(batch["garment_pixels"][:1])
+            batch |= {f"{name}_null": null, f"{name}_features": null.expand(num, *null.shape[1:])}
+        if isinstance(condition, ControlHint):
+            batch |= {f"{name}_hint": torch.zeros(num, *size, condition.branch.hint_channels)}
+    return batch
+
+
+KEPT_FREE = 2 * GIB  # of a card, for other sizes and for what else is on it
+
+
+def find_card(options: TrainOptions) -> int | None:
+    """Bytes of the card that `preset` names, else of the first one here; None without either."""
+    if options.preset:
+        return int(options.preset.removesuffix("gb")) * GIB
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+
+
+def describe_fit(model, memory: Memory, options: TrainOptions, card: int, size, without=()) -> str:
+    """Whether a run fits a card of so many bytes; if not, which options would make it fit, a line each.
+
+    `memory` is the run's with `options`; `without` are the stages that its data do without.
+    """
+    free = card - memory.total(options.batch_size)
+    if free >= KEPT_FREE:
+        return f"it fits {card / GIB:.0f} GiB: {free / GIB:.1f} GiB stay free"
+    rows = []
+    for changes in list_ways(model, options):
+        changed = replace(options, **changes)
+        if changes:
+            memory = estimate_memory(outline_model(changed, without), changed, size)
+        num = count_fitting(memory, card, options.batch_size)
+        if num:
+            words = [spell(name, value).lower() for name, value in changes.items()]
+            rows.append(f"  {' '.join([*words, f'batch_size={num}'])}: {memory.total(num) / GIB:.1f} GiB")
+    would = "what would:" if rows else "neither recomputation nor 8-bit Adam would change that"
+    kept = f"of which {KEPT_FREE / GIB:.0f} should stay free"
+    return "\n".join([f"it does not fit {card / GIB:.0f} GiB, {kept}; {would}", *rows])
+
+
+def list_ways(model, options: TrainOptions) -> list[dict]:
+    """Changes of options by which a run needs less memory, first those that leave it what it is."""
+    ways = [{}, dict(recompute=True), dict(recompute=True, optimizer="adamw8bit")]
+    if isinstance(model, TryonLDM) and (parts := model.attention_alone()):
+        ways += [dict(train=options.train | parts), dict(train=options.train | parts, recompute=True)]
+    given = {name: getattr(options, name) for way in ways for name in way}
+    changes = [{name: value for name, value in way.items() if given[name] != value} for way in ways]
+    return [way for place, way in enumerate(changes) if way not in changes[:place]]
+
+
+def count_fitting(memory: Memory, card: int, most: int) -> int:
+    """How many pictures at a time fit a card of so many bytes: `most`, or the next lower power of 2, or 0."""
+    numbers = [most, *(2**power for power in reversed(range(most.bit_length())) if 2**power < most)]
+    return next((num for num in numbers if memory.total(num) <= card - KEPT_FREE), 0)
 
 
 SECONDS = 5.0  # how long the loader is watched
@@ -198,7 +264,10 @@ def dry_run(model, data, dataset, options: TrainOptions, num_devices: int):
     steps = len(loader) // options.accumulate
     size = find_largest(sizes_of(dataset)) or dataset[0]["jpg"].shape[:2]
     print(f"memory of a device, {size[0]} x {size[1]} pixels, {options.batch_size} pictures at a time:")
-    print(estimate_memory(model, options, size).table(options.batch_size))
+    memory = estimate_memory(model, options, size)
+    print(memory.table(options.batch_size))
+    if card := find_card(options):
+        print(describe_fit(model, memory, options, card, size, getattr(dataset, "replaces", ())))
     print(
         f"a step takes {per_step:,} pictures, an epoch {steps:,} steps; {options.max_steps:,} steps are "
         f"{options.max_steps * per_step:,} pictures, {options.max_steps / steps:.1f} epochs"

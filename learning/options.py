@@ -43,7 +43,7 @@ class TrainOptions:
     dry_run: bool = option(False, "Print what would train, its memory and the data's rate, and stop.")
     # batches and memory
     preset: str = option(
-        "", "The memory of the card: 12gb, 16gb, 24gb, 40gb or 80gb. It sets the next six options."
+        "", "The memory of the card: 12gb, 16gb, 24gb, 40gb, 48gb or 80gb. It sets the next six options."
     )
     precision: str = option(
         "auto", "Lightning's precision, such as 32-true. auto takes bf16-mixed where the device computes it."
@@ -105,6 +105,13 @@ class TrainOptions:
     devices: int = option(0, "How many devices of the machine take part. 0 takes all.")
     num_nodes: int = option(1, "How many machines take part.")
     strategy: str = option("auto", "Lightning's strategy: auto, ddp, fsdp and so on.")
+    # parts of a try-on recipe: unet, which is the person's U-Net, and the names of conditions with networks
+    train: dict[str, str] = option(
+        dict, "What trains of a part, train.unet=attn1 for example. Without it, the recipe says."
+    )
+    learning_rates: dict[str, float] = option(
+        dict, "The learning rate of a part, learning_rates.garment=1e-5 say. Without it, it is learning_rate."
+    )
     # what is left behind
     image_log_every: int = option(1000, "After how many steps image_log/ gets pictures. 0 draws none.")
     checkpoint_every: int = option(1000, "After how many steps a checkpoint is written.")
@@ -126,6 +133,9 @@ def check_options(options: TrainOptions):
             if not low <= value <= high:
                 wanted = f"at least {low}" if high == math.inf else f"between {low} and {high}"
                 raise ValueError(f"{name} must be {wanted}, got {value}")
+    for part, rate in options.learning_rates.items():
+        if not 0 <= rate <= 1:
+            raise ValueError(f"learning_rates.{part} must be between 0 and 1, got {rate}")
     for name in ("run", "data", "model", "base", "precision", "strategy"):
         if not getattr(options, name):
             raise ValueError(f"{name} must not be empty")
@@ -148,25 +158,78 @@ def read_accumulation_after(options: TrainOptions) -> int:
     return int(number)
 
 
+def _fit(batch_size, recompute=False, optimizer="adamw"):
+    options = dict(precision="bf16-mixed", recompute=recompute, optimizer=optimizer, batch_size=batch_size)
+    return options | dict(effective_batch=32)
+
+
 # By learning/dry_run.py, from a cache; docs/expect.md has the arithmetic. About 2 GiB stay free
 # for other sizes and for what else is on the card.
 PRESETS = {
-    "12gb": dict(precision="bf16-mixed", recompute=True, optimizer="adamw", batch_size=4),
-    "16gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=4),
-    "24gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=8),
-    "40gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=16),
-    "80gb": dict(precision="bf16-mixed", recompute=False, optimizer="adamw", batch_size=32),
+    "12gb": _fit(4, recompute=True),
+    "16gb": _fit(4),
+    "24gb": _fit(8),
+    "40gb": _fit(16),
+    "48gb": _fit(32),
+    "80gb": _fit(32),
 }
-EFFECTIVE_BATCH = 32
+# Of a try-on recipe, by how many million numbers train at most: attention alone, one U-Net, two. A card
+# that is left out holds no such recipe. docs/tryon.md has the arithmetic, of pictures of 512 x 384.
+TRYON_PRESETS = {
+    150: {
+        "12gb": _fit(8, recompute=True),
+        "16gb": _fit(4),
+        "24gb": _fit(8),
+        "40gb": _fit(16),
+        "48gb": _fit(16),
+        "80gb": _fit(32),
+    },
+    1100: {
+        "16gb": _fit(2, recompute=True, optimizer="adamw8bit"),
+        "24gb": _fit(8, recompute=True),
+        "40gb": _fit(8),
+        "48gb": _fit(16),
+        "80gb": _fit(32),
+    },
+    1800: {
+        "24gb": _fit(4, recompute=True, optimizer="adamw8bit"),
+        "40gb": _fit(4),
+        "48gb": _fit(8),
+        "80gb": _fit(16),
+    },
+}
 
 
-def set_by_preset(preset: str) -> dict:
-    """The options that a preset sets, none for the empty one."""
+def find_tryon_presets(millions: float) -> dict[str, dict]:
+    """The presets of a recipe of which so many million numbers train."""
+    return next((found for most, found in TRYON_PRESETS.items() if millions <= most), {})
+
+
+def set_by_preset(preset: str, model: str, train: dict) -> dict:
+    """The options that a preset sets for the model of a yaml, none for the empty one.
+
+    train: what trains of a try-on recipe, where the recipe is not to say it.
+    """
     if not preset:
         return {}
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, or empty, got {str(preset)!r}")
-    return PRESETS[preset] | dict(effective_batch=EFFECTIVE_BATCH)
+    from cldm.model import create_on_meta, is_tryon
+
+    if not is_tryon(model):
+        return PRESETS[preset]
+    recipe = create_on_meta(model)
+    recipe.let_train(train, {})
+    millions = sum(p.numel() for p in recipe.parameters() if p.requires_grad) / 1e6
+    presets = find_tryon_presets(millions)
+    if preset not in presets:
+        less = [f"train.{part}={choice}" for part, choice in recipe.attention_alone().items()]
+        others = ", ".join(f"preset={name}" for name in presets) or "the options that dry_run=true counts"
+        raise ValueError(
+            f"preset={preset}: {model} trains {millions:,.0f} million numbers, too many for such a card: "
+            f"give {' '.join(less)}, or one of {others}"
+        )
+    return presets[preset]
 
 
 def set_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
@@ -178,7 +241,6 @@ def set_accumulation(options: TrainOptions, num_devices: int) -> TrainOptions:
 
 
 OPTIONS = "options.yaml"  # in the folder of a run
-NAMED = dict(preset=set_by_preset, prompts=options_of_policy)  # options that set others by what they name
 
 
 def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
@@ -199,8 +261,15 @@ def parse_options(presets: list, overrides: list[str]) -> TrainOptions:
         if given.get("effective_batch"):
             raise ValueError("accumulate follows from effective_batch: give one of them, not both")
         given["effective_batch"] = 0
-    chosen = {name: source[name] for source in (*presets, given) for name in NAMED if name in source}
-    named = [set_by(chosen.get(name, "")) for name, set_by in NAMED.items()]
+    chosen = dict(preset="", prompts="", model=TrainOptions.model, train={})
+    for source in (*presets, given):
+        chosen |= {name: source[name] for name in ("preset", "prompts", "model") if name in source}
+        train = source.get("train", {})
+        chosen["train"] |= train if OmegaConf.is_dict(train) else {}
+    named = [
+        set_by_preset(chosen["preset"], chosen["model"], chosen["train"]),
+        options_of_policy(chosen["prompts"]),
+    ]
     for source in [*presets, *named, given]:
         for key in source:
             check_known(str(key), [f.name for f in fields(TrainOptions)], "option")
@@ -240,5 +309,6 @@ def _read_overrides(overrides):
         values = OmegaConf.from_dotlist([f"{name}={text}" for name, text in texts.items() if text])
     except yaml.YAMLError as error:
         raise ValueError(f"{' '.join(overrides)} is no yaml: {' '.join(str(error).split())}") from error
-    # nothing behind the = is the empty text, which yaml would read as null
-    return OmegaConf.merge(values, {name: "" for name, text in texts.items() if not text})
+    for name in (name for name, text in texts.items() if not text):
+        OmegaConf.update(values, name, "")  # nothing behind the = is the empty text, which yaml reads as null
+    return values

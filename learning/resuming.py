@@ -16,12 +16,14 @@ from learning.options import OPTIONS, TrainOptions
 from learning.verified_files import read_content
 
 # every option is of one of these: what last.ckpt restores along with the optimizer, whatever the options say,
-RESTORED = """sd_locked only_mid_control learning_rate zero_conv_factor warmup_steps lr_schedule
-optimizer""".split()
+RESTORED = """sd_locked only_mid_control train learning_rate learning_rates zero_conv_factor warmup_steps
+lr_schedule optimizer""".split()
 # what may change, but then the run is not what it would have been,
-COMPUTED = """data model base precision compile batch_size accumulate gradient_clip ema_decay min_snr_gamma
-zero_terminal_snr prompts prompt_dropout hint_dropout mask_dilation mask_simplification after_convergence
-cached flip seed strategy""".split()
+COMPUTED = """data model base precision compile gradient_clip ema_decay min_snr_gamma zero_terminal_snr
+prompts prompt_dropout hint_dropout mask_dilation mask_simplification after_convergence cached flip seed
+strategy""".split()
+# how the pictures of a step are shared, whose number is told by run_facts,
+SHARES = "batch_size accumulate".split()
 # or its numbers and pictures say other things than those before,
 MEASURED = "segmenter measure_every measure_maps sampling_steps guidance".split()
 # and what changes neither, or is told by others: by run_facts, or as what it sets
@@ -49,11 +51,11 @@ def read_steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
                 "file; end other programs, then give the same command again"
             ) from error
         raise ValueError(f"{last} is damaged: delete it to start anew, or give another run=FOLDER") from error
-    now = {name: getattr(options, name) for name in before if hasattr(options, name)}
+    now = {n: getattr(options, n) for n in before if n not in SHARES and hasattr(options, n)}
     for name in RESTORED:
         if name in now and before[name] != now[name]:
             raise ValueError(
-                f"{last.parent} was started with {name}={before[name]}, got {now[name]}: "
+                f"{last.parent} was started with {spell(name, before[name])}, got {spell(name, now[name])}: "
                 "resume with the former, or give another run=FOLDER"
             )
     known = content.get("facts", {})
@@ -77,6 +79,13 @@ def read_steps_done(last: Path, options: TrainOptions, facts: dict) -> int:
     return done
 
 
+def spell(name, value) -> str:
+    """An option as it is given, or the parts of one that is a dict."""
+    if not isinstance(value, dict):
+        return f"{name}={value}"
+    return " ".join(f"{name}.{part}={each}" for part, each in value.items()) or f"no {name}.PART"
+
+
 def describe_change(name, before, now) -> str:
     text = f"{name} {format_value(before)} -> {format_value(now)}"
     return text if len(text) <= LONGEST_SHOWN else f"{name}, which is another"
@@ -94,6 +103,28 @@ def wants_memory(error: Exception) -> bool:
     )
 
 
+def keep_place(checkpoint: dict, row: int, row_before: int):
+    """Make a checkpoint of Lightning's, which counts micro-batches of `row_before` pictures, one of `row`.
+
+    A step has as many pictures as before, so it ends at the same place of the same order.
+    """
+    loops = checkpoint["loops"]["fit_loop"]
+    progress = loops["epoch_loop.batch_progress"]
+    for counts in (progress["total"], progress["current"]):
+        count_seen(counts, counts["ready"], row, row_before)
+    for loader in loops["state_dict"].get("combined_loader", ()):
+        loader["position"] = loader["position"] * row_before // row
+    found = checkpoint["callbacks"].get("Convergence", {}).get("found")
+    if found:
+        found["accumulate"] = found["accumulate"] * row_before // row
+
+
+def count_seen(counts: dict, batches: int, row: int, row_before: int):
+    """Set counts as after a step: all but `completed` have counted its last micro-batch."""
+    seen = -(-batches * row_before // row)
+    counts |= dict(ready=seen, started=seen, processed=seen, completed=seen - 1)
+
+
 def begin_next_epoch(checkpoint: dict, row: int, row_before: int):
     """Make a checkpoint of Lightning's, from within an epoch, one of the epoch's last step.
 
@@ -103,10 +134,8 @@ def begin_next_epoch(checkpoint: dict, row: int, row_before: int):
     loops = checkpoint["loops"]["fit_loop"]
     loops["state_dict"] = {}  # the loader's, without which it begins at its start
     progress = loops["epoch_loop.batch_progress"]
-    seen = -(-progress["total"]["ready"] * row_before // row)
-    # as after a step: all but `completed` have counted its last batch; any epoch is as long as this at most
-    for counts, number in ((progress["total"], seen), (progress["current"], sys.maxsize)):
-        counts |= dict(ready=number, started=number, processed=number, completed=number - 1)
+    count_seen(progress["total"], progress["total"]["ready"], row, row_before)
+    count_seen(progress["current"], sys.maxsize, 1, 1)  # any epoch is as long as this at most
     progress["is_last_batch"] = True
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from learning.build import resolve_precision
-from learning.options import TrainOptions
+from learning.options import TrainOptions, read_accumulation_after
 
 SAMPLES, SAMPLE_BYTES = 64, 2**16  # of a large file, and of a folder's pictures
 ITEMS_LOOKED_AT = 64
@@ -21,10 +21,14 @@ def collect_facts(options: TrainOptions, num_devices: int, dataset, held_out=Non
     """
     folder = getattr(dataset, "folder", None)
     cached = bool(options.cached and folder and Path(folder, "cache", "index.json").exists())
-    facts = dict(precision=resolve_precision(options.precision), devices=num_devices, cached=cached)
+    facts = dict(precision=resolve_precision(options.precision), cached=cached)
+    row = options.batch_size * num_devices
+    facts["pictures of a step"] = row * options.accumulate
     if options.lr_schedule != "constant":
         facts["max_steps"] = options.max_steps  # where the learning rate falls to
     facts = {name: [value, str(value)] for name, value in facts.items()}
+    if options.after_convergence:
+        facts["after_convergence"] = [row * read_accumulation_after(options), options.after_convergence]
     for name in ("model", "base", "segmenter"):
         path = getattr(options, name)
         facts[name] = name_fact(digest_file(path) if path else "", path or "none")

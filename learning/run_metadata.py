@@ -26,7 +26,9 @@ def collect_metadata(
 
 def describe_fitting(model, lines=()) -> dict:
     """What drawing must know of a try-on model that learns from a folder's lines; nothing of other models."""
-    return dict(tryon=TryonRecord.of(model, lines).metadata()) if isinstance(model, TryonLDM) else {}
+    if not isinstance(model, TryonLDM):
+        return {}
+    return dict(tryon=TryonRecord.of(model, lines).changed(train=model.choices()).metadata())
 
 
 def describe_prompts(options: TrainOptions, lines, policy: PromptPolicy | None = None) -> dict:

@@ -24,6 +24,7 @@ from learning.build import (
     count_processes,
     describe_trainable,
     make_trainer,
+    outline_model,
 )
 from learning.callbacks.averaging import Averaging
 from learning.callbacks.checkpoints import Checkpoints
@@ -99,17 +100,18 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     dataset = choose_items(options, dataset, held_out, prompts)
     held_out = _with_fixed_prompts(held_out, prompts)
     pl.seed_everything(options.seed, verbose=False)
-    model = build_model(options, without=getattr(dataset, "replaces", ()))
+    build = outline_model if options.dry_run else build_model
+    model = build(options, without=getattr(dataset, "replaces", ()))
     check_options_of_recipe(options, model)
     metadata |= describe_fitting(model, lines)
     check_keys(model, dataset[0], options.model)
     if encoder:
         model.empty_hint = encoder.to_hint(np.zeros((), np.uint8)).tolist()
-    # epochs of whole windows, whichever of both lengths these have
-    window = max(options.accumulate, read_accumulation_after(options))
-    loading = options.batch_size, options.seed, window, options.workers, options.flip
+    loading = options.batch_size, options.seed, options.accumulate, options.workers, options.flip
     given = dict(encoder=encoder, rough=_rough_maps(options, encoder), prompts=prompts)
-    given |= dict(multiple=model.size_multiple)
+    # epochs of whole steps, those of after_convergence as well
+    together = max(1, read_accumulation_after(options) // options.accumulate)
+    given |= dict(multiple=model.size_multiple, steps_together=together)
     data = TrainingData(dataset, *loading, **given)
     say(describe_trainable(model))
     if options.dry_run:

@@ -14,10 +14,10 @@ from torch.nn.functional import interpolate
 
 from cldm.tryon.image_tokens import join_prompt
 from cldm.tryon.inputs import UNetInputs
-from cldm.tryon.unet import choose_sites
+from cldm.tryon.unet import choose_sites, choose_trained
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import context_of, posterior_of
-from ldm.util import instantiate_from_config
+from ldm.util import check_known, instantiate_from_config
 
 NULLS = ("zero_latent", "zero_features", "no_tokens")
 TIMES = ("zero", "sync", "none")
@@ -29,22 +29,32 @@ class Condition(ABC):
     Those under `moments_of` may come encoded: see ldm.models.diffusion.encoded.posterior_of.
 
     name: under which recipes and guidance speak of it. dropout: share of the samples that train without it.
+    train: what of its parts trains, "all" or "none" unless a subclass says more.
     """
 
     keys: tuple[str, ...] = ()
     moments_of: tuple[str, ...] = ()
 
-    def __init__(self, name: str, dropout: float = 0.0):
+    def __init__(self, name: str, dropout: float = 0.0, train: str = "all"):
         if not 0 <= dropout < 1:
             raise ValueError(f"{name}.dropout must be at least 0 and below 1, got {dropout}")
-        self.name, self.dropout = name, dropout
+        self.name, self.dropout, self.train = name, dropout, train
 
     def parts(self) -> dict[str, nn.Module]:
         """Modules that the model holds, by the name under which its state dict has them."""
         return {}
 
     def trainable(self) -> list[nn.Module]:
-        """Those of them that train."""
+        """Those of them that train.
+
+        Raises:
+            ValueError: `train` is none of its choices.
+        """
+        check_known(self.train, ("none", "all"), f"choice of what trains of {self.name},")
+        return [] if self.train == "none" else self.learning_parts()
+
+    def learning_parts(self) -> list[nn.Module]:
+        """Those that train by "all"."""
         return list(self.parts().values())
 
     @abstractmethod
@@ -163,7 +173,7 @@ class GarmentReference(Condition):
             prompt that every garment has.
         scaled, draw: see LatentChannels.
         num_classes: of the class embedding.
-        train: "all" or "none" of the network.
+        train: of its own network, names of cldm.tryon.unet.TRAINED joined by +.
     """
 
     def __init__(
@@ -184,16 +194,15 @@ class GarmentReference(Condition):
         channels=4,
         width=None,
     ):
-        super().__init__(name, dropout)
+        super().__init__(name, dropout, train)
         check_choice(f"{name}.time", time, TIMES)
         check_choice(f"{name}.drop_to", drop_to, NULLS)
-        check_choice(f"{name}.train", train, ("all", "none"))
         self.network = None if network is None else instantiate_from_config(network)
         self.first = None if self.network else nn.Conv2d(channels, width, 3, padding=1)
         self.sites, width = sites, self.network.model_channels if self.network else width
         self.keys, self.moments_of = (key, category_key) if time == "none" else (key,), (key,)
         self.key, self.category_key, self.time, self.drop_to = key, category_key, time, drop_to
-        self.context, self.scaled, self.draw, self.train = context, scaled, draw, train
+        self.context, self.scaled, self.draw = context, scaled, draw
         self.classes = nn.Embedding(num_classes, 4 * width) if time == "none" else None
 
     @property
@@ -206,7 +215,10 @@ class GarmentReference(Condition):
         return {f"{self.name}_{part}": module for part, module in named.items() if module is not None}
 
     def trainable(self):
-        return [] if self.train == "none" else list(self.parts().values())
+        if self.network is None:
+            return super().trainable()
+        classes = [] if self.classes is None or self.train == "none" else [self.classes]
+        return choose_trained(self.network, self.train) + classes
 
     def pictures(self, batch, num=None):
         """The first `num` garments (b, H, W, 3) in [-1, 1]."""
@@ -337,8 +349,8 @@ class ImageTokens(Condition):
     """
 
     def __init__(self, name, encoder, projector, key="garment_pixels", site="append", drop_to="zero_features",
-                 scale=1.0, dropout=0.0):  # fmt: skip
-        super().__init__(name, dropout)
+                 scale=1.0, dropout=0.0, train="all"):  # fmt: skip
+        super().__init__(name, dropout, train)
         check_choice(f"{name}.site", site, ("append", "replace", "fill", "decoupled"))
         check_choice(f"{name}.drop_to", drop_to, ("zero_features", "black", "zeros"))
         self.encoder, self.projector = instantiate_from_config(encoder), instantiate_from_config(projector)
@@ -347,7 +359,7 @@ class ImageTokens(Condition):
     def parts(self):
         return {f"{self.name}_encoder": self.encoder, f"{self.name}_proj": self.projector}
 
-    def trainable(self):
+    def learning_parts(self):
         return [self.projector]
 
     def pixels(self, batch, num=None):
@@ -396,8 +408,8 @@ class ControlHint(Condition):
     dropped hint is.
     """
 
-    def __init__(self, name, branch, key="hint", empty=0.0, dropout=0.0, part="control_model"):
-        super().__init__(name, dropout)
+    def __init__(self, name, branch, key="hint", empty=0.0, dropout=0.0, part="control_model", train="all"):
+        super().__init__(name, dropout, train)
         self.branch, self.keys, self.key = instantiate_from_config(branch), (key,), key
         self.empty, self.part = empty, part
 
@@ -409,7 +421,9 @@ class ControlHint(Condition):
         return batch[self.key][:num]
 
     def encode(self, model, batch, num=None, generator=None):
-        return dict(hint=to_channels_first(self.hints(batch, num), model.device))
+        known = batch.get(f"{self.name}_hint")
+        hints = self.hints(batch, num) if known is None else known[:num]
+        return dict(hint=to_channels_first(hints, model.device))
 
     def prepare(self, model, encoded, dropped, text=None):
         hint = torch.where(

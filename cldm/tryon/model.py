@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 from einops import repeat
-from torch import nn
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
@@ -13,15 +12,14 @@ from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, c
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
+from cldm.tryon.unet import choose_trained
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.models.diffusion.samplers import ddim
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.openaimodel import Downsample
-from ldm.modules.diffusionmodules.util import draw_rows, make_ddim_timesteps
-from ldm.util import instantiate_from_config
-
-TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
+from ldm.modules.diffusionmodules.util import draw_normal, draw_rows, make_ddim_timesteps
+from ldm.util import check_known, instantiate_from_config
 
 
 class TryonLDM(ControlLDM):
@@ -32,8 +30,9 @@ class TryonLDM(ControlLDM):
             and dropout speak of these names.
         guidance: terms of cldm.guidance as [[names], weight] lists; what sampling uses by default.
         repaint: what stays outside the mask by default, one of REPAINTS, see generation.fitting.
-        train_unet: what of the person's U-Net trains: names of TRAINED, joined by +: "first" is the first
-            convolution, "reference" and "image" are the layers that read garments or image prompts alone.
+        train_unet: what of the person's U-Net trains: names of cldm.tryon.unet.TRAINED, joined by +: "first"
+            is the first convolution, "reference" and "image" are the layers that read garments or image
+            prompts alone. Conditions say their own `train`; `let_train` changes both.
         loss_rows: "both" or "person", of a layout that stacks pictures.
         dream: power of DREAM's weight (arXiv 2312.00210), None is off.
         flow_weight: of Leffa's term (cldm.tryon.flow), 0 is off; the batch then has the garment's condition's
@@ -41,6 +40,7 @@ class TryonLDM(ControlLDM):
     """
 
     published = "tryon"
+    learning_rates: Mapping[str, float] = {}  # of parts that do not learn at `learning_rate`
 
     def __init__(
         self,
@@ -79,6 +79,62 @@ class TryonLDM(ControlLDM):
         reading = [name for name, c in self.conditions.items() if any("garment" in key for key in c.keys)]
         return Guidance((Term(tuple(reading), 1.0),))
 
+    def part_modules(self) -> dict[str, list[str]]:
+        """The names of the modules of each part that can train: the person's "unet", and conditions."""
+        owners = {name: list(c.parts()) for name, c in self.conditions.items()}
+        return {"unet": ["model"]} | {name: modules for name, modules in owners.items() if modules}
+
+    def choices(self) -> dict[str, str]:
+        """What trains of each part, as the recipe says or `let_train` has said."""
+        return {
+            part: self.train_unet if part == "unet" else self.conditions[part].train
+            for part in self.part_modules()
+        }
+
+    def let_train(self, choices: Mapping[str, str], learning_rates: Mapping[str, float]) -> None:
+        """Let other things train than the recipe says, or at other rates, by the names of `choices`.
+
+        Raises:
+            ValueError: an unknown part or choice, or one by which nothing trains; the nearest is named.
+        """
+        for option, given in (("train", choices), ("learning_rates", learning_rates)):
+            for part in given:
+                check_known(part, self.part_modules(), f"part of the recipe, {option}.PART:")
+        for part, choice in choices.items():
+            if part == "unet":
+                self.train_unet = choice
+            else:
+                self.conditions[part].train = choice
+            try:
+                self.lock()
+            except ValueError as error:
+                raise ValueError(f"train.{part}={choice}: {error}") from error
+        self.learning_rates = dict(learning_rates)
+        for part, choice in self.choices().items():
+            trains = any(p.requires_grad for p in self._parameters_of(part))
+            if choice != "none" and not trains:
+                raise ValueError(f"train.{part}={choice}: the recipe's {part} has nothing of that kind")
+            if part in learning_rates and not trains:
+                raise ValueError(f"learning_rates.{part} is given, but with train.{part}=none it has no use")
+        if not any(p.requires_grad for p in self.parameters()):
+            parts = ", ".join(f"train.{part}" for part in self.choices())
+            raise ValueError(f"nothing trains: all of {parts} are none")
+
+    def attention_alone(self) -> dict[str, str]:
+        """Choices by which less trains: self-attention alone of each U-Net that trains by more."""
+        large, found = {"all", "decoder", "transformers"}, {}
+        for part, choice in self.choices().items():
+            network = self.model if part == "unet" else getattr(self.conditions[part], "network", None)
+            if network is not None and large & {*choice.split("+")}:
+                found[part] = "attn1"
+        return found
+
+    def _parameters_of(self, part):
+        return [p for name in self.part_modules()[part] for p in getattr(self, name).parameters()]
+
+    def own_rates(self):
+        return {part: (self._parameters_of(part), rate) for part, rate in self.learning_rates.items()}
+
     def trainable_parts(self):
         if not hasattr(self, "guidance"):
             return []
@@ -114,20 +170,20 @@ class TryonLDM(ControlLDM):
             name: torch.full((len(x),), not controlled and name in self.guidance.names, device=x.device)
             for name in self.conditions
         }
-        x, noise = self.stack(x, encoded, lambda shape: draw_rows(shape[1:], generators).to(x))
+        x, noise = self.stack(x, encoded, generators)
         return float(self.p_losses(x, self.prepare(encoded, dropped), t, noise)[1]["val/loss_simple"])
 
-    def stack(self, x, encoded, draw):
+    def stack(self, x, encoded, generator=None):
         """(latents to noise, their noise) of a person's latents, the garment below where a layout stacks.
 
-        `draw` gives normal noise of a shape; anchored rows of a garment get theirs into `encoded`.
+        Anchored rows of a garment get their noise into `encoded`. `generator`: see draw_normal.
         """
         stacked = self.stacked
         if stacked is not None and not stacked.anchored:
             x = torch.cat([x, encoded[stacked.name]["latents"]], dim=2)
-        noise = draw(x.shape)
+        noise = draw_normal(x, generator)
         if stacked is not None and stacked.anchored:
-            encoded[stacked.name] |= dict(noise=draw(x.shape))
+            encoded[stacked.name] |= dict(noise=draw_normal(x, generator))
         return x, noise
 
     def get_input(self, batch, k, bs=None, generator=None):
@@ -170,8 +226,7 @@ class TryonLDM(ControlLDM):
         """(loss, logs) of a batch, with timesteps drawn uniformly and conditions dropped as they say."""
         x, encoded = self.get_input(batch, self.first_stage_key, generator=generator)
         t = self.draw_timesteps(len(x), generator)
-        like = dict(generator=generator, device=x.device, dtype=x.dtype)
-        x, noise = self.stack(x, encoded, lambda shape: torch.randn(shape, **like))
+        x, noise = self.stack(x, encoded, generator)
         none = dict.fromkeys(self.conditions, torch.zeros(len(x), dtype=torch.bool))
         dropped = {name: rows.to(x.device) for name, rows in batch.get("dropped", none).items()}
         pictures = self.flow_pictures(batch) if self.flow_weight else None
@@ -270,39 +325,6 @@ def build_condition(name: str, config) -> Condition:
             f"conditions.{name} must be a Condition of cldm.tryon.conditions, got {config['target']}"
         )
     return condition
-
-
-def choose_trained(unet, policy: str) -> list[nn.Module]:
-    """The modules of a U-Net that train, by names of TRAINED joined by +.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    chosen = []
-    for name in policy.split("+"):
-        check_choice("train_unet", name, TRAINED)
-        chosen += _chosen(unet, name)
-    return chosen
-
-
-def _chosen(unet, name):
-    transformers = [transformer for _, transformer in unet.named_sites()]
-    blocks = [block for transformer in transformers for block in transformer.transformer_blocks]
-    whole = {
-        "none": [],
-        "all": [unet],
-        "first": [unet.input_blocks[0][0]],
-        "decoder": [unet.output_blocks, unet.out],
-        "transformers": transformers,
-        "attn1": [block.attn1 for block in blocks],
-    }
-    if name in whole:
-        return whole[name]
-    attentions = [block.attn2 if name == "image" else block.attn1 for block in blocks]
-    wanted = {"attn1_kv": ("to_k", "to_v"), "reference": ("_ref",), "image": ("_ip",)}[name]
-    return [
-        part for attention in attentions for key, part in attention.named_children() if key.endswith(wanted)
-    ]
 
 
 def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):

@@ -1,5 +1,6 @@
 """What drawing must know of a trained try-on model: written into its checkpoint's metadata, and read back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cldm.guidance import Guidance
@@ -15,7 +16,7 @@ class TryonRecord:
     """How a model was made to draw: a recipe's choices, and the masks that it learned from.
 
     scale_factor: of latents. mask_style: of annotator.agnostic; size: (H, W) of the pictures; None where
-    training has not said.
+    training has not said. train: what trained of each part of the recipe, see TryonLDM.choices.
     """
 
     guidance: Guidance
@@ -23,6 +24,7 @@ class TryonRecord:
     scale_factor: float = 1.0
     mask_style: str | None = None
     size: tuple[int, int] | None = None
+    train: Mapping[str, str] | None = None
 
     def __post_init__(self):
         check_choice("repaint", self.repaint, REPAINTS)
@@ -55,6 +57,7 @@ class TryonRecord:
             scale_factor=self.scale_factor,
             mask_style=self.mask_style,
             size=self.size and list(self.size),
+            train=self.train and dict(self.train),
         )
         return {name: value for name, value in told.items() if value is not None}
 
@@ -70,11 +73,12 @@ class TryonRecord:
             scale = float(told["scale_factor"])
             style, size = told.get("mask_style"), told.get("size")
             size = None if size is None else (int(size[0]), int(size[1]))
+            train = {**told["train"]} if "train" in told else None
         except (AttributeError, IndexError, KeyError, TypeError) as error:
             raise ValueError(f"it lacks something, or is of another kind: {error}") from error
         if not isinstance(style, str | None):
             raise ValueError(f"mask_style must be a text, got {style!r:.40}")
-        return cls(guidance, told.get("repaint", "none"), scale, style, size)
+        return cls(guidance, told.get("repaint", "none"), scale, style, size, train)
 
     def changed(self, **by_hand) -> "TryonRecord":
         """The same, but for what is given by hand; None leaves what is recorded."""

@@ -6,6 +6,9 @@ from torch import nn
 from cldm.cldm import ControlledUnetModel
 from cldm.tryon.attention import ReferenceTransformer, Tokens, build_transformer
 from ldm.modules.diffusionmodules.openaimodel import UNetModel, run_layer
+from ldm.util import check_known
+
+TRAINED = ("none", "first", "attn1", "attn1_kv", "reference", "image", "transformers", "decoder", "all")
 
 
 class ReferenceUNet(UNetModel):
@@ -58,10 +61,15 @@ class PersonUNet(ReferenceUNet, ControlledUnetModel):
 
 
 class HalfLockedUNet(PersonUNet):
-    """A PersonUNet whose encoder and middle run without gradients: the decoder alone learns (AnyDoor)."""
+    """A PersonUNet whose encoder and middle run without gradients, unless they train (AnyDoor).
+
+    So nothing that enters them, such as the projected tokens of an image, learns by way of them.
+    """
 
     def encode(self, x, emb, context, stem_residual=None):
-        with torch.no_grad():
+        halves = self.input_blocks, self.middle_block
+        trains = any(parameter.requires_grad for half in halves for parameter in half.parameters())
+        with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
             return super().encode(x, emb, context, stem_residual)
 
 
@@ -109,6 +117,39 @@ def choose_sites(known: list[str], chosen) -> list[str]:
             raise ValueError(f"sites: {name!r} is none of encoder, middle, decoder, {', '.join(known)}")
         found.update(matches)
     return [site for site in known if site in found]
+
+
+def choose_trained(unet: ReferenceUNet, policy: str) -> list[nn.Module]:
+    """The modules of a U-Net that train, by names of TRAINED joined by +.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    chosen = []
+    for name in policy.split("+"):
+        check_known(name, TRAINED, "choice of what trains,")
+        chosen += _chosen(unet, name)
+    return chosen
+
+
+def _chosen(unet, name):
+    transformers = [transformer for _, transformer in unet.named_sites()]
+    blocks = [block for transformer in transformers for block in transformer.transformer_blocks]
+    whole = {
+        "none": [],
+        "all": [unet],
+        "first": [unet.input_blocks[0][0]],
+        "decoder": [unet.output_blocks, unet.out],
+        "transformers": transformers,
+        "attn1": [block.attn1 for block in blocks],
+    }
+    if name in whole:
+        return whole[name]
+    attentions = [block.attn2 if name == "image" else block.attn1 for block in blocks]
+    wanted = {"attn1_kv": ("to_k", "to_v"), "reference": ("_ref",), "image": ("_ip",)}[name]
+    return [
+        part for attention in attentions for key, part in attention.named_children() if key.endswith(wanted)
+    ]
 
 
 def widen_first_convolution(weight, in_channels: int):

@@ -16,6 +16,8 @@ from torch.utils.data import Dataset, TensorDataset
 from cldm.model import read_config
 from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
+from ldm.models.diffusion.encoded import draw_kept
+from ldm.modules.diffusionmodules.util import ROW_SEED
 from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
@@ -55,9 +57,8 @@ class BaseTraining(LatentDiffusion):
 
     def draw_timesteps(self, num, generator=None):
         uniform = super().draw_timesteps(num, generator)
-        low = int(0.4 * self.num_timesteps)
-        upper = torch.randint(low, self.num_timesteps, (num,), generator=generator, device=self.device)
-        return torch.where(torch.rand(num, generator=generator, device=self.device) < 0.5, uniform, upper)
+        upper = super().draw_timesteps(num, generator, low=int(0.4 * self.num_timesteps))
+        return torch.where(draw_kept(num, 0.5, generator).to(uniform.device), uniform, upper)
 
     def configure_optimizers(self):
         self.lock()
@@ -101,7 +102,7 @@ class Batches(Dataset):
         batch = dict(moments=group.moments[chosen].float(), txt=[group.prompts[j] for j in chosen])
         if rng.random() < group.repainted:
             batch["known"] = group.known[chosen].float()
-        return batch
+        return batch | {ROW_SEED: rng.integers(2**63, size=self.batch_size).tolist()}
 
 
 class Watch(pl.Callback):
@@ -258,7 +259,7 @@ def train_base(model, groups, work, num_steps):
 
     The last pictures of the first group are held out.
     """
-    model.num_steps, model.learning_rate, model.prompt_dropout, model.seed = num_steps, 1.2e-3, 0.1, 0
+    model.num_steps, model.learning_rate, model.prompt_dropout = num_steps, 1.2e-3, 0.1
     dolls = groups[0]
     held_out = dict(moments=dolls.moments[-NUM_HELD_OUT:].float(), txt=dolls.prompts[-NUM_HELD_OUT:])
     groups = [replace(dolls, moments=dolls.moments[:-NUM_HELD_OUT]), *groups[1:]]

@@ -10,7 +10,7 @@ from jobs.ranks import say
 from ldm.checkpoint import read_metadata
 from learning.callbacks.stopping import RunStopped
 from learning.callbacks.training_log import count_pictures
-from learning.resuming import COMPUTED, MEASURED, RESTORED, begin_next_epoch
+from learning.resuming import COMPUTED, MEASURED, RESTORED, SHARES, begin_next_epoch, keep_place
 from learning.verified_files import write_weights
 
 # what makes a checkpoint the best so far: a number among the trainer's metrics, written into its metadata
@@ -152,7 +152,7 @@ class Checkpoints(pl.Callback):
 
     def on_save_checkpoint(self, trainer, pl_module, checkpoint):
         """Leave out the locked weights, which are in the base; add what a resumption minds."""
-        names = *RESTORED, *COMPUTED, *MEASURED
+        names = *RESTORED, *COMPUTED, *MEASURED, *SHARES
         checkpoint["options"] = {name: getattr(self.options, name) for name in names}
         checkpoint["facts"], checkpoint["row"] = self.facts, self._row(trainer)
         trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
@@ -160,20 +160,23 @@ class Checkpoints(pl.Callback):
         checkpoint["state_dict"] = {k: v for k, v in state.items() if k in trained}
 
     def on_load_checkpoint(self, trainer, pl_module, checkpoint):
-        """With other micro-batches the rest of the epoch is left out, so that no step is short of some.
+        """With as many pictures a step as before, the order goes on, however devices share them.
 
-        So it is with other data or another order, of which the place in the epoch says nothing.
+        With other steps, other data or another seed, of whose order the place in the epoch says nothing, the
+        rest of the epoch is left out.
         """
         check_fit(checkpoint["state_dict"], pl_module, self.run, self.options.model)
         if "row" not in checkpoint:
             return  # an older version's
-        now, before = self.options.accumulate, checkpoint["options"]["accumulate"]
         row, row_before = self._row(trainer), checkpoint["row"]
-        if (now, row) != (before, row_before):
-            say(f"a step takes {now} x {row} pictures, {before} x {row_before} before: the next epoch begins")
+        step = row * self.options.accumulate
+        step_before = row_before * checkpoint["options"]["accumulate"]
+        if step != step_before:
+            say(f"a step takes {step} pictures, {step_before} before: the next epoch begins")
         elif self._is_reordered(checkpoint):
             say("other data, or another seed, than before: the next epoch begins")
         else:
+            keep_place(checkpoint, row, row_before)
             return
         begin_next_epoch(checkpoint, row, row_before)
 

@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import default_collate
 
 from batches.loader import check_sizes
+from cldm.model import CONTROL
 from evaluation.control_miou import group_by_size
 from jobs.ranks import from_all, part_of
 from learning.callbacks.measurement import Measurement, measuring
@@ -43,7 +44,9 @@ class ValidationLoss(Measurement):
     def measure(self, trainer, pl_module):
         with measuring(trainer, pl_module):
             control = self._losses(pl_module)
-            if self.without is None or any(p.requires_grad for p in pl_module.model.parameters()):
+            # a branch that nobody hears may train; all else that does is heard without the condition, too
+            trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
+            if self.without is None or not all(name.startswith(CONTROL) for name in trained):
                 self.without = self._losses(pl_module, control=False)
         row = dict(loss=control.mean(), gap=self.without.mean() - control.mean())
         for (low, high), a, b in zip(self.bands, control, self.without, strict=True):

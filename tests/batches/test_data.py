@@ -1,4 +1,4 @@
-"""The order of pictures depends on seed and epoch alone, ranks share it, and no batch mixes sizes."""
+"""The order of pictures depends on seed, epoch and step alone, ranks share it, and no step mixes sizes."""
 
 from types import SimpleNamespace
 
@@ -8,6 +8,7 @@ import torch
 
 from batches.augment import Draw, FlippedItems
 from batches.loader import SeededBatches, TrainingData, bucket_text, collate
+from ldm.modules.diffusionmodules.util import ROW_SEED
 
 WIDE, TALL, RARE = (512, 512), (768, 512), (512, 768)
 SIZES = [WIDE] * 40 + [TALL] * 23 + [RARE] * 3 + [None] * 9
@@ -42,11 +43,42 @@ def test_ranks_share_an_epoch_without_overlap():
 
 def test_no_batch_mixes_sizes_and_ranks_have_the_same_at_once():
     ranks = [SeededBatches(SIZES, 2, seed=3, rank=rank, world_size=2, accumulate=3) for rank in range(2)]
-    steps = list(zip(*ranks, strict=True))
-    assert len(steps) == len(ranks[0]) == (10 + 5 + 0 + 2) // 3 * 3
-    assert all(len({SIZES[draw.index] for draw in a + b}) == 1 and len(a) == len(b) == 2 for a, b in steps)
+    rows = list(zip(*ranks, strict=True))
+    assert len(rows) == len(ranks[0]) == (40 // 12 + 23 // 12) * 3
+    assert all(len({SIZES[draw.index] for draw in a + b}) == 1 and len(a) == len(b) == 2 for a, b in rows)
     shown = seen(ranks[0]) + seen(ranks[1])
     assert len(set(shown)) == len(shown)
+
+
+def steps_of(batch_size, accumulate, devices, **options):
+    """The Draws of each step, in the order in which they lie in it, over two epochs."""
+    given = dict(seed=3, world_size=devices, accumulate=accumulate, flip=True) | options
+    ranks = [SeededBatches(SIZES, batch_size, rank=rank, **given) for rank in range(devices)]
+    steps = []
+    for epoch in (0, 1):
+        for rank in ranks:
+            rank.set_epoch(epoch)
+        rows = [sum(row, []) for row in zip(*ranks, strict=True)]
+        steps += [sum(rows[i : i + accumulate], []) for i in range(0, len(rows), accumulate)]
+    return steps
+
+
+SHARES = [(6, 1, 1), (3, 2, 1), (1, 6, 1), (3, 1, 2), (1, 3, 2), (2, 1, 3), (1, 2, 3), (1, 1, 6)]
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate", "devices"), SHARES)
+def test_however_devices_share_a_step_its_pictures_and_what_they_draw_are_the_same(
+    batch_size, accumulate, devices
+):
+    steps, wanted = steps_of(batch_size, accumulate, devices), steps_of(2, 3, 1)
+    assert steps == wanted and len(steps) == 2 * (40 // 6 + 23 // 6 + 9 // 6)
+    assert {len(step) for step in steps} == {6}
+    assert len({draw.row_seed() for step in steps for draw in step}) == 6 * len(steps)
+
+
+def test_an_epoch_has_whole_steps_of_the_larger_kind_that_follows():  # after_convergence
+    assert len(steps_of(2, 3, 1, steps_together=4)) == 2 * 8
+    assert steps_of(2, 3, 1, steps_together=4) == steps_of(1, 3, 2, steps_together=4)
 
 
 def test_buckets_alternate_at_random():
@@ -60,7 +92,7 @@ def test_buckets_alternate_at_random():
 
 def test_pictures_of_a_bucket_that_fills_no_batch_are_counted():
     batches = SeededBatches(SIZES, 2, world_size=2)
-    assert batches.unseen == {RARE: 3}
+    assert batches.unseen == {RARE: 3} and SeededBatches(SIZES, 2, accumulate=5).unseen == {RARE: 3, None: 9}
     assert not {63, 64, 65} & set(seen(batches))
     assert bucket_text({RARE: 3, None: 1200}) == "1,200 of unknown size, 3 of 512x768"
 
@@ -124,8 +156,10 @@ def test_any_dataset_gives_batches_of_one_size(workers, capsys):
     data = TrainingData(Pictures(), batch_size=3, num_workers=workers, flip=True)
     device = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(global_rank=0, world_size=1, strategy=device)
-    shapes = {tuple(batch["jpg"].shape) for batch in data.train_dataloader()}
-    assert shapes == {(3, 64, 64, 3), (3, 64, 128, 3)}
+    batches = list(data.train_dataloader())
+    assert {tuple(batch["jpg"].shape) for batch in batches} == {(3, 64, 64, 3), (3, 64, 128, 3)}
+    wanted = [[draw.row_seed() for draw in draws] for draws in SeededBatches(Pictures.sizes, 3, flip=True)]
+    assert [batch[ROW_SEED] for batch in batches] == wanted
     data.dataset.sizes = [(64, 64)] * 5 + [(64, 128)]
     data.train_dataloader()
-    assert "never seen, being fewer than the 3 pictures of a batch" in capsys.readouterr().out
+    assert "never seen, being fewer than the 3 pictures of a step: 1 of" in capsys.readouterr().out

@@ -6,7 +6,8 @@ import sys
 
 from sources import ROOT
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TWO, THREE = ([*TORCHRUN, f"--nproc-per-node={num}"] for num in (2, 3))
 
 
 def started(command, **environment):

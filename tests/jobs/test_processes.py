@@ -14,7 +14,7 @@ from learning.options import TrainOptions
 from learning.verified_files import are_equal
 from reporting.tables import read_rows
 from small_data import TALL, WIDE, write_base, write_items
-from small_processes import TORCHRUN, started
+from small_processes import TWO, started
 from sources import ROOT
 
 
@@ -95,7 +95,7 @@ def ranks(folders, tmp_path_factory):
     two, one = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
     script = ROOT / "tests" / "helpers" / "two_ranks.py"
     processes = [
-        started([*TORCHRUN, script, base, data, mixed, two, 2, 9]),
+        started([*TWO, script, base, data, mixed, two, 2, 9]),
         started([sys.executable, script, base, data, mixed, one, 4, 1]),
     ]
     said = [process.communicate()[0] for process in processes]

@@ -7,7 +7,7 @@ import pytest
 from ldm.checkpoint import read_state_dict
 from learning.verified_files import are_equal
 from small_data import TALL, WIDE, write_base, write_items
-from small_processes import TORCHRUN, started
+from small_processes import TWO, started
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def options(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [TORCHRUN, [sys.executable]])
+@pytest.mark.parametrize("launcher", [TWO, [sys.executable]])
 def test_two_processes_are_one_run_that_resumes_exactly_even_if_one_was_killed(options, tmp_path, launcher):
     def said(run, steps, killed="", code=0):
         script = ["tests/helpers/killed_rank.py", *options, f"run={tmp_path / run}", f"max_steps={steps}"]

@@ -7,6 +7,7 @@ from diffusers.training_utils import compute_snr
 from torch.nn.functional import mse_loss
 
 from ldm.models.diffusion.weighting import min_snr_weights
+from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
 from small import batch, condition, noisy, small_model
 
 PARAMETERIZATIONS = ("eps", "x0", "v")
@@ -21,7 +22,6 @@ def schedule():
 @pytest.fixture
 def model(monkeypatch):
     model = small_model(zeros=False).train()
-    model.seed = 4
     monkeypatch.setattr(model, "log_dict", lambda logs, **options: None)
     return model
 
@@ -94,15 +94,16 @@ def test_training_towards_pure_noise_stays_finite():
     assert gradients and all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_a_step_draws_what_it_drew_before_there_were_these_options(model):
-    model.prompt_dropout, given = 0.5, batch()
+def test_a_step_draws_dropped_prompts_latents_timestep_and_noise_of_each_row(model):
+    model.prompt_dropout, given = 0.5, batch() | {ROW_SEED: [5, 11]}
     loss = model.training_step(given, 7)
-    generator = model.step_generator(7)
-    kept = torch.rand(2, generator=generator) >= 0.5
+    generators = row_generators(given)
+    kept = torch.cat([torch.rand(1, generator=own) for own in generators]) >= 0.5
     given["txt"] = [text if keep else "" for text, keep in zip(given["txt"], kept, strict=True)]
-    x, cond = model.get_input(given, "jpg", generator=generator)
-    t = torch.randint(0, 1000, (2,), generator=generator)
-    noise = torch.randn(x.shape, generator=generator)
+    assert sorted(kept.tolist()) == [False, True]
+    x, cond = model.get_input(given, "jpg", generator=generators)
+    t = torch.cat([torch.randint(0, 1000, (1,), generator=own) for own in generators])
+    noise = torch.stack([torch.randn(x.shape[1:], generator=own) for own in generators])
     output = model.apply_model(model.q_sample(x, t, noise), t, cond)
     assert torch.equal(loss, mse_loss(output, noise))
 
@@ -112,7 +113,7 @@ def test_the_asked_share_of_maps_becomes_empty(model, share):
     model.hint_dropout, model.empty_hint = share, (0.0, 0.5, 1.0)
     given = dict(hint=torch.full((2000, 2, 2, 3), 0.25), txt=["a red top"] * 2000)
     before = given["hint"].clone()
-    dropped = model.drop_conditions(given, model.step_generator(0))
+    dropped = model.drop_conditions(given, row_generators({ROW_SEED: range(2000)}))
     empty = (dropped["hint"] == torch.tensor([0.0, 0.5, 1.0])).all((1, 2, 3))
     assert abs(empty.float().mean() - share) < 0.04 and (share or not empty.any())
     assert torch.equal(dropped["hint"][~empty], before[~empty]) and torch.equal(given["hint"], before)
@@ -121,10 +122,10 @@ def test_the_asked_share_of_maps_becomes_empty(model, share):
 
 def test_maps_are_emptied_apart_from_prompts_and_alike_on_resuming(model):
     given = dict(hint=torch.ones(200, 1, 1, 3), txt=["a red top"] * 200)
-    model.prompt_dropout = 0.5
-    prompts = model.drop_conditions(given, model.step_generator(3))["txt"]
+    model.prompt_dropout, seeds = 0.5, {ROW_SEED: range(200)}
+    prompts = model.drop_conditions(given, row_generators(seeds))["txt"]
     model.hint_dropout = 0.5
-    dropped, again = (model.drop_conditions(given, model.step_generator(3)) for _ in range(2))
+    dropped, again = (model.drop_conditions(given, row_generators(seeds)) for _ in range(2))
     assert dropped["txt"] == again["txt"] == prompts
     empty = dropped["hint"].amax((1, 2, 3)) == 0
     assert torch.equal(dropped["hint"], again["hint"])
@@ -137,5 +138,6 @@ def test_a_run_empties_maps_in_training_steps_only(model):
     assert model.get_input(batch(), "jpg")[1]["c_concat"][0].any()
     empty = batch()
     empty["hint"] = torch.zeros_like(empty["hint"])
-    dropped = model.training_step(batch(), 0)
-    assert torch.equal(dropped, model.training_step(empty, 0))
+    seeds = {ROW_SEED: [3, 4]}
+    dropped = model.training_step(batch() | seeds, 0)
+    assert torch.equal(dropped, model.training_step(empty | seeds, 0))

@@ -14,7 +14,7 @@ from cldm.logger import ImageLogger
 from jobs.whole_files import alone_in
 from learning.callbacks.checkpoints import check_fit
 from learning.options import TrainOptions
-from learning.resuming import COMPUTED, FREE, MEASURED, RESTORED
+from learning.resuming import COMPUTED, FREE, MEASURED, RESTORED, SHARES
 from learning.run_facts import collect_facts, digest_file
 from learning.train import train
 from small import small_model
@@ -41,14 +41,12 @@ def trained(options):
 
 
 def test_every_option_is_refused_named_or_free_at_a_resumption():
-    groups = [*RESTORED, *COMPUTED, *MEASURED, *FREE]
+    groups = [*RESTORED, *COMPUTED, *SHARES, *MEASURED, *FREE]
     assert sorted(groups) == sorted(field.name for field in fields(TrainOptions))
 
 
 CHANGED = dict(
     compile=True,
-    accumulate=4,
-    batch_size=1,
     gradient_clip=2.0,
     ema_decay=0.5,
     min_snr_gamma=5.0,
@@ -71,7 +69,7 @@ CHANGED = dict(
 
 def checkpoint_of(options, monkeypatch, **facts):
     """steps_done of a last.ckpt that was made with these options."""
-    names = *RESTORED, *COMPUTED, *MEASURED
+    names = *RESTORED, *COMPUTED, *MEASURED, *SHARES
     content = dict.fromkeys(resuming.RESUMED, 0) | dict(facts=facts)
     content["options"] = {name: getattr(options, name) for name in names}
     monkeypatch.setattr(resuming, "read_content", lambda path: content)
@@ -92,9 +90,33 @@ def test_a_changed_option_is_named_with_both_values(monkeypatch, capsys, name):
 @pytest.mark.parametrize("name", RESTORED)
 def test_what_comes_with_the_optimizers_state_is_refused(monkeypatch, name):
     other = dict(optimizer="adamw8bit", lr_schedule="cosine", sd_locked=False, only_mid_control=True)
+    other |= dict(train=dict(unet="attn1", coat="none"), learning_rates=dict(unet=1e-4))
     now = replace(TrainOptions(), **{name: other.get(name, 3)})
-    with pytest.raises(ValueError, match=f"was started with {name}=.*, got .*: resume with the former"):
+    started = {name: f"no {name}.PART" for name in ("train", "learning_rates")}.get(name, f"{name}=")
+    with pytest.raises(
+        ValueError, match=f"was started with {started}.*, got {name}.*: resume with the former"
+    ):
         checkpoint_of(TrainOptions(), monkeypatch)(now)
+    if name == "train":
+        with pytest.raises(ValueError, match=r"with train.unet=attn1 train.coat=none, got no train.PART"):
+            checkpoint_of(now, monkeypatch)(TrainOptions())
+
+
+def test_how_a_step_is_shared_is_no_change_and_how_many_pictures_it_takes_is_one(
+    options, capsys, monkeypatch
+):
+    dataset, now = MyDataset(options.data, "train"), replace(options, batch_size=1, accumulate=2)
+    facts, alike, other = (collect_facts(o, n, dataset) for o, n in ((options, 1), (now, 1), (now, 2)))
+    checkpoint_of(options, monkeypatch, **facts)(now, **alike)
+    assert capsys.readouterr().out == ""
+    checkpoint_of(options, monkeypatch, **facts)(now, **other)
+    assert f"{OTHERWISE}pictures of a step 2 -> 4\n" in capsys.readouterr().out
+    later = [
+        collect_facts(replace(options, batch_size=size, after_convergence=f"accumulate:{num}"), 1, dataset)
+        for size, num in ((2, 4), (1, 8), (1, 4))
+    ]
+    assert later[0]["after_convergence"][0] == later[1]["after_convergence"][0]
+    assert later[0]["after_convergence"][0] != later[2]["after_convergence"][0]
 
 
 def test_a_fact_counts_and_not_how_it_is_written(monkeypatch, capsys):

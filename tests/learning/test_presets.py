@@ -6,17 +6,29 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from learning.build import build_model
+import learning.dry_run
+from cldm.parts_present import STAGES
+from learning.build import build_model, outline_model
 from learning.dry_run import (
     CPU_ATTENTION,
+    Memory,
     count_block_bytes,
     count_saved_bytes,
     count_step_flops,
+    describe_fit,
     describe_time_on_cpu,
     estimate_memory,
     is_recomputed,
+    list_ways,
 )
-from learning.options import PRESETS, TrainOptions, parse_options, set_accumulation
+from learning.options import (
+    PRESETS,
+    TRYON_PRESETS,
+    TrainOptions,
+    find_tryon_presets,
+    parse_options,
+    set_accumulation,
+)
 from learning.train import train
 from small import condition, noisy
 from small_data import WIDE, write_base, write_items
@@ -40,6 +52,39 @@ def test_a_preset_yields_to_the_command_line_and_not_to_yamls(tmp_path):
     assert parse_options([SD15], ["batch_size=2"]).batch_size == 2
     with pytest.raises(ValueError, match="preset must be one of 12gb, .* got '13gb'"):
         parse_options([SD15], ["preset=13gb"])
+
+
+TRYON = "models/train_tryon.yaml"
+ATTENTION = ["train.unet=attn1", "train.garment=attn1"]
+
+
+def test_a_preset_of_a_recipe_goes_by_how_much_of_it_trains():
+    joint = parse_options([TRYON], ["preset=24gb"])
+    assert joint.recompute and joint.optimizer == "adamw8bit" and joint.effective_batch == 32
+    both = parse_options([TRYON], ["preset=48gb"])
+    assert not both.recompute and both.optimizer == "adamw" and both.batch_size > joint.batch_size
+    alone = parse_options([TRYON], ["preset=24gb", *ATTENTION])
+    assert not alone.recompute and alone.optimizer == "adamw" and alone.batch_size > joint.batch_size
+    words = (
+        r"trains 1,717 million .*: give train.unet=attn1 train.garment=attn1, or one of preset=24gb, .*=80gb"
+    )
+    with pytest.raises(ValueError, match=words):
+        parse_options([TRYON], ["preset=12gb"])
+    assert parse_options([TRYON], ["preset=12gb", *ATTENTION, "batch_size=1"]).batch_size == 1
+
+
+def test_presets_take_more_pictures_of_what_trains_less_and_on_larger_cards():
+    tables = [TRYON_PRESETS[most] for most in sorted(TRYON_PRESETS)]
+    for table in tables:
+        assert list(table) == [name for name in PRESETS if name in table]
+        assert {"24gb", "48gb", "80gb"} <= {*table}
+        assert all(32 % found["batch_size"] == 0 for found in table.values())
+        costs = [(f["optimizer"] == "adamw8bit", f["recompute"], -f["batch_size"]) for f in table.values()]
+        assert costs == sorted(costs, reverse=True)
+    for lighter, heavier in zip(tables, tables[1:], strict=False):
+        assert heavier.keys() <= lighter.keys()
+        assert all(lighter[name]["batch_size"] >= heavier[name]["batch_size"] for name in heavier)
+    assert find_tryon_presets(1e9) == {}
 
 
 @pytest.mark.parametrize(
@@ -141,12 +186,55 @@ def test_an_estimate_counts_every_weight_once_and_what_options_add(options):
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
     parts = estimate_memory(model, options, WIDE, num_tokens=5).parts
-    assert parts["locked weights"] + parts["trained weights, fp32"] == 4 * whole
+    weights = ("locked weights", "encoders, which a cache leaves out", "trained weights, fp32")
+    assert sum(parts[name] for name in weights) == 4 * whole
+    cached = build_model(options, without=STAGES)
+    assert weights[1] not in estimate_memory(cached, options, WIDE, num_tokens=5).parts
     assert parts["state of adamw"] == 2 * parts["their gradients"] == 8 * trained
     more = replace(options, ema_decay=0.999, optimizer="adamw8bit", precision="bf16-mixed")
     more = estimate_memory(model, more, WIDE, num_tokens=5).parts
     assert more["state of adamw8bit"] == more["copies of them in 16 bit"] == 2 * trained
     assert more["average of the trained weights"] == 4 * trained
+
+
+def test_an_outline_counts_as_the_model_does_and_reads_no_weights(options):
+    model = build_model(options)
+    wanted = estimate_memory(model, options, WIDE, num_tokens=5)
+    outline = outline_model(replace(options, base="none.ckpt"))
+    assert estimate_memory(outline, options, WIDE, num_tokens=5) == wanted
+    names = [[(n, p.requires_grad, p.shape) for n, p in m.named_parameters()] for m in (model, outline)]
+    assert names[0] == names[1]
+
+
+def test_what_does_not_fit_is_told_with_what_would(options, monkeypatch):
+    options = replace(options, recompute=False, batch_size=6)
+    model, gib = outline_model(options), learning.dry_run.GIB
+    memory = Memory({"weights": 9 * gib}, gib)
+    assert describe_fit(model, memory, options, 17 * gib, WIDE) == "it fits 17 GiB: 2.0 GiB stay free"
+    found = {
+        (True, "adamw"): Memory({"weights": 9 * gib}, gib // 4),
+        (True, "adamw8bit"): Memory({}, gib // 4),
+    }
+    monkeypatch.setattr(
+        learning.dry_run, "estimate_memory", lambda model, now, size: found[now.recompute, now.optimizer]
+    )
+    assert describe_fit(model, memory, options, 12 * gib, WIDE).splitlines() == [
+        "it does not fit 12 GiB, of which 2 should stay free; what would:",
+        "  batch_size=1: 10.0 GiB",
+        "  recompute=true batch_size=4: 10.0 GiB",
+        "  recompute=true optimizer=adamw8bit batch_size=6: 1.5 GiB",
+    ]
+    assert "; neither recomputation nor 8-bit" in describe_fit(model, memory, options, 2 * gib, WIDE)
+
+
+def test_a_recipe_has_attention_alone_as_a_way_to_need_less(options):
+    recipe = "models/tryon_tiny_{}.yaml"
+    ways = {}
+    for name in ("joint", "catvton"):
+        given = replace(options, model=recipe.format(name), recompute=True)
+        ways[name] = list_ways(outline_model(given), given)
+    assert ways["catvton"] == [{}, dict(optimizer="adamw8bit")]
+    assert ways["joint"] == [*ways["catvton"], dict(train=dict(unet="attn1", garment="attn1"))]
 
 
 def test_a_dry_run_says_what_would_be_and_leaves_nothing(options, tmp_path, capsys):

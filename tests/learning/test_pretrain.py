@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ldm.checkpoint import read_state_dict
+from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
 from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
@@ -137,6 +138,14 @@ def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
     whole, rest = Batches([group], 4), Batches([group], 4, first=3)
     assert whole[5]["txt"] == rest[2]["txt"] and torch.equal(whole[5]["moments"], rest[2]["moments"])
     assert whole[5]["txt"] != whole[6]["txt"] and "known" not in whole[5]
+    assert whole[5][ROW_SEED] == rest[2][ROW_SEED] != whole[6][ROW_SEED] and len({*whole[5][ROW_SEED]}) == 4
+
+
+def test_most_timesteps_of_a_base_are_large():
+    model, seeds = base_of("models/cldm_tiny.yaml"), {ROW_SEED: range(4000)}
+    t = model.draw_timesteps(4000, row_generators(seeds))
+    assert torch.equal(t, model.draw_timesteps(4000, row_generators(seeds)))
+    assert abs((t >= 400).float().mean() - 0.8) < 0.03 and t.min() < 20 and t.max() > 980
 
 
 @pytest.mark.slow

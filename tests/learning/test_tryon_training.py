@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,9 +157,31 @@ def test_an_option_of_a_control_is_refused(bases, data, tmp_path):
         trained(settings)
 
 
+def test_a_run_trains_the_parts_that_it_is_told_records_them_and_goes_on_with_no_others(
+    bases, data, tmp_path, capsys
+):
+    told = dict(train=dict(unet="attn1", garment="attn1_kv"), learning_rates=dict(garment=2e-3))
+    given = options("joint", bases("joint"), data, tmp_path, max_steps=2, measure_every=9, **told)
+    state, before = trained(given), read_state_dict(bases("joint"))
+    parts = {name.split(".")[0] for name in state}
+    assert parts == {"model", "garment_model"} and all(".attn1." in name for name in state)
+    assert not any(torch.equal(tensor, before[name]) for name, tensor in state.items())
+    assert read_metadata(tmp_path / "tryon.safetensors")["tryon"]["train"] == told["train"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "train." in line]
+    assert [(row[1], row[-1]) for row in rows] == [
+        ("train.unet=attn1", "0.001"),
+        ("train.garment=attn1_kv", "0.002"),
+    ]
+    with pytest.raises(ValueError, match="train.unet=attn1 train.garment=attn1_kv, got no train"):
+        trained(replace(given, train={}, max_steps=3))
+    trained(replace(given, max_steps=3))
+    assert f"resuming {tmp_path} at step 2" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["joint", "fastfit", "catvton"])
 def test_a_dry_run_counts_the_memory_and_trains_nothing(name, bases, data, tmp_path, capsys):
-    settings = options(name, bases(name), data, tmp_path / "run", dry_run=True)
+    # of weights that do not even lie there
+    settings = options(name, tmp_path / "none.safetensors", data, tmp_path / "run", dry_run=True)
     train(settings, TryonDataset(data, "train"), TryonDataset(data, "test"))
     said = capsys.readouterr().out
     assert "128 x 96 pixels" in said and "activations of 2" in said

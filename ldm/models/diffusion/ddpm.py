@@ -1,17 +1,17 @@
 """Diffusion in a locked autoencoder's latents: a training step, its noise, dropout of prompts, and loss."""
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
+from jobs.devices import send
 from ldm.models.diffusion.encoded import context_of, draw_kept, empty_prompts, posterior_of
 from ldm.models.diffusion.schedule import NoiseSchedule
 from ldm.models.diffusion.weighting import min_snr_weights
 from ldm.modules.attention import ProjectedContext
 from ldm.modules.diffusionmodules.model import DiagonalGaussianDistribution
-from ldm.modules.diffusionmodules.util import make_beta_schedule
+from ldm.modules.diffusionmodules.util import draw_normal, make_beta_schedule, row_generators
 from ldm.util import Size, instantiate_from_config, is_listed, refuse_unless
 
 PARAMETERIZATIONS = ("eps", "v", "x0")
@@ -23,7 +23,6 @@ NO_TEXT_ENCODER = (
 # one picture of 512 x 512: the autoencoder takes far more memory a picture than the U-Net
 PIXELS_AT_ONCE = 512 * 512
 LATENTS_AT_ONCE = PIXELS_AT_ONCE // 64
-NOISE, DROPS = 0, 1  # what a micro-batch draws, each from a source of its own
 
 
 def few_at_a_time(x, places: int):
@@ -51,13 +50,11 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
 
     Args are the published yaml's. `cond_stage_trainable` trains the text encoder along with the U-Net, as one
     does before there is a checkpoint. Set from outside before training: `learning_rate`, `prompt_dropout`
-    (share of prompts replaced by the empty one), `min_snr_gamma` (0 weighs timesteps alike), `seed` (noise
-    and timesteps then depend on seed, step and rank alone).
+    (share of prompts replaced by the empty one), `min_snr_gamma` (0 weighs timesteps alike).
     """
 
     learning_rate = 1e-5
     prompt_dropout = min_snr_gamma = 0.0
-    seed: int | None = None
 
     def __init__(
         self,
@@ -205,34 +202,24 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
         """(loss, logs) of a batch, with timesteps drawn uniformly."""
         x, cond = self.get_input(batch, self.first_stage_key, generator=generator)
         t = self.draw_timesteps(len(x), generator)
-        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return self.p_losses(x, cond, t, noise=noise)
+        return self.p_losses(x, cond, t, noise=draw_normal(x, generator))
 
-    def draw_timesteps(self, num: int, generator=None):
-        return torch.randint(0, self.num_timesteps, (num,), generator=generator, device=self.device).long()
+    def draw_timesteps(self, num: int, generator=None, low=0):
+        """Timesteps (num,) from `low` on, each as likely as any; `generator` may be a list of one a row."""
+        if isinstance(generator, list):
+            drawn = [torch.randint(low, self.num_timesteps, (1,), generator=own) for own in generator]
+            return send(torch.cat(drawn), self.device)
+        return torch.randint(low, self.num_timesteps, (num,), generator=generator, device=self.device)
 
     def training_step(self, batch, batch_idx):
-        generator = drops = self.step_generator(batch_idx)
-        if self.device.type != "cpu":
-            # drawn where prompts are: no micro-batch waits for the device to learn which of them are emptied
-            drops = self.step_generator(batch_idx, DROPS, "cpu")
-        loss, logs = self.shared_step(self.drop_conditions(batch, drops), generator)
+        """The loss of a batch; what a row drops and draws depends on its seed alone, where it has one."""
+        # the CPU's, where prompts are: nobody waits for the device to learn which of them are emptied
+        generators = row_generators(batch)
+        loss, logs = self.shared_step(self.drop_conditions(batch, generators), generators)
         logs = {**logs, "global_step": float(self.global_step)}
         # not for Lightning's progress bar, which would wait for the device to read each of them
         self.log_dict(logs, batch_size=len(batch[self.cond_stage_key]))
         return loss
-
-    def step_generator(self, batch_idx, use=NOISE, device=None):
-        """A random source of a micro-batch, on the model's device if none is given.
-
-        It is a function of seed, epoch, batch, rank and `use`, so that a run can resume.
-        """
-        if self.seed is None:
-            return None
-        key = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank, use])
-        return torch.Generator(device or self.device).manual_seed(
-            int(key.generate_state(1, np.uint64)[0] >> 1)
-        )
 
     def drop_conditions(self, batch, generator=None):
         """The batch with some of its conditions emptied, as a step trains on it; `generator` is the CPU's."""

@@ -31,7 +31,9 @@ def context_of(model, batch, key, num=None):
 
 
 def draw_kept(num, dropout, generator):
-    """Booleans (num,) on the CPU, as `generator` is, each False with probability `dropout`."""
+    """Booleans (num,) on the CPU, as `generator` or each of a list is, False with probability `dropout`."""
+    if isinstance(generator, list):
+        return torch.cat([torch.rand(1, generator=own) for own in generator]) >= dropout
     return torch.rand(num, generator=generator) >= dropout
 
 

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import interpolate, pad, silu
 
-from ldm.modules.diffusionmodules.util import attend, draw_rows
+from ldm.modules.diffusionmodules.util import attend, draw_normal
 from ldm.util import refuse_unless
 
 
@@ -161,12 +161,8 @@ class DiagonalGaussianDistribution:
         self.std, self.var = torch.exp(0.5 * self.logvar), torch.exp(self.logvar)
 
     def sample(self, generator=None):
-        """Latents (b, c, h, w) drawn with `generator`, with the global one, or with a list of one a row."""
-        if not isinstance(generator, list):
-            like = dict(device=self.mean.device, dtype=self.mean.dtype)
-            return self.mean + self.std * torch.randn(self.mean.shape, generator=generator, **like)
-        noise = draw_rows(self.mean.shape[1:], generator)
-        return self.mean + self.std * noise.to(self.mean)
+        """Latents (b, c, h, w), drawn with one generator, one a row, or the global one: see draw_normal."""
+        return self.mean + self.std * draw_normal(self.mean, generator)
 
     def mode(self):
         return self.mean

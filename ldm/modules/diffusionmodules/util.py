@@ -8,6 +8,8 @@ import torch.utils.checkpoint
 from einops import rearrange
 from torch import nn
 
+from jobs.devices import send
+
 
 def make_beta_schedule(schedule, n_timestep, linear_start=1e-4, linear_end=2e-2):
     """Noise variances (n_timestep,) float64. "linear" means in sqrt(beta), as Stable Diffusion has it."""
@@ -67,9 +69,32 @@ def timestep_embedding(timesteps, dim, max_period=10000):
     return nn.functional.pad(torch.cat([torch.cos(args), torch.sin(args)], dim=-1), (0, dim % 2))
 
 
+ROW_SEED = "row_seed"  # key of an item, and of the list of those of a batch
+
+
+def row_generators(batch) -> list[torch.Generator] | None:
+    """A random source for each row of a batch that brings their seeds, on the CPU; None where it brings none.
+
+    What a row draws then depends neither on its batch nor on the device, nor on how many of these there are.
+    """
+    if ROW_SEED not in batch:
+        return None
+    return [torch.Generator().manual_seed(seed) for seed in batch[ROW_SEED]]
+
+
 def draw_rows(shape, generators):
     """Normal noise (b, *shape) of which each row is drawn with its own generator."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def draw_normal(like, generator=None):
+    """Normal noise of the shape, dtype and device of `like` (b, ...).
+
+    generator: one of that device, a list of the CPU's, one a row, or None for the global random source.
+    """
+    if isinstance(generator, list):
+        return send(draw_rows(like.shape[1:], generator), like.device).to(like.dtype)
+    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
 class GroupNorm32(nn.GroupNorm):

@@ -12,6 +12,7 @@ from cldm.tryon.flow import find_flow, flow_loss
 from cldm.tryon.model import choose_trained, tryon_denoiser
 from cldm.tryon.unet import choose_sites, widen_first_convolution
 from ldm.models.diffusion.samplers import SAMPLERS
+from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
 from small import UNET
 from small_tryon import (
     AGNOSTIC,
@@ -455,6 +456,29 @@ def test_dropout_has_its_share_and_follows_the_seed():
     assert not model.draw_dropped(100)["agnostic"].any()
 
 
+STACKED = STACK | dict(
+    agnostic=entry("LatentChannels", key="agnostic", draw="sample"),
+    garment=entry("StackedGarment", drop_to="garment_free", anchored=True, dropout=0.5),
+)
+READ = REFERENCE | dict(garment=garment(drop_to="no_tokens", draw="sample", dropout=0.5))
+
+
+@pytest.mark.parametrize(("conditions", "options"), [(STACKED, dict(dream=2)), (READ, {})])
+def test_what_a_row_draws_and_goes_without_is_the_same_in_any_batch(conditions, options, monkeypatch):
+    stacked = dict(person_unet=dict(context="skip"), loss_rows="person") if conditions is STACKED else {}
+    model = build(conditions, train_unet="all", **options, **stacked).train()
+    monkeypatch.setattr(model, "log_dict", lambda logs, **_: None)
+    given, seeds = batch(), [3, 6]  # the garment is dropped of one of them
+    dropped = model.drop_conditions(given, row_generators({ROW_SEED: seeds}))["dropped"]["garment"]
+    assert sorted(dropped.tolist()) == [False, True]
+    whole = model.training_step(given | {ROW_SEED: seeds}, 0)
+    rows = [{key: value[i : i + 1] for key, value in given.items()} for i in (0, 1)]
+    parts = [model.training_step(row | {ROW_SEED: [seed]}, 1) for row, seed in zip(rows, seeds, strict=True)]
+    assert torch.allclose(sum(parts) / 2, whole, rtol=1e-4)
+    other = model.training_step(rows[1] | {ROW_SEED: seeds[:1]}, 1)
+    assert not torch.allclose(other, parts[1], rtol=1e-2)
+
+
 def test_what_trains_is_named():
     model = build(
         REFERENCE | dict(garment=garment(train="none")),
@@ -463,7 +487,7 @@ def test_what_trains_is_named():
     ).train()
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("_ref." in name or ".input_blocks.0.0." in name for name in trained) and trained
-    with pytest.raises(ValueError, match="train_unet must be one of none, first, attn1"):
+    with pytest.raises(ValueError, match="choice of what trains, 'self'.*; known: none, first, attn1"):
         choose_trained(model.model.diffusion_model, "self")
 
 

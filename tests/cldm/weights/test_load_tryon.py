@@ -26,6 +26,9 @@ def grafted(tmp_path_factory):
     return path
 
 
+TRAIN = dict(unet="all", garment="all")  # as the recipe says
+
+
 @pytest.fixture(scope="module")
 def trained(grafted, tmp_path_factory):
     """(what training left, as it writes it: the trained tensors alone, with metadata; those tensors)."""
@@ -57,7 +60,8 @@ def test_a_graft_says_its_recipe_and_how_it_draws(grafted):
 def test_what_training_wrote_draws_as_it_says(grafted, trained):
     path, state = trained
     loaded = load_tryon(path)
-    assert loaded.record == TryonRecord(guide_by("garment", 2.5), "paste", 0.9, "body_part", (128, 96))
+    wanted = TryonRecord(guide_by("garment", 2.5), "paste", 0.9, "body_part", (128, 96), TRAIN)
+    assert loaded.record == wanted
     assert loaded.model.guidance == guide_by("garment", 2.5) and loaded.source == f"{path} on {grafted}"
     assert (loaded.model.repaint, loaded.model.scale_factor) == ("paste", 0.9)
     found, base = loaded.model.state_dict(), read_state_dict(grafted)
@@ -78,7 +82,7 @@ def test_pictures_are_drawn_by_the_record_unless_settings_say_otherwise(trained)
 def test_what_is_given_by_hand_counts_before_the_record(trained):
     by_hand = dict(guidance=guide_by("garment", 4.0), repaint="none", mask_style="box", size=(256, 192))
     loaded = load_tryon(trained[0], **by_hand)
-    assert loaded.record == TryonRecord(scale_factor=0.9, **by_hand)
+    assert loaded.record == TryonRecord(scale_factor=0.9, train=TRAIN, **by_hand)
     assert loaded.model.guidance == by_hand["guidance"] and loaded.model.repaint == "none"
     assert load_tryon(trained[0], repaint=None, size=None).record.size == (128, 96)
 
