@@ -147,7 +147,7 @@ def test_a_run_is_resumed_with_other_held_out_maps_and_keeps_its_curve(base, dat
 
 def test_a_damaged_checkpoint_or_another_learning_rate_is_refused(base, data, tmp_path):
     trained(options(base, data, tmp_path, max_steps=1), data)
-    with pytest.raises(ValueError, match="was started with learning_rate=0.001, got 0.0001"):
+    with pytest.raises(ValueError, match="was started with learning_rate=0.001, got learning_rate=0.0001"):
         trained(options(base, data, tmp_path, learning_rate=1e-4), data)
     whole = (tmp_path / "last.ckpt").read_bytes()
     for damaged in (b"", b"hello", whole[: len(whole) // 2]):
