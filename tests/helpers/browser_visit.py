@@ -104,7 +104,9 @@ def download(page, folder):
         page.locator("#download").click()
     download.value.save_as(folder / "all.zip")
     with zipfile.ZipFile(folder / "all.zip") as archive:
-        assert len([name for name in archive.namelist() if "seed" in name]) == 3
+        names = [name for name in archive.namelist() if "seed" in name]
+    # of the three that were cancelled, those that a fast processor had finished before a slow browser clicked
+    assert 3 <= len(names) < 6, names
 
 
 def meet_an_error(page, folder):
