@@ -31,7 +31,6 @@ def parse_arguments():
     parser.share("--max-steps", default=4000)
     parser.share("--batch-size", default=16, help="How many pictures a step takes.")
     add("--dolls", default=4000, help="How many dolls are drawn to train on.", **number)
-    add("--people", action="store_true", help="Draw them with faces and patterned garments.")
     add("--held-out", default=256, help="How many other pictures judge it.", **number)
     text = f"The peak of the learning rate. The default is by the network: {LEARNING_RATES}."
     add("--learning-rate", type=float, metavar="X", help=text)
@@ -56,9 +55,8 @@ def recipe_of(args) -> str:
     settings = ["max_steps", "batch_size", "dolls", "learning_rate", "precision", "seed"]
     if args.data:
         settings = ["data", "size"] + [name for name in settings if name != "dolls"]
-    people = " --people" * (args.people and not args.data)
     settings += ["network"] * (args.network != "pixel") + ["width"] * (args.network == "u2net")
-    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings) + people
+    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings)
 
 
 @entry_point(RESUMES)
@@ -80,7 +78,7 @@ def main():
     if args.data:
         examples = read_examples(args.data, args.size, args.held_out, args.seed, num_items)
     else:
-        given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items, args.people
+        given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items
         examples = draw_examples(*given)
     width = dict(width=args.width) if args.network == "u2net" else {}
     segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
