@@ -6,6 +6,7 @@ python benchmarks/expect_tryon.py --write    # and puts it there
 
 import argparse
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,12 +44,15 @@ def list_runs(names):
 
 def count(name, train):
     """(million numbers that train, Memory by whether it recomputes) of a recipe."""
+    import torch
+
     from batches.cache.choices import check_conditions
     from cldm.parts_present import STAGES
     from learning.build import outline_model
     from learning.dry_run import estimate_memory
     from learning.options import TrainOptions
 
+    torch.set_num_threads(1)
     found = {}
     for recompute in (False, True):
         yaml = str(ROOT / "models" / f"{name}.yaml")
@@ -90,17 +94,16 @@ def format_row(name, train, millions, found):
 
 
 def main():
-    import torch
-
     from learning.options import PRESETS
 
     arguments = parse_arguments()
-    torch.set_num_threads(1)
     columns = [*COLUMNS, *PRESETS]
     table = "| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|\n"
     print(table, end="", flush=True)
-    for name, train in list_runs(arguments.recipes):
-        row = format_row(name, train, *count(name, train))
+    for run in list_runs(arguments.recipes):
+        # in a process of its own, as counting leaves memory in pieces behind
+        with get_context("spawn").Pool(1) as process:
+            row = format_row(*run, *process.apply(count, run))
         print(row, end="", flush=True)
         table += row
     if arguments.write:
