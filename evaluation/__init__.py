@@ -1,1 +1,1 @@
-"""What checkpoints are worth on held-out maps: pictures, metrics, intervals, tables and a page."""
+"""What checkpoints are worth on held-out items: pictures, metrics, intervals, tables and a page."""

@@ -58,10 +58,13 @@ def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, cho
             "there is no other garment of each category to give in place of the right one"
         )
     counts = len(held_out), request.num_seeds, request.batch_size
+    pictures = describe_pictures(request.settings, ("steps", "sampler", "eta"), *counts)
+    if not any(checkpoint.draws for checkpoint in checkpoints):
+        pictures = dict(count_per_set=len(held_out))  # all else is the other program's
     protocol = describe_protocol(
         held_out.facts(request.data, request.pairs),
         {checkpoint.label: checkpoint.facts for checkpoint in checkpoints},
-        describe_pictures(request.settings, ("steps", "sampler", "eta"), *counts) | dict(repaint=repaint),
+        pictures | dict(repaint=repaint),
         choice.facts,
         request.device,
     )

@@ -153,11 +153,12 @@ def list_sets(checkpoint: FittingCheckpoint, held_out, out, request, alone: bool
         found = FoundPictures(checkpoint.path, find_pictures(checkpoint.path, held_out))
         return {checkpoint.label: (OWN, found)}
     told, settings = checkpoint.facts, checkpoint.settings
-    drawn = {key: told[key] for key in ("sha256_of_all_weights", "guidance", "repaint", "dtype")}
+    named = "model", "sha256_of_all_weights", "scale_factor", "guidance", "repaint", "dtype"
+    drawn = {name: told[name] for name in named}
     drawn |= dict(steps=settings.steps, sampler=settings.sampler, eta=settings.eta)
     facts = {FLOOR: drawn, OWN: drawn}
     if rolled := roll(held_out):
-        facts = {FLOOR: drawn, ROLLED: drawn | dict(given=name_given(rolled, held_out)), OWN: drawn}
+        facts = {FLOOR: drawn, ROLLED: drawn | dict(garments=digest_garments(rolled, held_out)), OWN: drawn}
     if held_out.has_truth:
         facts[CEILING] = dict(sha256_of_autoencoder=told["sha256_of_autoencoder"], truth=held_out.digest)
     seeds = {way: 1 if way == CEILING else request.num_seeds for way in facts}
@@ -172,10 +173,10 @@ def roll(held_out: HeldOutFittings):
         return None
 
 
-def name_given(dataset, held_out) -> str:
-    """What tells the garments that are given from others."""
-    names = [dataset.describe(place)["name"] for place in held_out.places]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+def digest_garments(dataset, held_out) -> str:
+    """Identifies the garments that a dataset gives the people of held-out items."""
+    worn = [dataset.pairs[place][1] for place in held_out.places]
+    return digest_files(Path(dataset.folder, line["garment"]) for line in worn)
 
 
 class Drawing:

@@ -1,6 +1,5 @@
 """Held-out people and the garments that they try on: their own, or others by a list of pairs."""
 
-from collections import Counter
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +129,7 @@ class HeldOutFittings(HeldOutItems):
             mask_style=", ".join(styles),
             resize_filter=f"Pillow's {FILTER.name} where preparation has resized",
             file_format=", ".join(sorted({Path(line["target"]).suffix[1:] for line in self.dataset.data})),
-            categories=dict(Counter({name: len(of) for name, of in self.places_by_category().items()})),
+            categories={name: len(places) for name, places in self.places_by_category().items()},
             names=[self.dataset.describe(place)["name"] for place in self.places],
         )
 

@@ -165,6 +165,13 @@ def test_a_folder_of_right_pictures_scores_as_the_truth_beside_a_checkpoint(
     assert found["protocol"]["checkpoints"]["B"]["drawn_by"] == "another program"
 
 
+def test_of_a_folder_alone_nothing_is_said_of_how_it_was_drawn(evaluate, data, truths, tmp_path):
+    found = results(evaluate(tmp_path, truths, "--data", data, "--pairs", data / "test_unpaired.txt"))
+    assert found["metrics"]["garment@16"]["values"] == {"try-on": 1.0}
+    told = dict(count_per_set=NUM, repaint="as the other program does it")
+    assert found["protocol"]["pictures"] == told
+
+
 def test_a_folder_that_lacks_a_picture_or_has_another_size_is_refused(evaluate, data, truths, tmp_path):
     given = "--data", data, "--pairs", data / "test_unpaired.txt"
     fewer = shutil.copytree(truths, tmp_path / "fewer")
