@@ -27,6 +27,7 @@ from learning.base.autoencoder import (
     steps_done,
     to_signed_range,
     warm_up_and_cosine,
+    weigh_latents,
     widen_latents,
 )
 
@@ -209,7 +210,7 @@ def start_autoencoder(model, base) -> bool:
 
 
 def train_autoencoder(model, photos, work, num_steps, start=None):
-    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised.
+    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised and weighed.
 
     It starts from that of the base file `start`, if there is one whose layers fit.
     """
@@ -222,6 +223,7 @@ def train_autoencoder(model, photos, work, num_steps, start=None):
     fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()
     standardize_latents(autoencoder, [latent_moments(autoencoder, photos[:2000])])
+    weigh_latents(autoencoder, photos[:64])
 
 
 def train_decoder(model, photos, work, num_steps, share=0.45):

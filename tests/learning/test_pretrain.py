@@ -11,11 +11,13 @@ from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
 from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
+    find_sensitivities,
     latent_moments,
     reconstruction_loss,
     sharpness_loss,
     standardize_latents,
     to_signed_range,
+    weigh_latents,
 )
 from learning.base.stages import (
     CONV_IN,
@@ -48,6 +50,23 @@ def test_standardised_latents_have_mean_0_and_deviation_1_and_draw_the_same_pict
     assert torch.allclose(mean.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5)
     total = mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))
     assert torch.allclose(total, torch.ones(4), atol=1e-4)
+
+
+def test_latents_are_weighed_by_what_they_count_and_draw_the_same_pictures():
+    autoencoder = small_model(zeros=False).first_stage_model.eval()
+    with torch.no_grad():
+        autoencoder.post_quant_conv.weight[:, 2] *= 10  # counts most
+        (before,) = standardize_latents(autoencoder, [latent_moments(autoencoder, pictures())])
+        drawn = autoencoder.decode(before.chunk(2, dim=1)[0])
+        found = find_sensitivities(autoencoder, pictures())
+        deviations = weigh_latents(autoencoder, pictures(), power=0.25)
+        after = latent_moments(autoencoder, pictures())
+        assert torch.allclose(autoencoder.decode(after.chunk(2, dim=1)[0]), drawn, atol=1e-4)
+    assert found.argmax() == 2 and torch.allclose(found.mean(), torch.tensor(1.0))
+    assert deviations[2] == 1 and torch.allclose(deviations**4, found / found.max())
+    mean, logvar = after.chunk(2, dim=1)
+    total = mean.var(dim=(0, 2, 3)) + logvar.exp().mean(dim=(0, 2, 3))
+    assert torch.allclose(total.sqrt(), deviations, rtol=1e-3)
 
 
 def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws():
