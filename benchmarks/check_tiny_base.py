@@ -218,7 +218,7 @@ def check_repainting(model, arguments):
     """Print what repainting keeps and how sharp its part is, and write a sheet of person, hole, result."""
     import numpy as np
 
-    from learning.base.stages import encode_group
+    from learning.base.groups import encode_group
     from paperdoll.base_pictures import Pictures
     from paperdoll.tryon import SIZE, arrange
 

@@ -26,7 +26,7 @@ RANGES = (  # options, lowest value, highest value
     ("ema_decay", 0, 0.999999),
     ("zero_conv_factor", 0, 1000),
 )
-CHOICES = dict(optimizer=("adamw", "adamw8bit"), lr_schedule=("constant", "linear", "cosine"))
+CHOICES = dict(optimizer=("adamw", "adamw8bit", "muon"), lr_schedule=("constant", "linear", "cosine"))
 
 
 @dataclass
@@ -52,7 +52,9 @@ class TrainOptions:
         True, "Compute activations again in the backward pass: it takes less memory and more time."
     )
     optimizer: str = option(
-        "adamw", "The optimizer: adamw, or adamw8bit of bitsandbytes, which takes a quarter of its memory."
+        "adamw",
+        "The optimizer: adamw, adamw8bit of bitsandbytes, which takes a quarter of its memory, or muon, "
+        "which takes half of it.",
     )
     batch_size: int = option(4, "How many pictures each device takes at once.")
     accumulate: int = option(1, "How many micro-batches of that size a step takes.")

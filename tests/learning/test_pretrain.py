@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from ldm.checkpoint import read_state_dict
 from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
+from learning.base import groups
 from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
@@ -19,16 +21,17 @@ from learning.base.autoencoder import (
     to_signed_range,
     weigh_latents,
 )
+from learning.base.groups import Batches, Group, keep_group
 from learning.base.stages import (
     CONV_IN,
-    Batches,
-    Group,
     base_of,
     export,
+    hold_and_fall,
     load_base,
     start_autoencoder,
     start_from,
 )
+from paperdoll.base_pictures import Pictures
 from small import small_model
 
 
@@ -158,6 +161,41 @@ def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
     assert whole[5]["txt"] == rest[2]["txt"] and torch.equal(whole[5]["moments"], rest[2]["moments"])
     assert whole[5]["txt"] != whole[6]["txt"] and "known" not in whole[5]
     assert whole[5][ROW_SEED] == rest[2][ROW_SEED] != whole[6][ROW_SEED] and len({*whole[5][ROW_SEED]}) == 4
+
+
+def test_encoded_pictures_are_kept_and_taken_up_again(tmp_path, monkeypatch):
+    model, masks = base_of("models/cldm_tiny.yaml"), np.zeros((3, 64, 64), bool)
+    masks[:, 8:40, 16:48] = True
+    drawn = Pictures(pictures(3).numpy(), ["a", "b", "c"], masks)
+    path = tmp_path / "latents" / "dolls.pt"
+    first = keep_group(path, model, 0.5, drawn, repainted=0.25)
+    assert first.known.shape == (3, model.channels + 1, 8, 8) and first.moments.dtype == torch.float16
+    assert first.known[0, -1].sum() == 4 * 4  # the mask
+    monkeypatch.setattr(groups, "encode_group", None)
+    again = keep_group(path, model, 0.5, drawn, repainted=0.25)
+    assert torch.equal(again.moments, first.moments) and torch.equal(again.known, first.known)
+    assert (again.share, again.prompts, again.repainted) == (0.5, ["a", "b", "c"], 0.25)
+
+
+def test_the_rate_rises_holds_and_falls_and_a_longer_run_begins_alike():
+    rates = [hold_and_fall(step, 1000) for step in range(1000)]
+    assert rates[:2] == [0.01, 0.02] and set(rates[99:751]) == {1.0}
+    assert rates[875] == 0.5 and 0 < rates[-1] < 0.01 and hold_and_fall(1000, 1000) == 0
+    assert rates[:750] == [hold_and_fall(step, 2000) for step in range(750)]
+
+
+def test_a_base_turns_its_matrices_and_adapts_what_lies_at_the_rim():
+    model = base_of("models/cldm_tiny.yaml")
+    optimizer = model.configure_optimizers()["optimizer"]
+    turned = {p for group in optimizer.param_groups if group["matrices"] for p in group["params"]}
+    unet, text = model.model.diffusion_model, model.cond_stage_model
+    rim = [
+        unet.input_blocks[0][0].weight,
+        unet.out[2].weight,
+        *(p for name, p in text.named_parameters() if "embedding" in name),
+    ]
+    assert not turned & set(rim) and unet.middle_block[0].in_layers[2].weight in turned
+    assert all(p.ndim > 1 for p in turned) and not turned & set(model.first_stage_model.parameters())
 
 
 def test_most_timesteps_of_a_base_are_large():
