@@ -198,11 +198,11 @@ def test_a_base_turns_its_matrices_and_adapts_what_lies_at_the_rim():
     assert all(p.ndim > 1 for p in turned) and not turned & set(model.first_stage_model.parameters())
 
 
-def test_most_timesteps_of_a_base_are_large():
+def test_most_timesteps_of_a_base_are_small():
     model, seeds = base_of("models/cldm_tiny.yaml"), {ROW_SEED: range(4000)}
     t = model.draw_timesteps(4000, row_generators(seeds))
     assert torch.equal(t, model.draw_timesteps(4000, row_generators(seeds)))
-    assert abs((t >= 400).float().mean() - 0.8) < 0.03 and t.min() < 20 and t.max() > 980
+    assert abs((t < 500).float().mean() - 0.75) < 0.03 and t.min() < 20 and t.max() > 980
 
 
 @pytest.mark.slow
