@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 from cldm.model import read_config
 from cldm.muon import Muon
+from cldm.weights.graft_tryon import read_repainting
 from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
@@ -143,9 +144,13 @@ def load_base(config_path, base, repainting=None) -> BaseTraining:
 def start_from(model, base) -> list[str]:
     """Take U-Net and text encoder from a base file, but what has another shape; returns the names left out.
 
-    Worth it even from a base of other latents: its text encoder and inner blocks know how words bind.
+    What lies beside the file for repainting is taken, too. Worth it even from a base of other latents: its
+    text encoder and inner blocks know how words bind.
     """
     found, own = read_state_dict(base), model.state_dict()
+    repainting = read_repainting(found, base)
+    if repainting is not None:
+        found[CONV_IN] = repainting
     names = [name for name in own if name.startswith(("model.", "cond_stage_model."))]
     left = [name for name in names if name not in found or found[name].shape != own[name].shape]
     model.load_state_dict({name: found[name] for name in names if name not in left}, strict=False)
