@@ -26,8 +26,8 @@ class FittingSettings:
     what stays outside the mask: "none" leaves it to the model, "each_step" puts the person's latents back
     before every step, with the noise that the picture began with (OOTDiffusion), "paste" copies the photo's
     pixels at the end. eta: of DDIM. strength: in (0, 1], the share of the steps that is run, those of the
-    least noise, as Photo's denoise: below 1 the picture starts from the person's photo, and keeps some of what
-    was worn.
+    least noise, as Photo's denoise: below 1 the picture starts from the person's photo, and some of what is
+    worn stays.
     """
 
     steps: int = 20

@@ -182,9 +182,12 @@ def test_each_step_is_told_of_the_persons_alone(name):
 @pytest.mark.parametrize("name", ["ootd", "catvton", "deco"])
 def test_the_less_strength_the_more_of_the_photo_stays(name):
     model, given = recipe(name), items()
-    known = model.scale_factor * model.encode_first_stage(
-        torch.from_numpy(np.stack([item["jpg"] for item in given])).permute(0, 3, 1, 2)
-    ).mode()
+    known = (
+        model.scale_factor
+        * model.encode_first_stage(
+            torch.from_numpy(np.stack([item["jpg"] for item in given])).permute(0, 3, 1, 2)
+        ).mode()
+    )
 
     def far(strength):
         """How far what sampling starts from is from the photo's latents; the number of steps."""
