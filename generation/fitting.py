@@ -7,6 +7,7 @@ import torch
 from einops import rearrange
 from torch.utils.data import default_collate
 
+from cldm.controls import prepare_controls
 from cldm.guidance import Guidance
 from cldm.tryon.conditions import check_choice, encode_pictures, shrink_mask
 from cldm.tryon.model import tryon_denoiser
@@ -42,18 +43,23 @@ class FittingSettings:
 
 
 @torch.no_grad()
-def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings | None = None) -> np.ndarray:
+def put_on(
+    model, items: list[dict], seeds: list[int], settings: FittingSettings | None = None, controls=()
+) -> np.ndarray:
     """Pictures uint8 (n, H, W, 3) of persons in garments.
 
     Args:
         model: a TryonLDM, on any device.
         items: of TryonDataset, all of one size.
         seeds: one a picture, so that no picture depends on its batch.
+        controls: Controls beside the garment, each with a branch that was trained on the base of the model's
+            person U-Net, such as a map of the silhouette; they read the items' prompts.
 
     Raises:
-        ValueError: not as many seeds as items.
+        ValueError: not as many seeds as items, or a control that can't act on them.
     """
     settings = settings or FittingSettings()
+    check_controls(controls)
     if len(seeds) != len(items):
         raise ValueError(f"a seed per picture is wanted, got {len(seeds)} for {len(items)} items")
     batch = default_collate(items)
@@ -66,8 +72,10 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
     shape = model.channels, height // FACTOR, width // FACTOR
     encoded = encode_batch(model, batch, generators)
     x = model.start_sampling(encoded, lambda: randn(shape))
-    denoise = tryon_denoiser(model, encoded, settings.guidance)
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
+    active = prepare_controls(controls, model, len(items), timesteps, (height, width))
+    text = model.get_learned_conditioning(batch["txt"]) if active else None
+    denoise = tryon_denoiser(model, encoded, settings.guidance, active, text, shape[1])
     known = mask = None
     repaint = model.repaint if settings.repaint is None else settings.repaint
     if repaint == "each_step":
@@ -90,6 +98,20 @@ def put_on(model, items: list[dict], seeds: list[int], settings: FittingSettings
         photos = to_uint8(rearrange(batch["jpg"], "b h w c -> b c h w"))
         pictures = np.where(batch["mask"].numpy() > 0.5, pictures, photos)
     return pictures
+
+
+def check_controls(controls) -> None:
+    """Raise ValueError for Controls that cannot stand beside a garment."""
+    for control in controls:
+        if control.branch is None:
+            raise ValueError(
+                "a control beside a garment needs a branch: the person's U-Net has none of its own"
+            )
+        if control.guess_mode:
+            raise ValueError(
+                "guess mode is about a prediction without the prompt, of which try-on's guidance has none: "
+                "leave it out"
+            )
 
 
 @torch.no_grad()
