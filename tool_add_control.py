@@ -14,9 +14,10 @@ from jobs.progress import duration
 
 DETAILS = """\
 Parts that are taken over unchanged keep the dtype that they have in INPUT. Copied and new ones,
-such as the control branch, are float32. INPUT is read without executing anything in it. OUTPUT is a
-bare state dict with every tensor of the yaml's model. It is written completely or not at all, and
-never replaces a file.
+such as the control branch, are float32. A try-on recipe that repaints begins with the first
+convolution of a repainting.safetensors beside INPUT, if there is one. INPUT is read without
+executing anything in it. OUTPUT is a bare state dict with every tensor of the yaml's model. It is
+written completely or not at all, and never replaces a file.
 """
 
 

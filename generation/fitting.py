@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch.utils.data import default_collate
 
-from cldm.controls import prepare_controls
+from cldm.controls import check_number, prepare_controls
 from cldm.guidance import Guidance
 from cldm.tryon.conditions import check_choice, encode_pictures, shrink_mask
 from cldm.tryon.model import tryon_denoiser
@@ -25,7 +25,9 @@ class FittingSettings:
     guidance, repaint: None takes the model's own, which are its recipe's or its checkpoint's. repaint says
     what stays outside the mask: "none" leaves it to the model, "each_step" puts the person's latents back
     before every step, with the noise that the picture began with (OOTDiffusion), "paste" copies the photo's
-    pixels at the end. eta: of DDIM.
+    pixels at the end. eta: of DDIM. strength: in (0, 1], the share of the steps that is run, those of the
+    least noise, as Photo's denoise: below 1 the picture starts from the person's photo, and keeps some of
+    what was worn.
     """
 
     steps: int = 20
@@ -33,6 +35,7 @@ class FittingSettings:
     guidance: Guidance | None = None
     repaint: str | None = None
     eta: float = 0.0
+    strength: float = 1.0
 
     def __post_init__(self):
         check_choice("sampler", self.sampler, SAMPLERS)
@@ -40,11 +43,20 @@ class FittingSettings:
             check_choice("repaint", self.repaint, REPAINTS)
         if not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be between 1 and 1000, got {self.steps}")
+        check_number("eta", self.eta, 0, 1)
+        check_number("strength", self.strength, 0, 1)
+        if self.strength == 0:
+            raise ValueError("strength must be above 0: at 0 the picture would be the photo")
 
 
 @torch.no_grad()
 def put_on(
-    model, items: list[dict], seeds: list[int], settings: FittingSettings | None = None, controls=()
+    model,
+    items: list[dict],
+    seeds: list[int],
+    settings: FittingSettings | None = None,
+    callback=None,
+    controls=(),
 ) -> np.ndarray:
     """Pictures uint8 (n, H, W, 3) of persons in garments.
 
@@ -52,6 +64,7 @@ def put_on(
         model: a TryonLDM, on any device.
         items: of TryonDataset, all of one size.
         seeds: one a picture, so that no picture depends on its batch.
+        callback: called after each step with dict(i=, t=, x=, pred_x0=), latents of the persons alone.
         controls: Controls beside the garment, each with a branch that was trained on the base of the model's
             person U-Net, such as a map of the silhouette; they read the items' prompts.
 
@@ -71,17 +84,20 @@ def put_on(
     height, width = items[0]["jpg"].shape[:2]
     shape = model.channels, height // FACTOR, width // FACTOR
     encoded = encode_batch(model, batch, generators)
-    x = model.start_sampling(encoded, lambda: randn(shape))
+    x = noise = model.start_sampling(encoded, lambda: randn(shape))
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
+    timesteps = timesteps[: max(1, round(settings.strength * len(timesteps)))]
     active = prepare_controls(controls, model, len(items), timesteps, (height, width))
     text = model.get_learned_conditioning(batch["txt"]) if active else None
     denoise = tryon_denoiser(model, encoded, settings.guidance, active, text, shape[1])
     known = mask = None
+    if settings.strength < 1:
+        x = start_from(model, encode_pictures(model, batch["jpg"]), encoded, x, timesteps[-1])
     repaint = model.repaint if settings.repaint is None else settings.repaint
     if repaint == "each_step":
         known = encode_pictures(model, batch["jpg"])
         mask = shrink_mask(batch["mask"].to(model.device), FACTOR)
-        denoise = put_back(denoise, model, known, mask, x, timesteps[-1])
+        denoise = put_back(denoise, model, known, mask, noise, timesteps[-1])
     latents = SAMPLERS[settings.sampler].run(
         denoise,
         x,
@@ -89,6 +105,7 @@ def put_on(
         timesteps,
         eta=settings.eta,
         randn=lambda like: randn(like.shape[1:]),
+        callback=callback and (lambda state: callback(of_persons(state, shape[1]))),
     )
     latents = latents[:, :, : shape[1]]
     if known is not None:
@@ -127,6 +144,20 @@ def encode_batch(model, batch, generators) -> dict:
     for name, condition in model.conditions.items():
         encoded[name] = condition.encode(model, batch, generator=generators)
     return encoded
+
+
+def start_from(model, known, encoded, noise, t: int):
+    """Latents `known` of the persons, and of a garment that is stacked below, noised to the timestep t."""
+    rows = [known]
+    if noise.shape[2] > known.shape[2]:
+        rows.append(encoded[model.stacked.name]["latents"])
+    steps = torch.full((len(noise),), int(t), device=noise.device, dtype=torch.long)
+    return model.q_sample(torch.cat(rows, dim=2), steps, noise)
+
+
+def of_persons(state: dict, rows: int) -> dict:
+    """A sampler's state without the rows of garments that are stacked below."""
+    return state | {name: state[name][:, :, :rows] for name in ("x", "pred_x0")}
 
 
 def put_back(denoise, model, known, mask, noise, first: int):

@@ -57,6 +57,10 @@ class Condition(ABC):
         """Those that train by "all"."""
         return list(self.parts().values())
 
+    def input_channels(self, latent_channels: int) -> dict[str, int]:
+        """How many of the U-Net's input channels it fills, by the batch's key of what they show."""
+        return {}
+
     @abstractmethod
     def encode(self, model, batch, num=None, generator=None) -> dict[str, torch.Tensor]:
         """The first `num` items' pictures or prompts -> latents or features, without gradients; cacheable.
@@ -123,6 +127,9 @@ class LatentChannels(Condition):
         self.key = key
         self.scaled, self.draw, self.how, self.drop_to = scaled, draw, how, drop_to
 
+    def input_channels(self, latent_channels):
+        return {self.key: latent_channels} if self.how == "channels" else {}
+
     def encode(self, model, batch, num=None, generator=None):
         return dict(latents=read_latents(model, batch, self.key, num, self.scaled, self.draw, generator))
 
@@ -147,6 +154,9 @@ class MaskChannel(Condition):
     def __init__(self, name, key="mask", threshold=0.5, factor=8):
         super().__init__(name)
         self.keys, self.key, self.threshold, self.factor = (key,), key, threshold, factor
+
+    def input_channels(self, latent_channels):
+        return {self.key: 1}
 
     def encode(self, model, batch, num=None, generator=None):
         return dict(mask=shrink_mask(batch[self.key][:num].to(model.device), self.factor, self.threshold))

@@ -154,6 +154,14 @@ class TryonLDM(ControlLDM):
         halvings = sum(isinstance(m, Downsample) for m in self.model.diffusion_model.input_blocks.modules())
         return 8 * 2**halvings
 
+    @property
+    def inputs(self) -> dict[str, int]:
+        """The U-Net's input channels by what they show: the noisy latents, then the conditions' in order."""
+        shown = {"noisy": self.channels}
+        for condition in self.conditions.values():
+            shown |= condition.input_channels(self.channels)
+        return shown
+
     def wanted_keys(self):
         keys = [(f"a key of conditions.{name}", key) for name, c in self.conditions.items() for key in c.keys]
         return [("first_stage_key", self.first_stage_key), *keys]

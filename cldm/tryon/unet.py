@@ -152,6 +152,18 @@ def _chosen(unet, name):
     ]
 
 
+def arrange_inputs(weight, reads: dict[str, int], wanted: dict[str, int]):
+    """A first convolution (c, n, 3, 3) for other inputs, whose channels both dicts count by name, in order.
+
+    Inputs that it has not read start at zero.
+    """
+    parts = dict(zip(reads, weight.split(list(reads.values()), dim=1), strict=True))
+    rows, _, *kernel = weight.shape
+    return torch.cat(
+        [parts.get(name, weight.new_zeros(rows, num, *kernel)) for name, num in wanted.items()], 1
+    )
+
+
 def widen_first_convolution(weight, in_channels: int):
     """A first convolution (c, n, 3, 3) for more input channels: those that it has not read start at zero.
 

@@ -8,7 +8,7 @@ import torch
 
 from cldm.model import CONTROL, create_on_meta, create_with_branch, is_tryon, read_part, shape_remedy
 from cldm.tryon.record import TryonRecord
-from cldm.weights.graft_tryon import graft_recipe
+from cldm.weights.graft_tryon import graft_recipe, read_repainting
 from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
 from ldm.published_names import fill_unused, restore_names
@@ -168,13 +168,15 @@ def fresh_control(control, seed):
 def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
     """Graft a file and write the result; returns (family or yaml, what came from where).
 
-    Without a yaml, the family's with a control branch; `parts` are files for parts of a try-on recipe.
+    Without a yaml, the family's with a control branch; `parts` are files for parts of a try-on recipe. One
+    that repaints begins with the first convolution that lies beside the base, see `read_repainting`.
     """
     check_writable(output_path)
     base = read_state_dict(base_path)
     if config_path and is_tryon(config_path):
         refuse_other_files(base, base_path, base[STEM].shape[1] if STEM in base else None)
-        state, report = graft_recipe(base, config_path, base_path, seed, parts)
+        repainting = read_repainting(base, base_path)
+        state, report = graft_recipe(base, config_path, base_path, seed, parts, repainting)
         record = TryonRecord.of(create_on_meta(config_path))
         metadata = dict(config=str(config_path), tryon=record.metadata())
         write_state_dict(state, output_path, metadata)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cldm.model import create_on_meta
-from cldm.tryon.unet import widen_first_convolution
+from cldm.tryon.unet import arrange_inputs, widen_first_convolution
 from ldm.checkpoint import CheckpointError, check_finite, read_state_dict
 from ldm.published_names import fill_unused, restore_names
 
@@ -16,6 +16,9 @@ PERSON, STEM = "model.diffusion_model.", "input_blocks.0.0.weight"
 # a layer of try-on's own, and the base's that it is a copy of
 COPIES = {"to_k_ref": "to_k", "to_v_ref": "to_v", "to_k_ip": "to_k", "to_v_ip": "to_v"}
 ZEROS = ("to_out_ref.weight", "attn1.gate")
+# what bases that repaint read behind the noisy latents: Stable Diffusion's inpainting ones, and ours
+INPAINTING, REPAINTING = ("mask", "agnostic"), ("agnostic", "mask")
+BESIDE = "repainting.safetensors"  # our base's first convolution with these inputs, see learning.base.stages
 
 
 @dataclass
@@ -41,13 +44,17 @@ class TryonReport:
         return "\n".join(rows + [self.widened] * bool(self.widened))
 
 
-def graft_recipe(base, config_path, path="the base", seed=0, parts=None):
+def graft_recipe(base, config_path, path="the base", seed=0, parts=None, repainting=None):
     """A base's tensors by name -> (those of a recipe's model, a TryonReport).
+
+    The person's first convolution begins as the base's, with zeros for what it has not read.
 
     Args:
         path: names the base in errors.
         seed: of what is new.
         parts: files of weights by the name of a part of the model, `garment_encoder` say.
+        repainting: the base's first convolution (c, n, 3, 3) with the inputs REPAINTING. Recipes that read
+            these begin with it.
 
     Raises:
         CheckpointError: tensors are missing, of another shape, or no numbers.
@@ -56,6 +63,11 @@ def graft_recipe(base, config_path, path="the base", seed=0, parts=None):
     wanted, report = model.state_dict(), TryonReport()
     base = fill_unused(restore_names(base), model)
     state, fresh = {}, []
+    width, inputs = wanted[PERSON + STEM].shape[1], model.inputs
+    if sum(inputs.values()) != width:
+        inputs = dict(noisy=model.channels)  # a condition of somebody's own doesn't say what it fills
+    stem, report.widened = _make_stem(base[PERSON + STEM], inputs, width, repainting)
+    base = base | {PERSON + STEM: stem}  # of which a garment's network copies the noisy latents' part
     given = _read_parts(model, parts or {})
     for name, tensor in wanted.items():
         part = name.split(".")[0]
@@ -79,12 +91,44 @@ def graft_recipe(base, config_path, path="the base", seed=0, parts=None):
     check_finite({name: state[name] for name in wanted}, path)
     used = {PERSON + STEM, *wanted}
     report.dropped.update(name.split(".")[0] for name in base if name not in used)
-    before, after = base[PERSON + STEM].shape[1], wanted[PERSON + STEM].shape[1]
-    if after > before:
-        report.widened = (
-            f"The first convolution reads {after} channels; the new {after - before} start at zero."
-        )
     return {name: state[name] for name in wanted}, report
+
+
+def read_repainting(base, path):
+    """The first convolution that lies beside a base's file with the inputs REPAINTING; None if none does.
+
+    Raises:
+        CheckpointError: it is another base's.
+    """
+    beside = Path(path).with_name(BESIDE)
+    if not beside.is_file():
+        return None
+    found, own = read_state_dict(beside).get(PERSON + STEM), base[PERSON + STEM]
+    width = 2 * own.shape[1] + 1
+    if found is None or found.shape[1] != width or not torch.equal(found[:, : own.shape[1]], own):
+        raise CheckpointError(
+            f"{beside} is not of {path}: its first convolution must have {width} inputs, the noisy latents' "
+            "as in the base; move it elsewhere to graft without it"
+        )
+    return found
+
+
+def _make_stem(own, inputs: dict[str, int], width: int, repainting):
+    """(the first convolution (c, width, 3, 3) of a recipe, what to say of it), from a base's own.
+
+    `inputs` of the recipe count by name what a base is known to read: that is put in the recipe's order. Of
+    another base the channels stay in place.
+    """
+    latent, weight, source = inputs["noisy"], own, "The first convolution"
+    order = INPAINTING if own.shape[1] == 2 * latent + 1 else ()
+    if repainting is not None and set(REPAINTING) <= inputs.keys():
+        weight, order, source = repainting, REPAINTING, f"The first convolution is {BESIDE}'s and"
+    new = f"; the new {width - weight.shape[1]} start at zero" * (weight.shape[1] < width)
+    said = f"{source} reads {width} channels{new}." if new or weight is repainting else ""
+    if order and set(order) <= inputs.keys():
+        reads = {"noisy": latent} | {name: inputs[name] for name in order}
+        return arrange_inputs(weight, reads, inputs), said
+    return (widen_first_convolution(weight, width) if new else weight), said
 
 
 def _source_of(name, tensor, base, given):
@@ -93,8 +137,6 @@ def _source_of(name, tensor, base, given):
         return given[name], "kept"
     if name in base:
         source = base[name]
-        if name == PERSON + STEM and source.shape[1] < tensor.shape[1]:
-            return widen_first_convolution(source, tensor.shape[1]), "kept"
         if not tensor.is_meta and source.dtype != tensor.dtype:
             return None, "new"  # rounded to 16 bits along with the weights: the yaml's own is exact
         return source, "kept"

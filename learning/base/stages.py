@@ -178,7 +178,8 @@ def export(model, path, recipe: dict):
     """Write a base in SD1.5's layout: weights in fp16, the schedule's tables exact, recipe as metadata.
 
     The first convolution is written for the noisy latents alone; beside the file, `repainting.safetensors`
-    holds it with all its inputs, and nothing else: the two bases differ in nothing else.
+    holds it with all its inputs, and nothing else: the two bases differ in nothing else. The inputs' order is
+    that of cldm.weights.graft_tryon.REPAINTING.
     """
     parts = ("model.", "first_stage_model.", "cond_stage_model.")
     state = {
@@ -240,7 +241,7 @@ def train_decoder(model, photos, work, num_steps, share=0.45):
 
 @torch.no_grad()
 def encode_group(model, share, pictures, repainted=0.0, batch_size=64) -> Group:
-    """A group of `annotator.paperdoll.Pictures`; what is known has mid grey in the part to repaint."""
+    """A group of `paperdoll.base_pictures.Pictures`; what is known has mid grey in the part to repaint."""
     photos, autoencoder = torch.from_numpy(pictures.photos), model.first_stage_model
     moments = latent_moments(autoencoder, photos, batch_size).half()
     if pictures.masks is None or not repainted:

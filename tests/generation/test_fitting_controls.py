@@ -46,10 +46,10 @@ def test_beside_no_garment_a_control_draws_what_it_draws_without_try_on(controll
         control = Control(hint, controlled.control_model, strength=strength)
         wanted = sample(controlled, [control], prompts, settings, SIZE, seeds=seeds)
         guided = FittingSettings(steps=3, guidance=guide_by("text", 4.0))
-        drawn = put_on(tryon, given, seeds, guided, [control])
+        drawn = put_on(tryon, given, seeds, guided, controls=[control])
         assert np.abs(drawn.astype(int) - wanted).max() <= 1
     assert not np.array_equal(
-        drawn, put_on(tryon, given, seeds, guided, [Control(hint, controlled.control_model)])
+        drawn, put_on(tryon, given, seeds, guided, controls=[Control(hint, controlled.control_model)])
     )
 
 
@@ -58,15 +58,17 @@ def test_a_control_acts_in_every_recipe_and_one_without_strength_in_none(name, c
     model, given = recipe(name), items()
     free = put_on(model, given, [5, 6], TWO)
     branch = controlled.control_model
-    led = put_on(model, given, [5, 6], TWO, [Control(hint, branch)])
+    led = put_on(model, given, [5, 6], TWO, controls=[Control(hint, branch)])
     assert not np.array_equal(led, free)
-    assert np.array_equal(put_on(model, given, [5, 6], TWO, [Control(hint, branch, strength=0.0)]), free)
+    assert np.array_equal(
+        put_on(model, given, [5, 6], TWO, controls=[Control(hint, branch, strength=0.0)]), free
+    )
     silent = deepcopy(branch)
     for conv in [*silent.zero_convs, silent.middle_block_out]:
         for parameter in conv.parameters():
             torch.nn.init.zeros_(parameter)
-    assert np.array_equal(put_on(model, given, [5, 6], TWO, [Control(hint, silent)]), free)
-    alone = put_on(model, given[1:], [6], TWO, [Control(hint, branch)])
+    assert np.array_equal(put_on(model, given, [5, 6], TWO, controls=[Control(hint, silent)]), free)
+    alone = put_on(model, given[1:], [6], TWO, controls=[Control(hint, branch)])
     assert np.abs(led[1].astype(int) - alone[0]).max() <= 1
 
 
@@ -74,19 +76,21 @@ def test_the_garment_still_counts_under_a_control(controlled, hint):
     model, (first, other) = recipe("ootd"), items()
     swapped = first | {key: value for key, value in other.items() if key.startswith("garment")}
     control = Control(hint, controlled.control_model)
-    assert not np.array_equal(*(put_on(model, [item], [1], TWO, [control]) for item in (first, swapped)))
+    assert not np.array_equal(
+        *(put_on(model, [item], [1], TWO, controls=[control]) for item in (first, swapped))
+    )
 
 
 def test_controls_add_up_and_act_in_their_range_alone(controlled, hint):
     model, given, branch = recipe("ootd"), items(), controlled.control_model
     halves = [Control(hint, branch, strength=0.5), Control(hint, branch, strength=0.5)]
-    whole = put_on(model, given, [1, 2], TWO, [Control(hint, branch)])
-    assert np.abs(put_on(model, given, [1, 2], TWO, halves).astype(int) - whole).max() <= 1
-    first = put_on(model, given, [1, 2], TWO, [Control(hint, branch, end=0.5)])
+    whole = put_on(model, given, [1, 2], TWO, controls=[Control(hint, branch)])
+    assert np.abs(put_on(model, given, [1, 2], TWO, controls=halves).astype(int) - whole).max() <= 1
+    first = put_on(model, given, [1, 2], TWO, controls=[Control(hint, branch, end=0.5)])
     free = put_on(model, given, [1, 2], TWO)
     assert not np.array_equal(first, whole) and not np.array_equal(first, free)
     none = [Control(hint, branch, start=0.4, end=0.6)]  # no whole step of two lies there
-    assert np.array_equal(put_on(model, given, [1, 2], TWO, none), free)
+    assert np.array_equal(put_on(model, given, [1, 2], TWO, controls=none), free)
 
 
 def test_of_stacked_pictures_the_garments_rows_are_not_controlled(controlled, hint):
@@ -96,7 +100,7 @@ def test_of_stacked_pictures_the_garments_rows_are_not_controlled(controlled, hi
     unet.forward = lambda *args, control=None, **rest: (
         seen.append(control) or original(*args, control=control, **rest)
     )
-    put_on(model, given, [1, 2], TWO, [Control(hint, controlled.control_model)])
+    put_on(model, given, [1, 2], TWO, controls=[Control(hint, controlled.control_model)])
     for residual in seen[0]:
         person, garment = residual.chunk(2, dim=2)
         assert not garment.any() and person.any()
@@ -110,7 +114,7 @@ def test_controls_that_cannot_act_are_refused(controlled, hint):
         (Control(hint[:32], branch), "hints and photos must be of one size"),
     ]:
         with pytest.raises(ValueError, match=words):
-            put_on(model, given, [1, 2], TWO, [control])
+            put_on(model, given, [1, 2], TWO, controls=[control])
 
 
 def test_a_controls_file_is_loaded_beside_a_try_on_model(controlled, tmp_path, monkeypatch):

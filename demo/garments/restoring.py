@@ -7,11 +7,12 @@ import gradio as gr
 import numpy as np
 
 from cldm.controls import check_number
-from demo.infotext import file_name, file_names, join_prompts, shorten
-from demo.loading import Models
-from demo.page_request import MAX_SEED, OF_A_PHOTO, Inputs, control_of, settings_of
-from demo.photo import digest_of, fit_photo, read_photo
-from demo.picture_settings import Found, read_picture_settings, stored_map
+from demo.garments.canvas import fit_photo
+from demo.garments.loading import Models
+from demo.garments.page_request import MAX_SEED, OF_A_PHOTO, Inputs, control_of, settings_of
+from demo.garments.picture_settings import Found, read_picture_settings, stored_map
+from demo.photo import digest_of, read_photo
+from demo.texts import file_name, file_names, join_prompts, shorten
 from pictures.painted_maps import resized, working_size
 
 # a page of another model has others, so that they say nothing about a file's soundness
