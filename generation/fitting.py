@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch.utils.data import default_collate
 
-from cldm.controls import check_number
+from cldm.controls import check_number, prepare_controls
 from cldm.guidance import Guidance
 from cldm.tryon.conditions import check_choice, encode_pictures, shrink_mask
 from cldm.tryon.model import tryon_denoiser
@@ -26,8 +26,8 @@ class FittingSettings:
     what stays outside the mask: "none" leaves it to the model, "each_step" puts the person's latents back
     before every step, with the noise that the picture began with (OOTDiffusion), "paste" copies the photo's
     pixels at the end. eta: of DDIM. strength: in (0, 1], the share of the steps that is run, those of the
-    least noise, as Photo's denoise: below 1 the picture starts from the person's photo, and some of what is
-    worn stays.
+    least noise, as Photo's denoise: below 1 the picture starts from the person's photo, and keeps some of
+    what was worn.
     """
 
     steps: int = 20
@@ -51,7 +51,12 @@ class FittingSettings:
 
 @torch.no_grad()
 def put_on(
-    model, items: list[dict], seeds: list[int], settings: FittingSettings | None = None, callback=None
+    model,
+    items: list[dict],
+    seeds: list[int],
+    settings: FittingSettings | None = None,
+    callback=None,
+    controls=(),
 ) -> np.ndarray:
     """Pictures uint8 (n, H, W, 3) of persons in garments.
 
@@ -60,11 +65,14 @@ def put_on(
         items: of TryonDataset, all of one size.
         seeds: one a picture, so that no picture depends on its batch.
         callback: called after each step with dict(i=, t=, x=, pred_x0=), latents of the persons alone.
+        controls: Controls beside the garment, each with a branch that was trained on the base of the model's
+            person U-Net, such as a map of the silhouette; they read the items' prompts.
 
     Raises:
-        ValueError: not as many seeds as items.
+        ValueError: not as many seeds as items, or a control that can't act on them.
     """
     settings = settings or FittingSettings()
+    check_controls(controls)
     if len(seeds) != len(items):
         raise ValueError(f"a seed per picture is wanted, got {len(seeds)} for {len(items)} items")
     batch = default_collate(items)
@@ -77,9 +85,11 @@ def put_on(
     shape = model.channels, height // FACTOR, width // FACTOR
     encoded = encode_batch(model, batch, generators)
     x = noise = model.start_sampling(encoded, lambda: randn(shape))
-    denoise = tryon_denoiser(model, encoded, settings.guidance)
     timesteps = make_ddim_timesteps(model.timestep_spacing, settings.steps, model.num_timesteps)
     timesteps = timesteps[: max(1, round(settings.strength * len(timesteps)))]
+    active = prepare_controls(controls, model, len(items), timesteps, (height, width))
+    text = model.get_learned_conditioning(batch["txt"]) if active else None
+    denoise = tryon_denoiser(model, encoded, settings.guidance, active, text, shape[1])
     known = mask = None
     if settings.strength < 1:
         x = start_from(model, encode_pictures(model, batch["jpg"]), encoded, x, timesteps[-1])
@@ -105,6 +115,20 @@ def put_on(
         photos = to_uint8(rearrange(batch["jpg"], "b h w c -> b c h w"))
         pictures = np.where(batch["mask"].numpy() > 0.5, pictures, photos)
     return pictures
+
+
+def check_controls(controls) -> None:
+    """Raise ValueError for Controls that cannot stand beside a garment."""
+    for control in controls:
+        if control.branch is None:
+            raise ValueError(
+                "a control beside a garment needs a branch: the person's U-Net has none of its own"
+            )
+        if control.guess_mode:
+            raise ValueError(
+                "guess mode is about a prediction without the prompt, of which try-on's guidance has none: "
+                "leave it out"
+            )
 
 
 @torch.no_grad()
