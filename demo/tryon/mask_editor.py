@@ -64,8 +64,9 @@ def is_over(background, photo) -> bool:
     """Whether an editor's background uint8 (h, w, 3 or 4) shows a photo uint8 (H, W, 3)."""
     if abs(background.shape[0] * photo.shape[1] / (background.shape[1] * photo.shape[0]) - 1) > 0.02:
         return False
-    small = Image.fromarray(background[..., :3]).resize(photo.shape[1::-1], Image.Resampling.BOX)
-    return np.abs(np.asarray(small).astype(float) - photo).mean() < CHANGED
+    shown = enlarge(photo)
+    sent = Image.fromarray(background[..., :3]).resize(shown.shape[1::-1], Image.Resampling.BICUBIC)
+    return np.abs(np.asarray(sent).astype(float) - shown).mean() < CHANGED
 
 
 def fit_mask(mask, photo) -> np.ndarray:

@@ -27,8 +27,8 @@ CLOTHES = dict(upper=(20, 21, 22, 23, 24, 25, 26, 27), lower=(30, 31, 32, 33), d
 class Offer:
     """A person or a garment's product picture, uint8 (h, w, 3), and what is known of it.
 
-    joints, labels, mask: as of generation.fitting_items.PersonPhoto; of a garment, mask is where it is, and
-    `worn` says that somebody wears it.
+    joints, labels, mask: as of generation.fitting_items.PersonPhoto, the mask for garments of the
+    category; of a garment, mask is where it is, and `worn` says that somebody wears it.
     line: name, category, size and how it was drawn, as of a training folder's line; None for photographs.
     """
 
@@ -155,6 +155,7 @@ def _prepared(folder, of_people):
         told = dict(name=line["name"], line=line if "drawn" in line else None)
         if of_people:
             told |= dict(joints=folder / line["pose"]) if "pose" in line else {}
+            told |= dict(mask=folder / line["mask"]) if "mask" in line else {}
             labels = line.get("parse_labels")
             told |= dict(labels={labels: folder / line["parse"]}) if labels else {}
         else:

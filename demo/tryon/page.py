@@ -51,6 +51,7 @@ def build_page(room: Room):
                 ways = way_inputs(room)
                 options = option_inputs(room)
             with gr.Column(elem_id="picture_side", min_width=300):
+                gr.Markdown("## 3 · Try on", elem_classes="step")
                 with gr.Row(elem_id="act"):
                     run = gr.Button("Try on", variant="primary", elem_id="generate")
                     stop = gr.Button("Cancel", elem_id="cancel")

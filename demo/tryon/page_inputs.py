@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demo.tryon.mask_editor import COLOUR, OPACITY, show_mask
+from demo.tryon.mask_editor import CANVAS, COLOUR, OPACITY, show_mask
 from demo.tryon.offers import Offer
 from demo.tryon.request import MAX_SEED, MOST_PICTURES, ONE, OUTSIDE, WAYS
 from demo.tryon.room import BODY, WORN, Room
@@ -13,8 +13,8 @@ from ldm.models.diffusion.samplers import SAMPLERS
 CATEGORY_NAMES = dict(upper="top", lower="trousers or skirt", dress="dress")
 BRUSH = "rgba({}, {}, {}, {})".format(*COLOUR, OPACITY)
 WORN_NOTE = (
-    "The garment's picture is usually of the garment alone. To take it from a photo of somebody who wears it, "
-    "tick the box and paint over the garment."
+    "The garment's picture is usually of the garment alone. To take it from a photo of somebody who wears "
+    "it, tick the box and paint over the garment."
 )
 
 
@@ -76,17 +76,18 @@ def photo_input(offer: Offer | None, label: str, elem_id: str) -> gr.Image:
     return gr.Image(
         None if offer is None else offer.pixels,
         label=label,
+        show_label=False,
         type="filepath",
         image_mode=None,
         format="png",
         sources=["upload", "clipboard"],
-        height=250,
+        height=220,
         buttons=[],
         elem_id=elem_id,
     )
 
 
-def mask_input(value, label: str, elem_id: str, height: int) -> gr.ImageEditor:
+def mask_input(value, label: str, elem_id: str, height: int, shape) -> gr.ImageEditor:
     return gr.ImageEditor(
         value,
         label=label,
@@ -98,6 +99,8 @@ def mask_input(value, label: str, elem_id: str, height: int) -> gr.ImageEditor:
         height=height,
         brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed", default_size=48),
         eraser=gr.Eraser(default_size=48),
+        # of another size than the picture, gradio would put the mask elsewhere
+        canvas_size=shape[1::-1],
         elem_id=elem_id,
     )
 
@@ -112,16 +115,17 @@ def person_panel(room: Room) -> PersonPanel:
     except ValueError:
         mask = None
     gr.Markdown("## 1 · Person", elem_classes="step")
-    photo = photo_input(people[0], "Person: choose below, or add a photo", "person")
+    photo = photo_input(people[0], "Person", "person")
     gallery = offers_gallery(people, "People", "people")
     gr.Markdown(
-        "The coloured part is drawn anew. Paint to add to it, erase to keep more of the photo.",
+        "The pink part is drawn anew. Paint to add to it, erase to keep more of the photo.",
         elem_classes="hint",
     )
-    editor = mask_input(show_mask(person.offer.pixels, mask), "What is drawn anew", "mask", 400)
+    shown = show_mask(person.offer.pixels, mask)
+    editor = mask_input(shown, "What is drawn anew", "mask", 400, shown["background"].shape)
     note = gr.Markdown("", elem_id="mask_note")
     with gr.Row(elem_id="mask_ways"):
-        way = gr.Radio([BODY, WORN], value=BODY, label="Find it", elem_id="mask_way", scale=3)
+        way = gr.Radio([BODY, WORN], value=BODY, label="Find it by itself", elem_id="mask_way", scale=3)
         again = gr.Button("Find it again", size="sm", elem_id="find_mask", scale=1)
     with gr.Accordion("Pose and parts", open=False, elem_id="pose_panel"), gr.Row():
         pose = gr.Image(label="Pose", interactive=False, format="png", buttons=[], elem_id="pose")
@@ -134,7 +138,7 @@ def garment_panel(room: Room) -> GarmentPanel:
     first = room.categories[0]
     clothes = clothes_for(room, first)
     gr.Markdown("## 2 · Garment", elem_classes="step")
-    photo = photo_input(clothes[0], "Garment: choose below, or add a picture", "garment")
+    photo = photo_input(clothes[0], "Garment", "garment")
     choices = [(CATEGORY_NAMES[name], name) for name in room.categories]
     unlearned = [CATEGORY_NAMES[name] for name in room.categories if name not in room.learned]
     info = f"this model has not learned: {', '.join(unlearned)}" if room.learned and unlearned else None
@@ -143,7 +147,7 @@ def garment_panel(room: Room) -> GarmentPanel:
     with gr.Accordion("Somebody wears it", open=False, elem_id="worn_panel"):
         gr.Markdown(WORN_NOTE)
         worn = gr.Checkbox(False, label="Somebody wears the garment", elem_id="worn")
-        mask = mask_input(None, "The garment", "worn_mask", 320)
+        mask = mask_input(None, "The garment", "worn_mask", 320, (CANVAS, CANVAS))
     return GarmentPanel(photo, gallery, category, worn, mask)
 
 
@@ -154,12 +158,9 @@ def way_inputs(room: Room) -> list:
     )
     with gr.Accordion("Several at once", open=False, elem_id="ways_panel"):
         way = gr.Radio(list(WAYS), value=ONE, label="Try on", elem_id="way")
-        further = gr.Dropdown(
-            garments, value=[], multiselect=True, label="Further garments", elem_id="further_garments"
-        )
-        others = gr.Dropdown(
-            people, value=[], multiselect=True, label="Further people", elem_id="further_people"
-        )
+        several = dict(value=[], multiselect=True, visible=False)
+        further = gr.Dropdown(garments, label="Further garments", elem_id="further_garments", **several)
+        others = gr.Dropdown(people, label="Further people", elem_id="further_people", **several)
     return [way, further, others]
 
 
@@ -195,7 +196,7 @@ def option_inputs(room: Room) -> list:
                 elem_id="strength",
             )  # fmt: skip
         outside = gr.Radio(
-            list(OUTSIDE), value=next(iter(OUTSIDE)), label="Outside the coloured part", elem_id="outside"
+            list(OUTSIDE), value=next(iter(OUTSIDE)), label="Outside the pink part", elem_id="outside"
         )
         with gr.Row():
             sampler = gr.Dropdown(list(SAMPLERS), value="ddim", label="Sampler", elem_id="sampler")

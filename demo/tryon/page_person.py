@@ -149,18 +149,19 @@ def connect_garment(desk, garment, ways) -> None:
         if not worn or photo is None:
             return None
         pixels = read_photo(photo, "garment's picture")
-        return show_mask(pixels, find_worn(desk.room.finder, pixels, category))
+        value = show_mask(pixels, find_worn(desk.room.finder, pixels, category))
+        return gr.ImageEditor(value, canvas_size=value["background"].shape[1::-1])
 
     way, further, others = ways
     triggers = [garment.worn.change, garment.photo.change]
     inputs = [garment.photo, garment.worn, garment.category]
     gr.on(triggers, show_errors(show_worn), inputs, garment.mask, **LATEST)
-    way.change(
-        lambda chosen: (gr.Dropdown(visible=chosen in (LOOKBOOK, IN_TURN)), gr.Dropdown(visible=chosen == PEOPLE)),
-        way,
-        [further, others],
-        **PRIVATE,
-    )  # fmt: skip
+    way.change(show_further, way, [further, others], **PRIVATE)
+
+
+def show_further(way: str):
+    """What the way asks for besides: garments, people or neither."""
+    return gr.Dropdown(visible=way in (LOOKBOOK, IN_TURN)), gr.Dropdown(visible=way == PEOPLE)
 
 
 def find_worn(finder: PersonFinder | None, pixels, category):

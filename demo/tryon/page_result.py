@@ -19,9 +19,11 @@ class ResultPanel:
 
 def result_panel() -> ResultPanel:
     """Before and after of one picture, and a button that lets it try on another garment."""
-    with gr.Column(visible="hidden", elem_id="compare_panel") as panel:
+    with gr.Column(visible=False, elem_id="compare_panel") as panel:
+        gr.Markdown("Drag the line to compare. Click a picture above for another.", elem_classes="hint")
         slider = gr.ImageSlider(
-            label="Before and after: drag the line; click a picture above to compare another",
+            label="Before and after",
+            show_label=False,
             type="numpy",
             format="png",
             interactive=False,

@@ -20,7 +20,7 @@ from jobs.yaml_files import read_yaml
 from learning.options import OPTIONS
 from pictures.pairs import read_items
 from pictures.regions import standard_regions
-from preparation.fittings.inputs import Pixels, crop_photo, read_ids, read_joints
+from preparation.fittings.inputs import Pixels, crop_photo, read_bool, read_ids, read_joints
 from preparation.fittings.one_fitting import crop_pose, draw_mask, to_regions
 
 NO_CHECKPOINT = (
@@ -139,6 +139,7 @@ class Room:
         crop, shape = crop_photo(photo, self.size), offer.pixels.shape[:2]
         pixels, cut = np.array(photo.cut(crop)), np.ix_(*crop.sample_points())
         labels = {name: read_ids(ids, name, shape)[cut] for name, ids in offer.labels.items()}
+        mask = None if offer.mask is None else read_bool(offer.mask, shape, "the person")[cut]
         joints, bodies = None, ()
         if offer.joints is not None:
             points = crop_pose(read_joints(offer.joints, shape[0]), shape[0], crop).points
@@ -150,7 +151,7 @@ class Room:
             joints = bodies[0] if bodies else None
         if not labels and self.finder is not None:
             labels = self.finder.find_labels(pixels)
-        return Framed(replace(offer, pixels=pixels, joints=joints, labels=labels), bodies)
+        return Framed(replace(offer, pixels=pixels, joints=joints, labels=labels, mask=mask), bodies)
 
     def find_mask(self, person: Framed, category: str, way: str = BODY) -> np.ndarray:
         """What may be painted of a person in a garment of a category, bool (H, W).
@@ -162,6 +163,8 @@ class Room:
             raise ValueError(f"the mask is {BODY} or {WORN}, got {str(way)[:60]!r}")
         if way == WORN:
             return self._along_what_is_worn(person, category)
+        if person.offer.mask is not None and category == person.offer.category:
+            return person.offer.mask  # a folder's own, which somebody may have corrected
         try:
             labels = {name: ids for name, ids in person.offer.labels.items() if ids.any()}
             check_known_of(self.style, category, labels, person.pose)
