@@ -45,8 +45,7 @@ def read_mask(value: dict | None, photo):
         return None
     if background is not None and not is_over(np.asarray(background), photo):
         raise ValueError("The mask was painted over another photo: choose the person anew, then paint.")
-    painted = [fit_mask(layer[..., 3] > SEEN if layer.shape[-1] == 4 else layer[..., 0] > 127, photo)
-               for layer in layers]  # fmt: skip
+    painted = [fit_mask(find_painted(layer), photo) for layer in layers]
     mask = np.any(painted, axis=0) if painted else np.zeros(photo.shape[:2], bool)
     return check_mask(mask)
 
@@ -58,6 +57,12 @@ def check_mask(mask):
     if mask.all():
         raise ValueError("The mask covers the whole photo: leave what is to stay, the face for example.")
     return mask
+
+
+def find_painted(layer) -> np.ndarray:
+    """Where a layer uint8 (h, w, 4) is painted, bool (h, w); where it is white, if all of it is opaque."""
+    alpha = layer[..., 3]
+    return layer[..., 0] > 127 if (alpha == 255).all() else alpha > SEEN
 
 
 def is_over(background, photo) -> bool:

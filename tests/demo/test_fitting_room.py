@@ -154,6 +154,15 @@ def test_a_mask_that_nobody_has_touched_is_read_as_it_was_shown(room):
     assert np.array_equal(edited[70:], mask[70:])
 
 
+def test_a_mask_may_be_a_picture_in_black_and_white(room):
+    person = room.frame(room.offers.people[0]).offer.pixels
+    picture = np.zeros((64, 48, 4), np.uint8)
+    picture[..., 3] = 255
+    picture[10:20, 5:30] = 255
+    mask = read_mask(dict(background=None, layers=[picture]), person)
+    assert mask[20:40, 10:60].all() and mask.sum() == 20 * 50
+
+
 def test_masks_that_cannot_be_are_refused(room):
     person, other = (room.frame(room.offers.people[i]).offer.pixels for i in (0, 1))
     mask = np.zeros(SIZE, bool)
