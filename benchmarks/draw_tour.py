@@ -17,7 +17,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from cldm.controls import Control  # noqa: E402
-from demo.loading import load_for_demo  # noqa: E402
+from demo.garments.loading import load_for_demo  # noqa: E402
 from generation.generate import Settings, generate  # noqa: E402
 from generation.inpainting import Photo, region_mask  # noqa: E402
 from learning.segmenter.distorted_dolls import doll_regions  # noqa: E402

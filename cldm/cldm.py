@@ -88,17 +88,20 @@ def check_branch(branch, unet):
     for part, kind in ((branch, ControlNet), (unet, ControlledUnetModel)):
         if not isinstance(part, kind):
             raise ValueError(f"a model under control needs a {kind.__name__}, got a {type(part).__name__}")
-    theirs = _structure(unet)
-    for name, value in _structure(branch).items():
-        if value != theirs[name]:
-            both = f"{value} and {theirs[name]}"
-            raise ValueError(
-                f"control_stage_config and unet_config differ in {name}, {both}, of which a branch is a copy"
-            )
+    for name, (value, other) in compare_encoders(branch, unet).items():
+        both = f"{value} and {other}"
+        raise ValueError(
+            f"control_stage_config and unet_config differ in {name}, {both}, of which a branch is a copy"
+        )
+
+
+def compare_encoders(a, b) -> dict[str, tuple]:
+    """In what two encoders differ, of which one is to be a copy of the other: both values by name."""
+    theirs = _structure(b)
+    return {name: (value, theirs[name]) for name, value in _structure(a).items() if value != theirs[name]}
 
 
 def _structure(network):
-    """What two encoders have in common if one can be a copy of the other."""
     names = "in_channels model_channels channel_mult num_res_blocks num_heads num_head_channels".split()
     shared = {name: getattr(network, name) for name in names}
     shared["attention_resolutions"] = sorted(network.attention_resolutions)

@@ -7,8 +7,9 @@ from einops import repeat
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
+from cldm.controls import add_residuals
 from cldm.guidance import Guidance, Term
-from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
+from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, TextCondition, check_choice
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
@@ -16,7 +17,7 @@ from cldm.tryon.unet import choose_trained
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.models.diffusion.samplers import ddim
-from ldm.modules.attention import ProjectedContext
+from ldm.modules.attention import ProjectedContext, tile_rows
 from ldm.modules.diffusionmodules.openaimodel import Downsample
 from ldm.modules.diffusionmodules.util import draw_normal, draw_rows, make_ddim_timesteps
 from ldm.util import check_known, instantiate_from_config
@@ -216,9 +217,12 @@ class TryonLDM(ControlLDM):
             text = prepared[name].get("context", text)
         return prepared
 
-    def apply_model(self, x_noisy, t, cond, shares=None):
-        """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape."""
-        inputs, unet = UNetInputs(x_noisy, t, shares=shares), self.model.diffusion_model
+    def apply_model(self, x_noisy, t, cond, shares=None, residuals=None):
+        """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape.
+
+        residuals: what controls beside the conditions add to the person's skips and middle.
+        """
+        inputs, unet = UNetInputs(x_noisy, t, shares=shares, residuals=residuals), self.model.diffusion_model
         for name, prepared in cond.items():
             self.conditions[name].write(self, inputs, prepared)
         x, tokens, residuals = inputs.join()
@@ -335,22 +339,39 @@ def build_condition(name: str, config) -> Condition:
     return condition
 
 
-def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):
+def tryon_denoiser(
+    model: TryonLDM, encoded, guidance: Guidance | None = None, controls=(), text=None, rows=None
+):
     """A denoiser (x, timestep) -> (noise, x_0) under a guidance's terms, in one call for all of them.
 
-    encoded: what `get_input` gives, or a cache. Garment tokens and their keys are computed once a picture.
+    Args:
+        encoded: what `get_input` gives, or a cache. Garment tokens and their keys are computed once a
+            picture.
+        controls: ActiveControls, whose residuals are added in all terms alike, at the timesteps at which they
+            act. They read the person's noisy latents, the first `rows` rows of x.
+        text: the context (b, n, d) that they read, where the recipe has no prompts to read them with.
     """
     guidance = guidance or model.guidance
     terms = guidance.terms
     prepared = model.prepare(*_rows_of_terms(model, encoded, terms))
+    if controls:
+        texts = [
+            name for name, c in model.conditions.items() if isinstance(c, TextCondition) and not c.prompt
+        ]
+        context = ProjectedContext(prepared[texts[0]]["context"] if texts else tile(text, len(terms)))
     for values in prepared.values():
         if "tokens" in values and isinstance(values["tokens"], dict):
             values["tokens"] = remember(values["tokens"])
 
     @torch.no_grad()
     def denoise(x, t):
-        steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-        output = model.apply_model(tile(x, len(terms)), tile(steps, len(terms)), prepared)
+        steps, residuals = torch.full((len(x),), int(t), device=x.device, dtype=torch.long), None
+        if acting := [control for control in controls if int(t) in control.steps]:
+            person = x[:, :, :rows].to(context.dtype)
+            found = add_residuals(acting, person, steps, context)
+            residuals = [tile_rows(residual, len(terms) * len(x)) for residual in found]
+        x_of_terms, steps_of_terms = tile(x, len(terms)), tile(steps, len(terms))
+        output = model.apply_model(x_of_terms, steps_of_terms, prepared, residuals=residuals)
         return model.predictions(x, steps, guidance.combine(output).to(x.dtype))
 
     return denoise

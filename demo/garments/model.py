@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from cldm.parts_present import AllThere, OneStage
-from demo.infotext import file_names
+from demo.texts import file_names
 from pictures.hint import HintEncoder
 
 A_PROMPT = "best quality, extremely detailed"

@@ -7,7 +7,7 @@ map survives a restart of the server, a second tab, and a request of a program, 
 
 import numpy as np
 
-from demo.photo import fit_photo
+from demo.garments.canvas import fit_photo
 from pictures.painted_maps import painted_map
 
 SHARE = 0.4  # of a region's colour in its base

@@ -7,16 +7,16 @@ import gradio as gr
 import numpy as np
 
 from demo.errors import show_errors
-from demo.map_over_photo import read_painted_ids
-from demo.offers import Template
-from demo.page_photo import background_value
-from demo.photo import CANVAS, palette_png
+from demo.garments.canvas import CANVAS, palette_png
+from demo.garments.map_over_photo import read_painted_ids
+from demo.garments.offers import Template
+from demo.garments.page_photo import background_value
+from demo.history import CLICK, PRIVATE
 from pictures.painted_maps import EMPTY, read_map
 
 MEANINGS = dict(
     top="shirts, jackets", bottom="trousers, skirts", whole="dresses, coats", head="hats, glasses"
 )
-CLICK = "() => document.querySelector('#{0} a, a#{0}, button#{0}').click()"
 # a value that is on its way from the server would wipe out what is painted meanwhile
 WAIT = "(...values) => { document.querySelector('#painter').classList.add('waiting'); return values; }"
 # half a second later, as the picture of the value is fetched and drawn then
@@ -28,7 +28,6 @@ SET_BRUSH = """(region, size) => {{
     return {{__type__: "update", brush}};
 }}"""
 SIZE = 36  # of the brush at first
-PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
 @dataclass

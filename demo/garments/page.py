@@ -7,13 +7,12 @@ from pathlib import Path
 
 import gradio as gr
 
-from demo.drawing import Step, draw_request
 from demo.errors import show_errors
-from demo.guards import guard_gradio
-from demo.loading import Models
-from demo.offers import Extras
-from demo.page_map import PRIVATE, brush_order, change_map, connect_map, first_template, map_panel
-from demo.page_options import (
+from demo.garments.drawing import draw_request, map_to_keep
+from demo.garments.loading import Models
+from demo.garments.offers import Extras
+from demo.garments.page_map import brush_order, change_map, connect_map, first_template, map_panel
+from demo.garments.page_options import (
     further_inputs,
     make_count_tokens,
     option_inputs,
@@ -21,20 +20,18 @@ from demo.page_options import (
     way_inputs,
     words_panel,
 )
-from demo.page_photo import make_find_garments, make_show_photo, photo_panel
-from demo.page_request import Inputs, read_request
-from demo.page_settings import (
-    connect_history,
-    connect_settings,
-    history_panel,
-    pictures_gallery,
-    settings_panel,
-)
-from demo.restoring import SETTINGS
-from demo.session import Cancelled, Sessions, stream_reports
+from demo.garments.page_photo import make_find_garments, make_show_photo, photo_panel
+from demo.garments.page_request import Inputs, read_request
+from demo.garments.page_settings import connect_settings, settings_panel
+from demo.garments.restoring import SETTINGS
+from demo.guards import guard_gradio
+from demo.history import PRIVATE, connect_history, history_panel, make_leave, pictures_gallery
+from demo.reports import show_reports
+from demo.serve import ONE_AT_A_TIME, page_script
+from demo.session import Sessions
 
 HELP = "Paint where the garments are, say what they look like, get pictures that follow both."
-ONE_AT_A_TIME = dict(concurrency_id="model", concurrency_limit=1)
+HERE = Path(__file__).parent
 BRUSH_COLOUR = "#brush label:nth-of-type({})::before {{ background: rgb{} }}\n"
 
 
@@ -83,14 +80,14 @@ def build_page(models: Models, extras: Extras):
         connect_map(sessions, models, templates, panel, photo, prompt)
         connect_photo(models, panel, photo)
         connect_settings(sessions, models, select_settings(inputs), panel.editor, photo, *dropped)
-        page.load(None, None, None, js=Path(__file__).with_name("page.js").read_text(encoding="utf-8"))
+        page.load(None, None, None, js=page_script(HERE / "page.js"))
         page.unload(make_leave(sessions))
     return page
 
 
 def page_style(encoder) -> str:
     """The page's CSS, with the colours of the brushes."""
-    css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    css = (HERE / "style.css").read_text(encoding="utf-8")
     return css + "".join(
         BRUSH_COLOUR.format(i, encoder.colours[region]) for i, region in enumerate(brush_order(encoder), 1)
     )
@@ -112,25 +109,15 @@ def make_process(models: Models, sessions: Sessions):
         inputs, demo = Inputs(*values[:num], further=list(values[num:])), models.get(values[num - 1])
         wanted = read_request(inputs, demo)
         with sessions.working(request.session_hash) as session:
-            region_map, before = session.begin(wanted.ids, demo.encoder), session.still_shown()
-            shown, kept = [region_map], []
-            try:
-                work = partial(draw_request, demo, wanted)
-                for told in stream_reports(work, session.cancelled):
-                    if isinstance(told, Step):
-                        progress((told.done, told.total), desc="Drawing", unit="steps")
-                        if told.preview is not None:
-                            text = f"preview after {told.done} of {told.total} steps"
-                            yield [*shown, (told.preview, text)]
-                    else:
-                        kept += session.keep(told, wanted.map_png)
-                        shown = session.shown = lay_out(region_map, kept, wanted.compare)
-                        yield shown
-            except Cancelled:
-                yield shown
-            except Exception:
-                yield shown if kept else before  # no preview is left of what comes to nothing
-                raise
+            before = session.still_shown()
+            region_map, kept = *session.begin([map_to_keep(wanted.ids, demo.encoder)]), []
+
+            def keep(drawn):
+                kept.extend(session.keep([picture.to_keep(wanted.map_png) for picture in drawn]))
+                return lay_out(region_map, kept, wanted.compare)
+
+            work = partial(draw_request, demo, wanted)
+            yield from show_reports(session, work, progress, [region_map], keep, before)
 
     names = [field.name for field in fields(Inputs)][:-1]
     for i in range(1, len(models.demo.further) + 1):
@@ -162,10 +149,3 @@ def connect_photo(models, panel, photo):
     if photo.find:
         find = show_errors(make_find_garments(models))
         photo.find.click(find, seen, panel.editor, api_name="find_garments", **ONE_AT_A_TIME)
-
-
-def make_leave(sessions):
-    def leave(request: gr.Request):
-        sessions.end(request.session_hash)
-
-    return leave

@@ -5,12 +5,11 @@ from html import escape
 import gradio as gr
 
 from demo.errors import Refused, as_refused, show_errors
-from demo.page_map import CLICK
-from demo.page_photo import background_value
-from demo.photo import palette_png
-from demo.restoring import RestoredSettings, restore_settings
+from demo.garments.canvas import palette_png
+from demo.garments.page_photo import background_value
+from demo.garments.restoring import RestoredSettings, restore_settings
+from demo.history import PRIVATE
 
-PRIVATE = dict(api_visibility="private", show_progress="hidden")
 LARGEST = 2048  # short side up to which a stored map is painted on as it is
 
 
@@ -22,7 +21,7 @@ def settings_panel():
 
 
 def connect_settings(sessions, models, components: dict, editor, photo, picture, told):
-    """Dropping a picture sets `components`, by the names of demo.restoring.SETTINGS, and the map."""
+    """Dropping a picture sets `components`, by the names of demo.garments.restoring.SETTINGS, and the map."""
 
     def take_over(path, photo_path, show):
         try:
@@ -65,49 +64,3 @@ def as_html(found: RestoredSettings) -> str:
         lines += [f"<li>{escape(said)}</li>" for said in found.missing]
         lines.append("</ul>")
     return "".join(lines)
-
-
-def pictures_gallery(label, elem_id, **options):
-    return gr.Gallery(
-        label=label,
-        format="png",
-        height="auto",
-        object_fit="contain",
-        show_label=False,
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id=elem_id,
-        **options,
-    )
-
-
-def history_panel():
-    """(gallery of the session's pictures, button that fetches them all)."""
-    with gr.Accordion("Pictures of this session", open=False, elem_id="history_panel"):
-        history = pictures_gallery("Pictures of this session", "history", columns=6)
-        gr.Markdown("They are deleted when you leave the page. The settings are in each file's metadata.")
-        fetch = gr.Button("Download all as zip", elem_id="download")
-    return history, fetch
-
-
-def connect_history(sessions, going, stop, status, history, fetch):
-    """What follows a request: it can be stopped, its pictures join the others, all can be fetched."""
-    zipped = gr.DownloadButton("Zip", visible="hidden", elem_id="zip_file")
-
-    def listed(request: gr.Request):
-        session = sessions.of(request.session_hash)
-        return list(reversed(session.pictures)), session.summarize()
-
-    def cancel(request: gr.Request):
-        session = sessions.of(request.session_hash)
-        session.stop()
-        # the request may end by itself before the page ends it, and then says how it stands, too
-        return session.summarize()
-
-    def archive(request: gr.Request):
-        return str(sessions.of(request.session_hash).archive())
-
-    going.success(listed, None, [history, status], queue=False, **PRIVATE)
-    stop.click(cancel, None, status, cancels=[going], queue=False, **PRIVATE)
-    fetch.click(show_errors(archive), None, zipped, api_name="download", show_progress="minimal")
-    zipped.change(None, None, None, js=CLICK.format("zip_file"))

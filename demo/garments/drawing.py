@@ -2,25 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
-from demo.model import Demo
-from demo.page_request import PageRequest
+from demo.garments.canvas import palette_png
+from demo.garments.model import Demo
+from demo.garments.page_request import PageRequest
+from demo.reports import report_steps
+from demo.session import Picture
 from evaluation.control_miou import score_pictures
 from generation.generate import generate, to_uint8
+from generation.picture_text import png_with
 
-PREVIEWS = 4  # a request and picture
-
-
-@dataclass
-class Step:
-    """`done` of `total` steps; `preview` uint8 (H, W, 3) shows the first picture so far, if not None."""
-
-    done: int
-    total: int
-    preview: np.ndarray | None = None
+MAP = "region map"  # the caption of a request's map, which is kept beside its pictures
 
 
 @dataclass
@@ -37,6 +33,17 @@ class DrawnPicture:
         measured = "" if self.miou is None else f" · control mIoU {self.miou:.2f}"
         return f"seed {self.facts['seed']}{'' if self.with_map else ' without the map'}{measured}"
 
+    def to_keep(self, map_png: bytes = b"") -> Picture:
+        """What a session keeps of it; the file holds its map, a PNG."""
+        way = "" if self.with_map else "_without_map"
+        content = png_with(self.pixels, self.facts, map_png)
+        return Picture(f"seed_{self.facts['seed']}{way}", content, self.caption)
+
+
+def map_to_keep(ids, encoder) -> Picture:
+    """What a session keeps of a request's map uint8 (H, W)."""
+    return Picture("map", palette_png(ids, encoder), MAP)
+
 
 def draw_request(demo: Demo, request: PageRequest, report: Callable):
     """Call `report` with Steps, and with lists of DrawnPictures as they are finished; stops where it raises.
@@ -50,7 +57,8 @@ def draw_request(demo: Demo, request: PageRequest, report: Callable):
     for part in parts:
         drawn = []
         for with_map in ways:
-            callback = _report_steps(demo, request, report, done, steps)
+            decode = partial(_decode, demo) if request.preview else None
+            callback = report_steps(report, done, steps, request.settings.steps, decode)
             drawn.append(_draw_part(demo, request, part, with_map, callback))
             done += request.settings.steps
         report([picture for pair in zip(*drawn, strict=True) for picture in pair])
@@ -78,20 +86,6 @@ def _draw_part(demo, request, part, with_map, callback) -> list[DrawnPicture]:
             )
         )
     return result
-
-
-def _report_steps(demo, request, report, before, total):
-    """The sampler's callback: a Step each time, of which a few show what is there of the first picture."""
-    steps = request.settings.steps
-    every = max(1, steps // (PREVIEWS + 1))
-
-    def report_step(state):
-        done, preview = state["i"] + 1, None
-        if request.preview and done % every == 0 and done < steps:
-            preview = _decode(demo, state["pred_x0"][:1])
-        report(Step(done=before + done, total=total, preview=preview))
-
-    return report_step
 
 
 def _decode(demo, latents):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cldm.weights.graft import default_files
 from cldm.weights.load import load_control, newest_checkpoint
-from demo.model import Demo
+from demo.garments.model import Demo
 from generation.control_files import ControlFile, load_controls
 from pictures.hint import HintEncoder
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demo.map_over_photo import blend_over_photo, read_painted_ids
-from demo.page_request import NO, REPAINT, START
-from demo.photo import CANVAS, read_photo, scale_to_canvas
+from demo.garments.canvas import CANVAS, scale_to_canvas
+from demo.garments.map_over_photo import blend_over_photo, read_painted_ids
+from demo.garments.page_request import NO, REPAINT, START
+from demo.photo import read_photo
 
 
 @dataclass
 class PhotoPanel:
-    inputs: list  # photo first, in the order of demo.page_request.Inputs
+    inputs: list  # photo first, in the order of demo.garments.page_request.Inputs
     find: gr.Button | None  # None where there is no segmenter
     show: gr.Checkbox  # whether the photo is seen under the map
 

@@ -4,10 +4,11 @@ import random
 from dataclasses import dataclass, field, fields, replace
 
 from cldm.controls import Control, check_number
-from demo.infotext import file_name, file_names, join_prompts
-from demo.map_over_photo import read_painted_ids
-from demo.model import Demo
-from demo.photo import choose_stored_map, digest_of, fit_photo, palette_png, read_photo
+from demo.garments.canvas import choose_stored_map, fit_photo, palette_png
+from demo.garments.map_over_photo import read_painted_ids
+from demo.garments.model import Demo
+from demo.photo import digest_of, read_photo
+from demo.texts import file_name, file_names, join_prompts
 from generation.generate import Settings
 from generation.inpainting import Photo, region_mask
 from pictures.painted_maps import resized, working_map

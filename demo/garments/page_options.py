@@ -1,14 +1,13 @@
-"""The right of the demo's page: words and numbers, in the order of demo.page_request.Inputs."""
+"""The right of the demo's page: words and numbers, in the order of demo.garments.page_request.Inputs."""
 
 from html import escape
 
 import gradio as gr
 
-from demo.infotext import join_prompts, shorten
-from demo.page_request import MAX_SEED
+from demo.garments.page_request import MAX_SEED
+from demo.history import PRIVATE
+from demo.texts import join_prompts, shorten
 from ldm.models.diffusion.samplers import SAMPLERS
-
-PRIVATE = dict(api_visibility="private", show_progress="hidden")
 
 
 def prompt_input(value: str):
