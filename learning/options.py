@@ -26,7 +26,11 @@ RANGES = (  # options, lowest value, highest value
     ("ema_decay", 0, 0.999999),
     ("zero_conv_factor", 0, 1000),
 )
-CHOICES = dict(optimizer=("adamw", "adamw8bit", "muon"), lr_schedule=("constant", "linear", "cosine"))
+CHOICES = dict(
+    optimizer=("adamw", "adamw8bit", "muon"),
+    lr_schedule=("constant", "linear", "cosine"),
+    tracker=("none", "tensorboard", "wandb"),
+)
 
 
 @dataclass
@@ -125,6 +129,11 @@ class TrainOptions:
     measure_maps: int = option(32, "How many held-out maps are measured.")
     sampling_steps: int = option(20, "How many steps the sampler makes of a measured or logged picture.")
     guidance: float = option(9.0, "The scale of classifier-free guidance for these pictures.")
+    tracker: str = option(
+        "none",
+        "What else shows the run's numbers and pictures: tensorboard or wandb, by files in its folder.",
+    )
+    tracker_online: bool = option(False, "Let wandb upload them. Without it, nothing leaves this machine.")
 
 
 def check_options(options: TrainOptions):

@@ -14,7 +14,6 @@ from batches.loader import TrainingData, bucket_text, sizes_of
 from batches.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
 from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
-from cldm.logger import ImageLogger
 from cldm.model import is_tryon
 from jobs.ranks import explain_lost_process, say
 from learning.build import (
@@ -34,13 +33,14 @@ from learning.callbacks.garment_metric import watch_garments
 from learning.callbacks.gradients import Gradients
 from learning.callbacks.measurement import Report
 from learning.callbacks.stopping import Stopping, explain_stops
-from learning.callbacks.training_log import Metrics, StepProgress, make_run_logger
+from learning.callbacks.training_log import Metrics, StepProgress
 from learning.callbacks.validation import ValidationLoss
 from learning.dry_run import dry_run, explain_shortage
 from learning.options import TrainOptions, read_accumulation_after, set_accumulation
 from learning.resuming import check_folder, hold_run, read_steps_done, write_options
 from learning.run_facts import collect_facts
 from learning.run_metadata import collect_metadata, describe_fitting
+from learning.trackers import TrackedImages, check_tracker, make_tracker
 
 
 def choose_items(options: TrainOptions, dataset, held_out=None, prompts=None):
@@ -87,6 +87,7 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
 
 def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, encoder, judge):
     run = Path(options.run)
+    check_tracker(options)
     facts = collect_facts(options, devices, dataset, held_out, encoder)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
     done = read_steps_done(last, options, facts) if last else 0
@@ -118,9 +119,9 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
         dry_run(model, data, dataset, options, devices)
         return
     callbacks = _callbacks(options, held_out, encoder, judge, metadata, facts)
-    trainer = make_trainer(options, callbacks, make_run_logger(run))
     with explain_stops(run), explain_shortage(options), explain_lost_process():
         write_options(options)
+        trainer = make_trainer(options, callbacks, make_tracker(options))
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 
@@ -166,7 +167,7 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts)
     callbacks.append(Metrics(options))
     if options.image_log_every:
         sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
-        callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
+        callbacks.append(TrackedImages(options.image_log_every, log_images_kwargs=sampling))
     if judge is not None:
         callbacks.append(ControlMetric(held_out, encoder, judge, options))
     if held_out:
