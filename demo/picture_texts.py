@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import gradio as gr
 from PIL import Image
 
+from cldm.controls import check_number
+from demo.texts import join_prompts, shorten
 from generation.picture_text import KEY, MAP_KEY
 from pictures.painted_maps import MAX_BYTES
 
@@ -49,3 +52,19 @@ def typed(facts: dict, name: str, kind: type):
     if not isinstance(value, kind):
         raise ValueError(f"The picture's text {KEY} is damaged: {name} is missing, or of another type.")
     return value
+
+
+def check_value(component, value):
+    """A value for one of the page's inputs, as a request brings it; ValueError says what is wanted."""
+    if isinstance(component, gr.Textbox):
+        join_prompts(component.label, value)
+    elif isinstance(component, gr.Checkbox) and not isinstance(value, bool):
+        raise ValueError(f"{component.label}: true or false is wanted, got {shorten(value)}")
+    elif isinstance(component, gr.Slider | gr.Number):
+        check_number(component.label, value, component.minimum, component.maximum)
+    elif value is None:
+        raise ValueError(f"{component.label}: nothing is said")
+    try:
+        return component.preprocess(value)
+    except gr.Error as error:
+        raise ValueError(error.message) from error

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 
 from cldm.controls import check_number
@@ -12,7 +11,8 @@ from demo.garments.loading import Models
 from demo.garments.page_request import MAX_SEED, OF_A_PHOTO, Inputs, control_of, settings_of
 from demo.garments.picture_settings import Found, read_picture_settings, stored_map
 from demo.photo import digest_of, read_photo
-from demo.texts import file_name, file_names, join_prompts, shorten
+from demo.picture_texts import check_value
+from demo.texts import file_name, file_names, shorten
 from pictures.painted_maps import resized, working_size
 
 # a page of another model has others, so that they say nothing about a file's soundness
@@ -65,27 +65,11 @@ def _take(result, found, components, name, value):
         result.missing.append(f"{shorten(name)}, which is no setting of this page")
         return
     try:
-        result.values[name] = _checked(components[name], name, value)
+        result.values[name] = check_value(components[name], value)
     except ValueError as error:
         if found.strict and name not in OF_A_MODEL:
             raise ValueError(f"The picture's settings are damaged. {error}") from error
         result.missing.append(f"{str(error)[0].lower()}{str(error)[1:].rstrip('.')}")
-
-
-def _checked(component, name, value):
-    """A value as a request brings it; ValueError says what is wanted."""
-    if name in ("prompt", "a_prompt", "n_prompt"):
-        join_prompts(component.label, value)
-    elif isinstance(component, gr.Checkbox) and not isinstance(value, bool):
-        raise ValueError(f"{component.label}: true or false is wanted, got {shorten(value)}")
-    elif isinstance(component, gr.Slider | gr.Number):
-        check_number(component.label, value, component.minimum, component.maximum)
-    elif value is None:
-        raise ValueError(f"{component.label}: nothing is said")
-    try:
-        return component.preprocess(value)
-    except gr.Error as error:
-        raise ValueError(error.message) from error
 
 
 def _check_together(values):
@@ -149,7 +133,7 @@ def _take_further(result, found, components, models):
             result.missing.append(f"the further control {told}: start the demo with it, by --control")
             continue
         key = f"further_strength_{own.index(name) + 1}"
-        result.values[key] = _checked(components[key], key, factor)
+        result.values[key] = check_value(components[key], factor)
         result.missing.append(f"the map of {shorten(name)}, which is not in the picture: add it")
 
 
