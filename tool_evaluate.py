@@ -72,7 +72,7 @@ def of_fittings(arguments, paths, device):
 
 
 def run(arguments):
-    from evaluation.checkpoints import choose_checkpoints, find_data, is_of_tryon
+    from evaluation.checkpoints import choose_checkpoints, choose_data, is_of_tryon
     from evaluation.tables import compare_results
     from jobs.devices import pick_device
     from jobs.progress import Progress
@@ -82,7 +82,7 @@ def run(arguments):
     if [path.suffix for path in paths] == [".json", ".json"]:
         print(compare_results(paths))
         return
-    arguments.data = arguments.data or find_data(paths[0])
+    arguments.data = choose_data(arguments.data, paths[0])
     way = of_fittings if is_of_tryon(paths[0], arguments.config) else of_maps
     evaluate = way(arguments, paths, pick_device(arguments.device))
     out.mkdir(parents=True, exist_ok=True)

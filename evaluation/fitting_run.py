@@ -4,6 +4,7 @@ from evaluation.fitting_sets import FLOOR, OWN, ROLLED, check_repaint, draw_all,
 from evaluation.fittings import HeldOutFittings
 from evaluation.protocol import describe_pictures, describe_protocol
 from evaluation.run import EvaluationRequest, write_results
+from generation.fitting_pairs import HELD_OUT, choose_split
 from jobs.parallel import default_workers
 
 
@@ -21,21 +22,11 @@ def hold_out_fittings(request: EvaluationRequest, open_dataset, num: int | None)
             f"{request.data} holds no people in garments, its lines have no {error}: give such a folder by "
             "--data"
         ) from error
-    chosen = dict(pairs=request.pairs) if request.pairs else dict(split=find_split(lines, request))
+    wanted = (request.split,) if request.split else HELD_OUT
+    chosen = dict(pairs=request.pairs)
+    if not request.pairs:
+        chosen = dict(split=choose_split(lines, wanted, request.data, "name another by --split"))
     return HeldOutFittings(open_dataset(request.data, **chosen), num, default_workers())
-
-
-def find_split(lines, request: EvaluationRequest) -> str:
-    """The split that is asked for, else the folder's val or test; ValueError where it has no such items."""
-    splits = {line.get("split", "train") for line in lines}
-    wanted = [request.split] if request.split else ["val", "test"]
-    found = next((split for split in wanted if split in splits), None)
-    if found is None:
-        raise ValueError(
-            f"{request.data} has no items of split {' or '.join(wanted)}, only of "
-            f"{', '.join(sorted(splits))}: prepare it with held-out items, or name another by --split"
-        )
-    return found
 
 
 def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, choice, out, progress) -> str:

@@ -17,6 +17,10 @@ from generation.inpainting import FACTOR
 from ldm.models.diffusion.samplers import SAMPLERS
 from ldm.modules.diffusionmodules.util import draw_rows, make_ddim_timesteps
 
+NO_GUESS = (
+    "guess mode is about a prediction without the prompt, of which try-on's guidance has none: leave it out"
+)
+
 
 @dataclass(frozen=True)
 class FittingSettings:
@@ -75,7 +79,8 @@ def put_on(
     check_controls(controls)
     if len(seeds) != len(items):
         raise ValueError(f"a seed per picture is wanted, got {len(seeds)} for {len(items)} items")
-    batch = default_collate(items)
+    common = set.intersection(*map(set, items))
+    batch = default_collate([{key: item[key] for key in common} for item in items])
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def randn(shape):
@@ -125,10 +130,7 @@ def check_controls(controls) -> None:
                 "a control beside a garment needs a branch: the person's U-Net has none of its own"
             )
         if control.guess_mode:
-            raise ValueError(
-                "guess mode is about a prediction without the prompt, of which try-on's guidance has none: "
-                "leave it out"
-            )
+            raise ValueError(NO_GUESS)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ import numpy as np
 from annotator.agnostic import Person, Pose
 from annotator.agnostic.photos import PersonFinder, PhotoMasker, is_nearest
 from annotator.agnostic.rules import WITH_POSE, choose_style
+from annotator.agnostic.style import read_styles
 from annotator.openpose.pose import draw_joints
 from batches.fitting_items import compose_item, number_category
 from cldm.weights.load_tryon import LoadedTryon
@@ -22,7 +23,15 @@ from generation.fitting import FittingSettings, put_on
 from generation.inpainting import region_mask
 from pictures.regions import standard_regions
 from pictures.unusable import Unusable
-from preparation.fittings.inputs import crop_photo, cut_out, open_any, read_bool, read_ids, read_joints
+from preparation.fittings.inputs import (
+    crop_photo,
+    cut_out,
+    open_any,
+    read_bool,
+    read_ids,
+    read_joints,
+    whole_of,
+)
 from preparation.fittings.one_fitting import choose_pose, crop_pose, draw_mask
 from preparation.fittings.run import FittingOptions
 
@@ -111,9 +120,9 @@ def make_item(
     size = choose_size(loaded, size)
     number = number_category(garment.category, garment.title)
     with about(person.title):
-        parts = cut_person(person, garment.category, loaded.record.mask_style, size, finder)
+        parts = cut_person(person, garment.category, loaded, size, finder)
     with about(garment.title):
-        parts |= cut_garment(garment, size)
+        parts |= cut_garment(garment, size, finder)
     words = garment.prompt.strip() or "a garment"
     prompt = FittingOptions.prompt.format(garment=words) if person.prompt is None else person.prompt
     item = compose_item(parts) | dict(
@@ -144,9 +153,9 @@ def choose_size(loaded: LoadedTryon, size: tuple[int, int] | None = None) -> tup
     return size
 
 
-def cut_person(person: PersonPhoto, category: str, style: str | None, size, finder=None) -> dict:
+def cut_person(person: PersonPhoto, category: str, loaded: LoadedTryon, size, finder=None) -> dict:
     """jpg, mask and, where joints are given or found, pose and mirrored_pose, as of compose_item."""
-    photo = open_any(person.photo)
+    photo, style = open_any(person.photo), loaded.record.mask_style
     shape = photo.height, photo.width
     crop = crop_photo(photo, size)
     pixels = photo.cut(crop)
@@ -156,9 +165,11 @@ def cut_person(person: PersonPhoto, category: str, style: str | None, size, find
     if person.joints is not None:
         name = name_of(person.joints, "its pose")
         pose = choose_pose([crop_pose(read_joints(person.joints, shape[0]), shape[0], crop)], labels, name)
-    elif finder is not None:
+    elif finder is not None and wants_pose(person, loaded):
         bodies = finder.find_bodies(pixels)
         pose = Pose.read(bodies[0], "coco18", size[0]) if bodies else None
+    if finder is not None and wants_labels(person):
+        labels |= {name: ids for name, ids in finder.find_labels(pixels).items() if name not in labels}
     if person.mask is not None:
         mask = check_mask(read_bool(person.mask, shape, "the person")[cut])
     elif person.regions:
@@ -166,10 +177,9 @@ def cut_person(person: PersonPhoto, category: str, style: str | None, size, find
             raise Unusable(f"there is no region map with {person.regions}: give one, or a mask")
         mask = check_mask(region_mask(labels["regions"], standard_regions(), person.regions, person.grow))
     else:
-        if finder is not None and not labels:
-            labels = finder.find_labels(pixels)
-            PhotoMasker(finder.segmenter, finder.detector, style or "body_part", category)
         check_known_of(style, category, labels, pose)
+        if not person.labels:
+            PhotoMasker(finder.segmenter, finder.detector, style, category)  # says what can't be found
         mask = draw_mask(style, category, Person(labels, pose), size)
         if len(bodies) > 1:
             mask = check_mask(mask & is_nearest(bodies, size))
@@ -179,6 +189,26 @@ def cut_person(person: PersonPhoto, category: str, style: str | None, size, find
         parts["pose"] = draw_joints(points, *size)
         parts["mirrored_pose"] = draw_joints(points, *size, mirrored=True)
     return parts
+
+
+def wants_labels(person: PersonPhoto) -> bool:
+    """Whether a label map is to be found, for lack of one that gives the mask."""
+    given = person.mask is not None or ("regions" in person.labels if person.regions else person.labels)
+    return not given
+
+
+def wants_pose(person: PersonPhoto, loaded: LoadedTryon) -> bool:
+    """Whether joints are to be found, which the recipe reads or the rule of the mask."""
+    if person.joints is not None:
+        return False
+    style = read_styles().get(loaded.record.mask_style)
+    by_rule = person.mask is None and not person.regions and style is not None and style.rule != "regions"
+    return by_rule or reads_pose(loaded)
+
+
+def reads_pose(loaded: LoadedTryon) -> bool:
+    """Whether the recipe reads drawn joints."""
+    return "pose" in [key for _, key in loaded.model.wanted_keys()]
 
 
 def check_known_of(style: str | None, category: str, labels: dict, pose: Pose | None) -> None:
@@ -192,17 +222,19 @@ def check_known_of(style: str | None, category: str, labels: dict, pose: Pose | 
         raise Unusable(f"there is no label map, which mask style {style} reads: give labels or a mask")
 
 
-def cut_garment(garment: GarmentPhoto, size) -> dict:
+def cut_garment(garment: GarmentPhoto, size, finder=None) -> dict:
     """garment and garment_mask, as of compose_item."""
     photo = open_any(garment.photo)
     shape = photo.height, photo.width
     mask = None
     if garment.regions:
-        if garment.region_map is None:
+        if garment.region_map is not None:
+            ids = read_ids(garment.region_map, "regions", shape)
+        elif finder is not None:
+            ids = finder.find_labels(photo.cut(whole_of(photo)))["regions"]
+        else:
             raise Unusable(f"there is no region map with {garment.regions}: give one, or a mask")
-        mask = region_mask(
-            read_ids(garment.region_map, "regions", shape), standard_regions(), garment.regions
-        )
+        mask = region_mask(ids, standard_regions(), garment.regions)
     elif garment.mask is not None:
         mask = read_bool(garment.mask, shape, "the garment")
     if garment.worn and mask is None:

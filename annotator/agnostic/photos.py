@@ -84,10 +84,11 @@ class PersonFinder:
     Args:
         segmenter: of annotator.segment.
         detector: has `poses`, as of annotator.openpose; None finds no poses.
+        files: fingerprints of their weights, by what they are.
     """
 
-    def __init__(self, segmenter, detector):
-        self.segmenter, self.detector = segmenter, detector
+    def __init__(self, segmenter, detector, files=None):
+        self.segmenter, self.detector, self.files = segmenter, detector, files or {}
         self.tables = make_tables(segmenter.labels)
 
     @classmethod
@@ -97,11 +98,16 @@ class PersonFinder:
         Raises:
             FileNotFoundError, ValueError: a network is missing; the message says where to get one.
         """
+        weights = weights or USUAL_WEIGHTS
         try:
-            segmenter = load_segmenter(weights or USUAL_WEIGHTS, device)
-            return cls(segmenter, load_pose_detector(pose_weights, device) if poses else None)
+            segmenter = load_segmenter(weights, device)
+            detector = load_pose_detector(pose_weights, device) if poses else None
         except FileNotFoundError as error:
             raise FileNotFoundError(f"agnostic masks need a label map and a pose: {error}") from error
+        files = dict(weights=fingerprint(weights, (*FILES, WHEELS)))
+        if poses:
+            files |= dict(pose_weights=fingerprint(pose_weights, (BODY_FILE, WHEELS)))
+        return cls(segmenter, detector, files)
 
     def find_labels(self, photo) -> dict[str, np.ndarray]:
         """Label maps uint8 (h, w) by their label sets."""
@@ -159,16 +165,12 @@ def load_as_annotator(weights, options, device) -> Annotator:
         FileNotFoundError, ValueError: a network is missing, or cannot be used for the style; the message says
             where to get one.
     """
-    style, weights = options.mask_style, weights or USUAL_WEIGHTS
+    style = options.mask_style
     reads_pose = choose_style(style, options.category).rule != "regions"
     finder = PersonFinder.load(weights, options.pose_weights, device, reads_pose)
-    files = dict(weights=(weights, (*FILES, WHEELS)))
-    if reads_pose:
-        files["pose_weights"] = options.pose_weights, (BODY_FILE, WHEELS)
     return Annotator(
         call=PhotoMasker(finder.segmenter, finder.detector, style, options.category),
         maps=PictureMaps("mask"),
-        settings={name: fingerprint(*each) for name, each in files.items()}
-        | dict(mask_style=style, category=options.category),
+        settings=finder.files | dict(mask_style=style, category=options.category),
         faults=(ValueError, OutOfMemoryError),
     )

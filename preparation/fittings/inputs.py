@@ -61,6 +61,11 @@ def crop_photo(photo, size) -> Crop:
     return crop
 
 
+def whole_of(photo) -> Crop:
+    """The crop that is all of a photo, at its own size."""
+    return Crop(0.0, 0.0, float(photo.width), float(photo.height), photo.height, photo.width)
+
+
 def read_ids(ids, labels: str, shape) -> np.ndarray:
     """Ids uint8 (h, w) of a label map, a file or an array, of a photo of that shape."""
     check_known(labels, LABEL_SETS, "label set,")
@@ -98,9 +103,8 @@ def cut_out(photo, mask, size):
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         raise Unusable("the garment's mask is empty")
-    whole = Crop(0.0, 0.0, float(photo.width), float(photo.height), photo.height, photo.width)
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    cut, inside = photo.cut(whole)[box], mask[box]
+    cut, inside = photo.cut(whole_of(photo))[box], mask[box]
     height, width = inside.shape
     scale = (1 + 2 * ROOM) * max(height / size[0], width / size[1])
     tall, wide = round(scale * size[0]), round(scale * size[1])
