@@ -173,7 +173,7 @@ def test_repainting_keeps_the_persons_latents_outside_the_mask(name):
 
 def test_settings_that_cannot_be_are_named():
     for options, words in [
-        (dict(repaint="always"), "repaint must be one of none, each_step, paste, got 'always'"),
+        (dict(repaint="always"), "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (dict(sampler="euler"), "sampler must be one of ddim, dpmpp_2m, unipc"),
         (dict(steps=0), "steps must be between 1 and 1000, got 0"),
     ]:

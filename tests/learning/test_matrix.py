@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import tool_evaluate
+import tutorial_matrix
 from cldm.model import create_on_meta
+from evaluation.run import read_sweep
 from jobs.yaml_files import read_yaml
 from learning import matrix as matrices
 from learning.matrix import (
@@ -20,11 +23,14 @@ from learning.matrix import (
     choose_runs,
     compare_rows,
     mean_and_reach,
+    read_drawings,
     write_results,
 )
 from reporting.tables import write_rows
 
-SHIPPED = sorted(Path("models/matrices").glob("*.yaml"))
+YAMLS = sorted(Path("models/matrices").glob("*.yaml"))
+DRAWINGS = [path for path in YAMLS if "checkpoint" in read_yaml(path)]
+SHIPPED = [path for path in YAMLS if path not in DRAWINGS]
 
 
 def write_matrix(folder, **changes):
@@ -43,6 +49,31 @@ def test_every_row_of_a_shipped_matrix_describes_a_model_of_its_own(path, tmp_pa
     for wanted in options.values():
         names = create_on_meta(wanted.model).conditions
         assert "garment" in names
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_options_of_a_shipped_matrix_of_drawings_are_those_of_the_tool(path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", read_drawings(path)[1:])
+    arguments = tool_evaluate.parse_arguments()
+    assert arguments.checkpoints == [read_yaml(path)["checkpoint"]]
+    assert len(read_sweep(arguments.sweep, None, [Path("a")])) > 1 and arguments.out.parent == Path("runs")
+
+
+def test_a_matrix_of_drawings_draws_and_trains_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "guidance.yaml"
+    path.write_text("checkpoint: a.safetensors\noptions: { sweep: '1,2', limit: 3 }")
+    called = []
+    monkeypatch.setattr(matrices, "call", lambda command: called.append(command) or 3)
+    monkeypatch.setattr(sys, "argv", ["tutorial_matrix.py", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        tutorial_matrix.main()
+    assert stopped.value.code == 3  # what the drawing ended with
+    ((_, script, *given),) = called
+    assert Path(script).name == "tool_evaluate.py"
+    assert given == ["a.safetensors", "sweep=1,2", "limit=3", f"out={Path('runs', 'guidance')}"]
+    path.write_text("checkpoint: a.safetensors\nseeds: [0]")
+    with pytest.raises(SystemExit, match="unknown key of .*, which compares drawings.* 'seeds'"):
+        tutorial_matrix.main()
 
 
 def test_a_changed_recipe_is_the_recipe_with_that_change(tmp_path):
