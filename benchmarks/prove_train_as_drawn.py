@@ -31,7 +31,7 @@ from tutorial_tryon_dataset import TryonDataset  # noqa: E402
 
 SHOWN = GARMENTS, "detail", "ΔE", "PSNR in mask"
 SEED = 977  # of dolls that no training folder has
-STYLES = "box", "regions", "ootd_hd"
+STYLES = "box", "vitonhd", "ootd_hd"
 
 
 def parse_arguments():

@@ -1,5 +1,6 @@
 """Matrices of runs: every shipped one describes models that can be built; runs are shared and resumed."""
 
+import csv
 import json
 import math
 import subprocess
@@ -27,6 +28,7 @@ from learning.matrix import (
     write_results,
 )
 from reporting.tables import write_rows
+from small_fittings import draw_fittings
 
 YAMLS = sorted(Path("models/matrices").glob("*.yaml"))
 DRAWINGS = [path for path in YAMLS if "checkpoint" in read_yaml(path)]
@@ -200,3 +202,34 @@ def test_the_script_lists_trains_and_compares(tmp_path):
         json.loads((tmp_path / "runs/bases.json").read_text())
         and (tmp_path / "runs/base_2.safetensors").exists()
     )
+
+
+@pytest.mark.slow
+def test_two_rows_of_a_shipped_matrix_go_from_end_to_end(tmp_path):
+    """A handful of steps of CatVTON's stack and of the first of DeCo-VTON's switches, with table and page."""
+    content = read_yaml("models/matrices/deco.yaml")
+    few = dict(
+        max_steps=2, measure_every=2, measure_maps=2, batch_size=2, sampling_steps=2, image_log_every=2
+    )
+    options = content["options"] | few | dict(data=str(draw_fittings(tmp_path, 4, 2)))
+    rows = dict(list(content["rows"].items())[:2])
+    path = tmp_path / "deco.yaml"
+    path.write_text(
+        yaml.safe_dump(content | dict(run=str(tmp_path / "runs"), options=options, rows=rows, seeds=[0]))
+    )
+    command = [sys.executable, "tutorial_matrix.py", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = list(csv.DictReader((tmp_path / "runs/matrix.csv").open()))
+    compared = {row["row"]: {} for row in found}
+    for row in found:
+        compared[row["row"]][row["column"]] = float(row["value"])
+    assert list(compared) == list(rows)
+    first, second = compared.values()
+    assert first["steps"] == second["steps"] == 2
+    assert {"validation.loss", "garment_fidelity.garment_at_16", "garment_fidelity.delta_e"} < first.keys()
+    assert first["validation.loss"] != second["validation.loss"]
+    page = (tmp_path / "runs/matrix.html").read_text()
+    assert page.count("<h2>") == 2 and "garment-free guidance" in page and "<img" in page
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert "has its 2 steps already" in again.stdout
