@@ -4,10 +4,10 @@
     python benchmarks/rival_tryon.py --clock cpu         # where others compute on the machine, too
 
 The peer encodes pictures and prompts in every step, runs the garment's U-Net to its end, sets person and
-garment side by side in self-attention and keeps the first half (OOTDiffusion, arXiv 2403.01779). Weights, noise,
-timesteps and dropped garments are the same, and so are loss and gradients (tests/test_benchmarks.py). Steps
-take turns in one process of one thread; a ratio is that of two steps of the same round. Peak memory is that of
-a process for each way, beyond what it holds before the model is built.
+garment side by side in self-attention and keeps the first half (OOTDiffusion, arXiv 2403.01779). Weights,
+noise, timesteps and dropped garments are the same, and so are loss and gradients (tests/test_benchmarks.py).
+Steps take turns in one process of one thread; a ratio is that of two steps of the same round. Peak memory is
+that of a process for each way, beyond what it holds before the model is built.
 """
 
 import argparse
@@ -198,8 +198,7 @@ def main():
             memory[way] = float(done.stdout.splitlines()[-1])
         times = measure_times(folder, arguments.rounds, arguments.clock)
     columns = "way", f"{arguments.clock} ms a step", "of diffusers'", "peak, MiB", "of diffusers'"
-    print(f"| {' | '.join(columns)} |
-{'|---' * len(columns)}|")
+    print(f"| {' | '.join(columns)} |", f"{'|---' * len(columns)}|", sep="\n")
     for way, spent in times.items():
         ratio = statistics.median(a / b for a, b in zip(spent, times[WAYS[2]], strict=True))
         share = memory[way] / memory[WAYS[2]]
