@@ -22,6 +22,7 @@ def complete_default(options):
     if base in recipes and not base.exists():
         from cldm.weights.graft import add_control
 
+        base.parent.mkdir(exist_ok=True)
         print(f"{base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
         add_control("models/tiny/base.safetensors", str(base), recipes[base])
     if not base.exists():
