@@ -127,12 +127,13 @@ def test_ssim_and_psnr_are_torchmetrics(make):
     assert ssim(a, a) == pytest.approx(1) and psnr(a, a) == pytest.approx(100)
 
 
-def test_lpips_is_torchmetrics(tmp_path, monkeypatch):
-    """Its heads on an AlexNet of random weights."""
+@pytest.mark.parametrize("kind, build", [("alex", models.alexnet), ("vgg", models.vgg16)])
+def test_lpips_is_torchmetrics(kind, build, tmp_path):
+    """Its heads on a backbone of random weights."""
     torch.manual_seed(0)
-    network = models.alexnet(weights=None)
-    torch.save(network.state_dict(), tmp_path / "alexnet.pth")
-    found, theirs = Lpips.load(tmp_path / "alexnet.pth"), _LPIPS(net="alex", pnet_rand=True).eval()
+    network = build(weights=None)
+    torch.save(network.state_dict(), tmp_path / "backbone.pth")
+    found, theirs = Lpips.load(tmp_path / "backbone.pth"), _LPIPS(net=kind, pnet_rand=True).eval()
     for name, parameter in theirs.net.named_parameters():
         parameter.data = network.features.state_dict()[name.split(".", 1)[1]]
     a, b = smooth(seed=1, size=64), smooth(seed=2, size=64)
@@ -140,7 +141,7 @@ def test_lpips_is_torchmetrics(tmp_path, monkeypatch):
         wanted = theirs(as_tensor(a).float() * 2 - 1, as_tensor(b).float() * 2 - 1)
     assert found(a, b) == pytest.approx(wanted.flatten().numpy(), rel=1e-4) and found(a, b).min() > 0
     assert found(a, a) == pytest.approx(0)
-    assert found.facts(tmp_path / "alexnet.pth")["backbone"] == "alex"
+    assert found.facts(tmp_path / "backbone.pth")["backbone"] == kind
 
 
 def test_a_file_that_is_no_backbone_is_refused(tmp_path):
