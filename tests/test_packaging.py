@@ -1,12 +1,14 @@
 """The wheel holds what the checkout holds, and its commands run from a folder where nothing is."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from importlib import import_module
 
 import pytest
+import yaml
 import tomllib
 
 from jobs import shipped
@@ -30,10 +32,24 @@ def test_every_script_that_is_run_has_a_command():
     assert all(callable(import_module(target.partition(":")[0]).main) for target in COMMANDS.values())
 
 
+def test_the_page_about_installing_lists_the_commands():
+    page = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(garment-[\w-]+)` \| `(\w+)\.py` \|$", page, re.MULTILINE)
+    assert [(name, f"{module}:main") for name, module in listed] == list(COMMANDS.items())
+
+
+def test_every_version_is_the_same():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert PYPROJECT["project"]["version"] == cff["version"] == newest
+
+
 def test_the_wheel_has_every_other_file_of_a_room():
-    kept = {pattern.removeprefix("*") for pattern in SETUPTOOLS["package-data"]["*"]} | {".py", ".pyc"}
-    files = [path for room in LIBRARIES for path in (ROOT / room).rglob("*") if path.is_file()]
-    assert not [path for path in files if path.suffix not in kept]
+    of_room = SETUPTOOLS["package-data"]
+    for room in LIBRARIES:
+        kept = {pattern.removeprefix("*") for pattern in of_room["*"] + of_room.get(room, [])}
+        files = [path for path in (ROOT / room).rglob("*") if path.is_file()]
+        assert not [path for path in files if path.suffix not in kept | {".py", ".pyc"}]
 
 
 def test_shipped_files_are_found_where_nothing_is(tmp_path, monkeypatch):
