@@ -8,8 +8,8 @@ import sys
 from importlib import import_module
 
 import pytest
-import yaml
 import tomllib
+import yaml
 
 from jobs import shipped
 from jobs.yaml_files import read_yaml
