@@ -12,9 +12,11 @@ from learning.callbacks.stopping import RunStopped
 from learning.callbacks.training_log import count_pictures
 from learning.resuming import COMPUTED, MEASURED, RESTORED, SHARES, begin_next_epoch, keep_place
 from learning.verified_files import write_weights
+from reporting.tables import read_rows
 
 # what makes a checkpoint the best so far: a number among the trainer's metrics, written into its metadata
 CRITERIA = dict(control="control_miou", tryon="garment_detail")
+TABLES = "control_miou", "garment_fidelity"  # whose newest rows go along, for a model card
 # what a killed run leaves
 UNFINISHED = ".*.ckpt* .control*.safetensors* .tryon*.safetensors* .full_step_*.safetensors*"
 
@@ -138,6 +140,9 @@ class Checkpoints(pl.Callback):
         told = dict(step=str(self.seen_step), pictures=str(pictures))
         takeover = self.run / "convergence.json"
         told |= dict(convergence=takeover.read_text()) if takeover.exists() else {}
+        measured = {name: read_rows(self.run / f"{name}.csv") for name in TABLES}
+        newest = {name: rows[-1] for name, rows in measured.items() if rows}
+        told |= dict(measured=newest) if newest else {}
         return self.metadata | told
 
     def _tell_of_little_room(self, pl_module):
