@@ -23,6 +23,8 @@ def parse_arguments():
     add("--people", help=text.format("People", "drawn ones"), **folder)
     text = text.format("Garments", "drawn ones") + " Pictures may lie in upper/, lower/ and dress/."
     add("--garments", help=text, **folder)
+    text = "A control of the same base, trained on region maps, to draw the silhouette of a map."
+    add("--control", type=Path, metavar="FILE", help=text)
     text = "What finds the parts of people in photos. Dolls of the tiny model have one of their own."
     parser.share("--segmenter", help=text)
     text = "What finds poses in photos: the folder of body_pose_model.pth, or mediapipe's wheel."
@@ -54,7 +56,8 @@ def main():
     checkpoint, device = find_checkpoint(arguments.checkpoint), pick_device(arguments.device)
     finder = load_finder(arguments.segmenter, arguments.pose, FINDER_OF_DOLLS, device)
     offers = partial(gather_offers, arguments.people, arguments.garments)
-    room = load_room(checkpoint, offers, finder, device, config=arguments.config, base=arguments.base)
+    options = {name: getattr(arguments, name) for name in ("config", "base", "control")}
+    room = load_room(checkpoint, offers, finder, device, **options)
     print("\n".join([room.name(), *room.loaded.notes]), flush=True)
     place = {name: getattr(arguments, name) for name in ("host", "port", "queue", "share")}
     serve(build_page(room), page_style(), **place)

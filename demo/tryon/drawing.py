@@ -63,7 +63,7 @@ def _draw_turn(room, request, people, garment, category, mask, report, done) -> 
     callback = report_steps(report, done, steps * request.turns, steps, decode)
     seeds = [request.seed + i for i in range(len(people))]
     try:
-        pictures = put_on(room.loaded.model, items, seeds, request.settings, callback)
+        pictures = put_on(room.loaded.model, items, seeds, request.settings, callback, request.controls)
     except torch.OutOfMemoryError as error:
         raise ValueError("Out of memory: ask for fewer pictures at once.") from error
     result = []

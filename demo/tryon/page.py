@@ -16,8 +16,8 @@ from demo.session import Picture, Sessions
 from demo.tryon.drawing import DrawnFitting, draw_fittings
 from demo.tryon.fitted import Fitted
 from demo.tryon.lookbook import draw_lookbook
-from demo.tryon.page_inputs import garment_panel, option_inputs, person_panel, way_inputs
-from demo.tryon.page_person import connect_choices, connect_garment, connect_person
+from demo.tryon.page_inputs import garment_panel, option_inputs, person_panel, silhouette_inputs, way_inputs
+from demo.tryon.page_person import connect_choices, connect_garment, connect_person, connect_silhouette
 from demo.tryon.page_result import connect_result, result_panel
 from demo.tryon.page_settings import connect_settings, settings_panel
 from demo.tryon.request import LOOKBOOK, PEOPLE, Inputs, read_request
@@ -49,6 +49,7 @@ def build_page(room: Room):
             with gr.Column(elem_id="garment_side", min_width=300):
                 garment = garment_panel(room)
                 ways = way_inputs(room)
+                silhouette, own_silhouette = silhouette_inputs(room)
                 options = option_inputs(room)
             with gr.Column(elem_id="picture_side", min_width=300):
                 gr.Markdown("## 3 · Try on", elem_classes="step")
@@ -62,12 +63,13 @@ def build_page(room: Room):
                 dropped = settings_panel()
         gr.Markdown(room.name(), elem_id="model_name")
         inputs = [person.photo, garment.photo, garment.category, person.mask, person.way]
-        inputs += [garment.worn, garment.mask, *ways, *options]
+        inputs += [garment.worn, garment.mask, *ways, *options, *silhouette]
         going = run.click(show_errors(make_fit(desk)), inputs, results, api_name="fit", **ONE_AT_A_TIME)
         connect_history(desk.sessions, going, stop, status, history, fetch)
         connect_choices(desk, person, garment)
         connect_person(desk, person, garment)
         connect_garment(desk, garment, ways)
+        connect_silhouette(desk, person, silhouette[0], own_silhouette)
         connect_result(desk, going, result, results, person)
         connect_settings(desk, named(inputs), person, garment, *dropped)
         page.load(None, None, None, js=page_script(HERE / "page.js"))

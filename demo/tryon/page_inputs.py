@@ -18,6 +18,12 @@ WORN_NOTE = (
 )
 
 
+SILHOUETTE_NOTE = (
+    "A map says where the garment is, the garment's picture what it looks like. Paint one on the page of "
+    "maps, or take that of the person."
+)
+
+
 @dataclass
 class PersonPanel:
     photo: gr.Image
@@ -149,6 +155,18 @@ def garment_panel(room: Room) -> GarmentPanel:
         worn = gr.Checkbox(False, label="Somebody wears the garment", elem_id="worn")
         mask = mask_input(None, "The garment", "worn_mask", 320, (CANVAS, CANVAS))
     return GarmentPanel(photo, gallery, category, worn, mask)
+
+
+def silhouette_inputs(room: Room) -> tuple[list, gr.Button]:
+    """A region map that a control follows, where one is loaded, and what takes it from the person."""
+    with gr.Accordion("Silhouette", open=False, visible=room.branch is not None, elem_id="silhouette_panel"):
+        gr.Markdown(SILHOUETTE_NOTE)
+        silhouette = photo_input(None, "Silhouette, a region map", "silhouette")
+        own = gr.Button("Take that of the person", size="sm", elem_id="own_silhouette")
+        strength = gr.Slider(
+            0, 2, 1, step=0.05, label="Strength of the silhouette", elem_id="silhouette_strength"
+        )
+    return [silhouette, strength], own
 
 
 def way_inputs(room: Room) -> list:

@@ -16,6 +16,7 @@ from demo.tryon.page_inputs import as_shown, clothes_for, people_for
 from demo.tryon.request import IN_TURN, LOOKBOOK, PEOPLE, check_category, find_person
 from demo.tryon.room import BODY, REPLACED, WORN, Framed
 from paperdoll.tryon_folders import colour_labels
+from pictures.region_maps import encode_map
 from pictures.regions import standard_regions
 from preparation.one_photo import encode_picture
 
@@ -157,6 +158,19 @@ def connect_garment(desk, garment, ways) -> None:
     inputs = [garment.photo, garment.worn, garment.category]
     gr.on(triggers, show_errors(show_worn), inputs, garment.mask, **LATEST)
     way.change(show_further, way, [further, others], **PRIVATE)
+
+
+def connect_silhouette(desk, person, silhouette, own) -> None:
+    """The map of what the person wears becomes the silhouette that is to be drawn."""
+
+    def take_own(request: gr.Request, photo):
+        session = desk.sessions.of(request.session_hash)
+        found = find_person(photo, desk.room, lambda digest: desk.fitted.find(session, digest))
+        if found.regions is None or not found.regions.any():
+            raise ValueError("No garments were found on this person: add a map that was painted.")
+        return str(session.write("silhouette", ".png", encode_map(found.regions, standard_regions().colours)))
+
+    own.click(show_errors(take_own), person.photo, silhouette, **PRIVATE)
 
 
 def show_further(way: str):

@@ -67,6 +67,8 @@ def restore_settings(path, components: dict, room) -> Restored:
         setattr(result, kind, by_digest(str(told.get("sha256"))))
         if getattr(result, kind) is None:
             result.missing.append(f"the {kind}, {shorten(told.get('name'))}: choose it, or add its picture")
+    if facts.get("controls"):
+        result.missing.append("the silhouette, which is in no picture: add its map")
     checkpoint = typed(fitting, "checkpoint", dict)
     if checkpoint.get("sha256") != room.digest:
         name = shorten(file_name(str(checkpoint.get("file"))))

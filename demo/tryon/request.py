@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from cldm.controls import check_number
+from cldm.controls import Control, check_number
 from cldm.guidance import Guidance
 from demo.photo import digest_of, read_photo
 from demo.texts import file_names, join_prompts
@@ -13,7 +13,9 @@ from demo.tryon.mask_editor import mask_text, read_mask
 from demo.tryon.offers import CATEGORIES, Offer
 from demo.tryon.room import BODY, Framed, Room
 from generation.fitting import FittingSettings
+from pictures.painted_maps import read_map, resized
 
+SAME_SHAPE = 0.03  # share by which the aspects of a silhouette and the pictures may differ
 MAX_SEED = 2**32 - 1
 MOST_PICTURES, MOST_FURTHER = 12, 12
 ONE, LOOKBOOK, PEOPLE, IN_TURN = (
@@ -38,7 +40,8 @@ class Inputs:
 
     person, garment: files. mask: an image editor's value, its layers what is to be new; None: the mask is
     found. worn_mask: its like over the garment's photo, where somebody wears it. further_garments,
-    further_people: names of what the page offers.
+    further_people: names of what the page offers. silhouette: a region map's file, which the room's control
+    follows; None: it does not act.
     """
 
     person: str | None = None
@@ -60,6 +63,8 @@ class Inputs:
     sampler: str = "ddim"
     seed: int = -1
     preview: bool = True
+    silhouette: str | None = None
+    silhouette_strength: float = 1.0
 
 
 @dataclass
@@ -83,6 +88,7 @@ class FitRequest:
     prompt: str
     mask_way: str
     preview: bool
+    controls: tuple[Control, ...]
     facts: dict
 
     @property
@@ -114,6 +120,7 @@ def read_request(inputs: Inputs, room: Room, known) -> FitRequest:
     mask = read_mask(inputs.mask, person.offer.pixels)
     garment = find_garment(inputs, room)
     chains = make_chains(inputs, room, person, garment, mask)
+    controls, told = read_silhouette(inputs, room)
     page = {f.name: getattr(inputs, f.name) for f in fields(Inputs) if f.name not in NOT_KEPT}
     page["mask"] = None if mask is None else mask_text(mask)
     facts = dict(
@@ -126,7 +133,7 @@ def read_request(inputs: Inputs, room: Room, known) -> FitRequest:
         eta=settings.eta,
         size=list(room.size),
         model=file_names(room.loaded.source),
-        controls=[],
+        controls=told,
         photo=None,
         fitting=dict(
             checkpoint=dict(file=room.file, sha256=room.digest),
@@ -145,11 +152,12 @@ def read_request(inputs: Inputs, room: Room, known) -> FitRequest:
         prompt=prompt,
         mask_way=inputs.mask_way,
         preview=inputs.preview,
+        controls=controls,
         facts=facts,
     )
 
 
-NOT_KEPT = {"person", "garment", "mask", "worn_mask", "seed", "preview"}
+NOT_KEPT = {"person", "garment", "mask", "worn_mask", "silhouette", "seed", "preview"}
 
 
 def check_category(category) -> None:
@@ -214,6 +222,31 @@ def find_garment(inputs: Inputs, room: Room) -> Offer:
     if mask is None:
         raise ValueError("Mark the garment on the person who wears it: paint over it with the brush.")
     return Offer("your garment", pixels, inputs.category, mask=mask, worn=True)
+
+
+def read_silhouette(inputs: Inputs, room: Room) -> tuple[tuple[Control, ...], list[dict]]:
+    """The control that draws the silhouette, and its facts; neither where no map is given.
+
+    Raises:
+        ValueError: there is no control here, or the map is none of its regions, or not of the photo's shape.
+    """
+    if inputs.silhouette is None:
+        return (), []
+    if room.branch is None:
+        raise ValueError(
+            "No control is loaded that could follow a silhouette: start the page with --control."
+        )
+    ids = about("silhouette", read_map, inputs.silhouette, room.branch.encoder)
+    (h, w), (height, width) = ids.shape, room.size
+    if abs(h * width / (w * height) - 1) > SAME_SHAPE:
+        raise ValueError(
+            f"The silhouette is {w} x {h}, pictures are {width} x {height} pixels: not of one shape."
+        )
+    ids = resized(ids, room.size)
+    hint, strength = room.branch.encoder.to_hint(ids), inputs.silhouette_strength
+    control = Control(hint=hint, branch=room.branch.network, strength=strength)
+    told = dict(file=room.branch_file, start=control.start, end=control.end, strength=strength)
+    return (control,), [told | dict(guess_mode=False, map_sha256=digest_of(ids))]
 
 
 def make_chains(inputs: Inputs, room: Room, person, garment, mask) -> list[Chain]:

@@ -13,6 +13,7 @@ from cldm.weights.load import newest_checkpoint
 from cldm.weights.load_tryon import LoadedTryon, load_tryon
 from demo.texts import file_names
 from demo.tryon.offers import CATEGORIES, Offer, Offers
+from generation.branches import Branch, load_branch
 from generation.control_files import digest
 from generation.fitting_items import GarmentPhoto, PersonPhoto, check_known_of, choose_size, make_item
 from generation.inpainting import region_mask
@@ -50,18 +51,26 @@ def data_of(checkpoint: Path) -> Path | None:
     return folder if (folder / "prompt.json").is_file() else None
 
 
-def load_room(checkpoint: Path, offers_of, finder, device, **options) -> "Room":
+def load_room(checkpoint: Path, offers_of, finder, device, control=None, **options) -> "Room":
     """A Room of a checkpoint.
 
     Args:
         offers_of: size (H, W) -> Offers.
         finder: a PersonFinder, whose detector may be None, or None.
+        control: a control branch of the same base, trained on region maps.
         options: config and base of load_tryon.
     """
     loaded = load_tryon(checkpoint, device=device, **options)
     size, data = choose_size(loaded), data_of(checkpoint)
     learned = {line.get("category", "upper") for line in read_items(data)[1]} if data else set()
     told = dict(file=checkpoint.name, digest=digest(checkpoint), learned=tuple(sorted(learned)))
+    if control is not None:
+        branch = load_branch(control, loaded)
+        if branch.encoder is None:
+            raise ValueError(
+                f"{control} does not say what its maps' colours mean: --control takes one that does"
+            )
+        told |= dict(branch=branch, branch_file=Path(control).name)
     return Room(loaded=loaded, size=size, offers=offers_of(size), finder=finder, **told)
 
 
@@ -92,7 +101,8 @@ class Framed:
 class Room:
     """A model, the size (H, W) that it draws, what there is to choose from, and who finds people in photos.
 
-    learned: categories of garments in its training data, () where these are not known.
+    learned: categories of garments in its training data, () where these are not known. branch: of a
+    control that draws silhouettes by region maps, and its file's name.
     """
 
     loaded: LoadedTryon
@@ -101,6 +111,8 @@ class Room:
     file: str
     digest: str
     finder: PersonFinder | None = None
+    branch: Branch | None = None
+    branch_file: str = ""
     learned: tuple[str, ...] = ()
 
     @property

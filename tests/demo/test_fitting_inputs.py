@@ -1,4 +1,4 @@
-"""Whatever is sent to the fitting room, the answer is a picture or a plain sentence, and the server lives on."""
+"""Whatever is sent to the fitting room, the answer is a picture or a plain sentence, and it lives on."""
 
 import io
 
@@ -28,7 +28,7 @@ def frames(form):
     return encode(DOLL.convert("P"), form, save_all=True, append_images=[CLOTH.convert("P")])
 
 
-# photos: (bytes, name's end, what is said of it as a person's photo, as a garment's picture; None: it is read)
+# (bytes, the name's end, what is said of it as a person's photo, as a garment's picture; None: it is read)
 PHOTOS = {
     "of no bytes": (b"", ".png", "no picture", "no picture"),
     "text named png": (b"no picture", ".png", "no picture", "no picture"),
@@ -46,7 +46,7 @@ PHOTOS = {
         encode(Image.fromarray(np.full(SIZE, 999, np.uint16))), ".png", "16 bits or more", "16 bits or more",
     ),
     "12,000 pixels wide": (
-        encode(Image.new("L", (12_000, 9_000))), ".png", "12000 x 9000 pixels: at most 50", "12000 x 9000 pixels",
+        encode(Image.new("L", (12_000, 9_000))), ".png", "12000 x 9000 pixels", "12000 x 9000 pixels",
     ),
     "of far more pixels": (
         encode(Image.new("1", (60_000, 60_000))), ".png", "far more pixels", "far more pixels",
@@ -92,7 +92,7 @@ VALUES = {
     "worn without a mask": (dict(worn=True), "Mark the garment on the person who wears it"),
     "no person": (dict(person=None), "There is no person yet"),
     "no garment": (dict(garment=None), "There is no garment yet"),
-    "person a word": (dict(person="a tall man"), "Person: this is no picture|has not the form|upload it first"),
+    "person a word": (dict(person="a tall man"), "no picture|has not the form|upload it first"),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The fitting room as users meet it: the script in its own process, by gradio_client and in a real browser."""
+"""The fitting room as users meet it: a process of its own, by gradio_client and in a real browser."""
 
 import io
 import json
@@ -32,9 +32,8 @@ def files(tmp_path):
 @pytest.fixture
 def chosen(files):
     """A person's and a garment's file."""
-    return dict(
-        person=files.file(Image.fromarray(PEOPLE[0].pixels)), garment=files.file(Image.fromarray(CLOTHES[0].pixels))
-    )  # fmt: skip
+    pictures = dict(person=PEOPLE[0].pixels, garment=CLOTHES[0].pixels)
+    return {name: files.file(Image.fromarray(pixels)) for name, pixels in pictures.items()}
 
 
 def pixels(shown):
@@ -82,9 +81,8 @@ def test_the_found_mask_pose_and_parts_are_handed_out(client, chosen):
 def as_input(value):
     from gradio_client import handle_file
 
-    return dict(
-        background=handle_file(value["background"]), layers=list(map(handle_file, value["layers"])), composite=None
-    )  # fmt: skip
+    layers = [handle_file(layer) for layer in value["layers"]]
+    return dict(background=handle_file(value["background"]), layers=layers, composite=None)
 
 
 def test_several_garments_come_in_turn_or_as_a_lookbook_and_in_one_zip(room_server, chosen):

@@ -7,11 +7,13 @@ from dataclasses import replace
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from annotator.agnostic.photos import PersonFinder
 from annotator.segment import load_segmenter
+from cldm.model import create_model
 from demo.guards import guard_gradio
 from demo.session import Sessions
 from demo.tryon.drawing import draw_fittings
@@ -20,12 +22,22 @@ from demo.tryon.fitted import Fitted
 from demo.tryon.lookbook import draw_lookbook
 from demo.tryon.mask_editor import mask_text, read_mask, read_mask_text, show_mask
 from demo.tryon.offers import Offer, gather_offers
-from demo.tryon.page_inputs import garment_panel, option_inputs, people_for, person_panel, way_inputs
+from demo.tryon.page_inputs import (
+    garment_panel,
+    option_inputs,
+    people_for,
+    person_panel,
+    silhouette_inputs,
+    way_inputs,
+)
 from demo.tryon.page_settings import as_html, restore_settings
 from demo.tryon.request import IN_TURN, LOOKBOOK, NOT_KEPT, OUTSIDE, PEOPLE, Inputs, read_request
 from demo.tryon.room import BODY, NO_CHECKPOINT, WORN, find_checkpoint, load_room
 from evaluation.redrawing import GARMENTS
+from generation.branches import Branch
 from generation.picture_text import KEY, read_facts
+from pictures.region_maps import encode_map
+from pictures.regions import standard_regions
 from preparation.one_photo import encode_picture
 from small_fittings import draw_fittings as make_folder
 from sources import ROOT
@@ -276,7 +288,7 @@ def components(room):
     guard_gradio()
     with gr.Blocks(analytics_enabled=False):
         person_panel(room), garment_panel(room)
-        parts = [*way_inputs(room), *option_inputs(room)]
+        parts = [*way_inputs(room), *option_inputs(room), *silhouette_inputs(room)[0]]
         names = list(Inputs.__dataclass_fields__)[-len(parts) :]
         found = dict(zip(names, parts, strict=True))
         category = gr.Radio(room.categories, label="It is a")
@@ -342,6 +354,43 @@ def test_settings_name_what_the_page_has_not_and_refuse_what_was_changed(room, a
     Image.new("RGB", (8, 8)).save(path)
     with pytest.raises(ValueError, match="does not say how it was made"):
         restore_settings(path, components, room)
+
+
+def test_a_silhouette_is_followed_by_the_control_beside_the_garment(room, ask, tmp_path):
+    branch = Branch(control_of(room), standard_regions())
+    ids = np.zeros(SIZE, np.uint8)
+    ids[40:80, 30:60] = 1
+    (tmp_path / "map.png").write_bytes(encode_map(ids, standard_regions().colours))
+    silhouette = dict(silhouette=str(tmp_path / "map.png"))
+    with pytest.raises(ValueError, match="start the page with --control"):
+        ask(**silhouette)
+    controlled = replace(room, branch=branch, branch_file="control.safetensors")
+
+    def draw(**changes):
+        offers = room.offers
+        for name, offer in dict(person=offers.people[0], garment=offers.clothes[0]).items():
+            (tmp_path / f"{name}.png").write_bytes(encode_picture(offer.pixels))
+            changes[name] = str(tmp_path / f"{name}.png")
+        return drawn(controlled, read_request(Inputs(**QUICK | changes), controlled, lambda digest: None))[0][
+            0
+        ]
+
+    free, followed, off = draw(), draw(**silhouette), draw(**silhouette, silhouette_strength=0)
+    assert np.array_equal(free.pixels, off.pixels) and not np.array_equal(free.pixels, followed.pixels)
+    assert followed.facts["controls"][0]["file"] == "control.safetensors" and free.facts["controls"] == []
+    Image.new("L", SIZE[::-1], 99).save(tmp_path / "map.png")
+    with pytest.raises(ValueError, match="The silhouette: The picture is greyscale"):
+        draw(**silhouette)
+
+
+def control_of(room):
+    """A control branch of the room's base, in which no tensor is zero."""
+    model = create_model(ROOT / "models/cldm_tiny.yaml")
+    torch.manual_seed(0)
+    for parameter in model.control_model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.control_model.eval().requires_grad_(False)
 
 
 def test_where_the_photo_stays_is_what_the_page_begins_with():

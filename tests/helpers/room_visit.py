@@ -1,4 +1,4 @@
-"""Visits to the fitting room in a headless Chromium: choose, edit the mask, try on, compare, cancel, download."""
+"""Visits to the fitting room in a headless Chromium: choose, paint, try on, compare, cancel, download."""
 
 import io
 import zipfile
