@@ -21,6 +21,7 @@ from jobs.progress import end_line
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 WIDEST = 100  # columns of --help
+COMMAND = "garment-"  # what the names of installed scripts begin with
 DTYPES = dict(fp32="float32", fp16="float16", bf16="bfloat16")
 
 # What means the same in several scripts has one name, one default and one text: docs/command_line.md.
@@ -80,7 +81,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         """Commands as they are written, what is too wide of a list below its last column, prose anew."""
         lines, prose = [], []
         for line in [*text.splitlines(), ""]:
-            if line and not line.startswith((" ", "-", "python ")):
+            if line and not line.startswith((" ", "-", "python ", COMMAND)):
                 prose.append(line)
                 continue
             lines += textwrap.wrap(" ".join(prose), width, break_on_hyphens=False)
@@ -103,7 +104,7 @@ def _respell_commands(text: str) -> str:
     if Path(sys.argv[0]).suffix == ".py":
         return text
     found = entry_points(group="console_scripts")
-    names = {entry.module: entry.name for entry in found if entry.name.startswith("garment-")}
+    names = {entry.module: entry.name for entry in found if entry.name.startswith(COMMAND)}
     return re.sub(r"python (\w+)\.py", lambda script: names.get(script[1], script[0]), text)
 
 

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import EntryPoint
 
 import pytest
 import tomllib
 import yaml
 
 from jobs import shipped
+from jobs.command_line import Parser
 from jobs.yaml_files import read_yaml
 from ldm.checkpoint import read_state_dict
 from sources import LIBRARIES, ROOT, imports, scripts
@@ -65,6 +67,21 @@ def test_a_file_of_the_users_own_comes_before_a_shipped_one(tmp_path, monkeypatc
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "train_tiny.yaml").write_text("mine: 1")
     assert read_yaml("models/train_tiny.yaml") == {"mine": 1}
+
+
+def test_an_installed_command_names_commands_in_its_help(monkeypatch):
+    found = [EntryPoint("garment-train", "tutorial_train:main", "console_scripts")]
+    monkeypatch.setattr("jobs.command_line.entry_points", lambda group: found)
+    text = "Train.\n\npython tutorial_train.py a=1   # one\npython tutorial_train.py b=2\npython own.py"
+    monkeypatch.setattr(sys, "argv", ["bin/garment-train"])
+    lines = Parser(text).format_help().splitlines()
+    assert lines[0] == "usage: garment-train [OPTION ...]"
+    assert {"garment-train a=1   # one", "garment-train b=2", "python own.py"} <= {*lines}
+    monkeypatch.setattr(sys, "argv", ["tutorial_train.py"])
+    lines = Parser(text).format_help().splitlines()
+    assert (
+        lines[0] == "usage: python tutorial_train.py [OPTION ...]" and "python tutorial_train.py b=2" in lines
+    )
 
 
 @pytest.mark.slow

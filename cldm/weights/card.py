@@ -149,10 +149,9 @@ def describe_training(told) -> list[str]:
 
 def describe_rights() -> list[str]:
     lines = [f"- the {what}: {FILL_IN}" for what in ("weights", "base", "pictures that it was trained on")]
-    text = (
-        "Then name the licence in `license:` at the top of this file. Consent of the people shown: " + FILL_IN
-    )
-    return ["## Licence", "\n".join(lines), f"{text}."]
+    lines.append(f"- consent of the people that they show: {FILL_IN}")
+    text = "Then name the licence in `license:` at the top of this file, and the base in `base_model:`."
+    return ["## Licence", "\n".join(lines), text]
 
 
 def options_of(told) -> dict:

@@ -149,7 +149,7 @@ def convert(
         weights.state = cast(weights.state, DTYPES[dtype])
     if to_folder:
         write_folder(weights, output, model, write_card(weights, output.name) if card else "")
-        weights.notes += [f"{output / 'README.md'}: fill in what it marks so"] if card else []
+        weights.notes += [f"{output / 'README.md'}: complete what it marks *to be filled in*"] if card else []
     else:
         write_state_dict(weights.state, output, weights.metadata)
         if weights.metadata and output.suffix != ".safetensors":

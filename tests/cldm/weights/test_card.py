@@ -24,8 +24,8 @@ def control(tmp_path_factory):
     """(a yaml, a control branch's file that says what was measured)."""
     folder = tmp_path_factory.mktemp("files")
     config, model, _ = write_whole(folder, "sd15")
-    told = metadata_of(config, "/anna/secret/base.safetensors")
-    told["options"] |= dict(data="/anna/training/fashion", learning_rate=1e-5)
+    told = metadata_of(config, "/disk/anna/secret/base.safetensors")
+    told["options"] |= dict(data="/disk/anna/training/fashion", learning_rate=1e-5)
     told |= dict(pictures="4000", measured=dict(control_miou=MIOU))
     state = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(CONTROL)}
     write_state_dict(state, folder / "control.safetensors", told)
