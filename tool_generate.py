@@ -45,7 +45,7 @@ def parse_arguments():
     add("--inpaint", default="", metavar="REGION,...", help=text)
     add("--grow", type=int, default=0, metavar="PIXELS", help="Grow these regions by so much.")
     add("--feather", type=int, default=0, metavar="PIXELS", help="Fade over so much of their border.")
-    text = "Of try-on: none, each_step or paste, what stays outside of the mask. Without it, the model's."
+    text = "Of try-on: none, each_step, paste or blend, what stays outside of the mask, if not the model's."
     add("--repaint", metavar="HOW", help=text)
     parser.share("--segmenter", help="Of try-on: finds label maps of people who have none.")
     parser.share("--num", help="How many pictures are drawn of each map or pair.")

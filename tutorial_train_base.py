@@ -54,9 +54,9 @@ def main():
     import pytorch_lightning as pl
     import torch
 
+    from learning.base.groups import keep_group
     from learning.base.stages import (
         base_of,
-        encode_group,
         export,
         start_from,
         train_autoencoder,
@@ -74,11 +74,12 @@ def main():
     photos = torch.from_numpy(np.concatenate([square.photos, dolls.photos]))
     train_autoencoder(model, photos, run, arguments.autoencoder_steps, arguments.start)
     train_decoder(model, photos, run, arguments.decoder_steps)
+    latents = run / "latents"
     groups = [
-        encode_group(model, 0.55, dolls, repainted=0.15),
-        encode_group(model, 0.22, fittings, repainted=0.75),
-        encode_group(model, 0.12, lone),
-        encode_group(model, 0.11, square),
+        keep_group(latents / "dolls.pt", model, 0.55, dolls, repainted=0.15),
+        keep_group(latents / "fittings.pt", model, 0.22, fittings, repainted=0.75),
+        keep_group(latents / "lone.pt", model, 0.12, lone),
+        keep_group(latents / "square.pt", model, 0.11, square),
     ]
     left = start_from(model, arguments.start)
     print(f"started from {arguments.start}, but for {', '.join(left) or 'nothing'}")

@@ -17,6 +17,7 @@ from jobs.command_line import RESUMES, Parser, entry_point
 
 STEPS_PER_EPOCH = 100  # between checkpoints
 LEARNING_RATES = dict(pixel=4e-3, u2net=1e-3, segformer=1e-3)
+WIDTHS = dict(pixel=16, u2net=64)
 DRAWN_SIZE, JUDGING_SEED = 128, 999
 
 
@@ -27,7 +28,8 @@ def parse_arguments():
     text = f"What is trained: {', '.join(LEARNING_RATES)}."
     add("--network", choices=LEARNING_RATES, default="pixel", metavar="NAME", help=text)
     add("--size", default=DRAWN_SIZE, help="The side to which photos are squeezed.", **number)
-    add("--width", default=64, help="How many channels u2net's first stage has.", **number)
+    text = f"How many channels the first stage has. The default is by the network: {WIDTHS}."
+    add("--width", help=text, **number)
     parser.share("--max-steps", default=4000)
     parser.share("--batch-size", default=16, help="How many pictures a step takes.")
     add("--dolls", default=4000, help="How many dolls are drawn to train on.", **number)
@@ -44,21 +46,14 @@ def parse_arguments():
     if args.data is None and args.size != DRAWN_SIZE:
         parser.error(f"--size must be {DRAWN_SIZE} without --data: so large are the drawn dolls")
     args.learning_rate = args.learning_rate or LEARNING_RATES[args.network]
+    if args.network not in WIDTHS and args.width:
+        parser.error(f"--width is of {' and '.join(WIDTHS)}: {args.network} has none")
+    args.width = args.width or WIDTHS.get(args.network)
     suffix = "" if args.network == "segformer" else ".safetensors"
     args.out = args.out or args.run / f"{'segmenter' if suffix else 'segformer'}{suffix}"
     if args.out.is_dir() and (suffix or not (args.out / "config.json").is_file()):
         parser.error(f"--out {args.out} is a folder{'' if suffix else ' that holds no model'}: give another")
     return args
-
-
-def recipe_of(args) -> str:
-    """The options that the weights depend on, as a command line."""
-    settings = ["max_steps", "batch_size", "dolls", "learning_rate", "precision", "seed"]
-    if args.data:
-        settings = ["data", "size"] + [name for name in settings if name != "dolls"]
-    people = " --people" * (args.people and not args.data)
-    settings += ["network"] * (args.network != "pixel") + ["width"] * (args.network == "u2net")
-    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings) + people
 
 
 @entry_point(RESUMES)
@@ -71,19 +66,19 @@ def main():
     from learning.build import resolve_precision
     from learning.segmenter.data import draw_examples, read_examples
     from learning.segmenter.judging import judge_segmenter
-    from learning.segmenter.train import Dolls, SegmenterTraining, fit
+    from learning.segmenter.train import Dolls, SegmenterTraining, describe_recipe, fit
 
     args.precision = resolve_precision(args.precision)
     workers = default_workers() if args.workers is None else args.workers
-    recipe, num_items = recipe_of(args), args.max_steps * args.batch_size
+    recipe, num_items = describe_recipe(args), args.max_steps * args.batch_size
     pl.seed_everything(args.seed)
     if args.data:
         examples = read_examples(args.data, args.size, args.held_out, args.seed, num_items)
     else:
         given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items, args.people
         examples = draw_examples(*given)
-    width = dict(width=args.width) if args.network == "u2net" else {}
-    segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, **width)
+    width = [args.width] if args.width else []
+    segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, *width)
     training = SegmenterTraining(segmenter, args.learning_rate, args.max_steps, examples.weights)
     # a name has 255 characters at most; what is cut is the beginning of a long path of data
     folder = args.run / recipe.replace("--", "").replace(" ", "_").replace("/", "-")[-200:]

@@ -79,29 +79,12 @@ def reconstruct(model, photos):
     return rearrange(again, "b c h w -> b h w c").numpy(), error
 
 
-def find_sensitivities(model, photos, strength=0.5, seed=0):
-    """How much each latent channel counts (c,), mean 1: the pictures' squared change by noise in it."""
-    import numpy as np
-    import torch
-
-    from learning.base.autoencoder import latent_moments
-
-    autoencoder, found = model.first_stage_model, []
-    latents = latent_moments(autoencoder, torch.from_numpy(photos)).chunk(2, dim=1)[0]
-    noise = strength * torch.randn(latents[:, 0].shape, generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        pictures = autoencoder.decode(latents)
-        for channel in range(latents.shape[1]):
-            moved = latents.clone()
-            moved[:, channel] += noise
-            found.append(float((autoencoder.decode(moved) - pictures).square().mean()))
-    return np.array(found) / np.mean(found)
-
-
 def check_autoencoder(model, num):
     """Print PSNR, colour error, sharpness, told-apart alternatives and what each latent channel counts."""
     import numpy as np
+    import torch
 
+    from learning.base.autoencoder import find_sensitivities
     from paperdoll.alternatives import nearest, redraw, redraw_products
     from paperdoll.scene import draw_product
     from paperdoll.tryon import SIZE, arrange
@@ -125,7 +108,8 @@ def check_autoencoder(model, num):
                 told.setdefault(attribute, []).append(nearest(picture, pictures, mask) == 0)
         parts = ", ".join(f"{attribute} {np.mean(right):.3f}" for attribute, right in told.items())
         print(f"  alternatives told apart: {np.mean(sum(told.values(), [])):.3f} ({parts})")
-    found = find_sensitivities(model, np.stack([drawing.photo for drawing in worn[:16]]))
+    photos = torch.from_numpy(np.stack([drawing.photo for drawing in worn[:16]]))
+    found = find_sensitivities(model.first_stage_model, photos)
     counted = " ".join(f"{x:.2f}" for x in found)
     print(f"autoencoder, what noise in each latent channel does to pictures, mean 1: {counted}")
 
@@ -234,7 +218,7 @@ def check_repainting(model, arguments):
     """Print what repainting keeps and how sharp its part is, and write a sheet of person, hole, result."""
     import numpy as np
 
-    from learning.base.stages import encode_group
+    from learning.base.groups import encode_group
     from paperdoll.base_pictures import Pictures
     from paperdoll.tryon import SIZE, arrange
 

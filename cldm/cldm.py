@@ -204,17 +204,17 @@ class ControlLDM(ImageLog, LatentDiffusion):
         return [(name, getattr(self, name)) for name in names]
 
     def encode_held_out(self, batch) -> dict:
-        """What `held_out_loss` reads of a batch, its latents (b, c, h, w) as "latent"."""
+        """What `held_out_losses` reads of a batch, its latents (b, c, h, w) as "latent"."""
         latents = self.scale_factor * posterior_of(self, batch, self.first_stage_key).mode()
         context = context_of(self, batch, self.cond_stage_key)
         return dict(latent=latents, context=context, hint=to_channels_first(batch[self.control_key], "cpu"))
 
-    def held_out_loss(self, encoded, t, generators, controlled=True) -> float:
-        """The loss at timesteps t (b,), with or without the map; a generator a row draws the noise."""
+    def held_out_losses(self, encoded, t, generators, controlled=True) -> dict[str, float]:
+        """The "loss" at timesteps t (b,), with or without the map; a generator a row draws the noise."""
         hint = encoded["hint"] if controlled else None
         cond = dict(c_crossattn=[encoded["context"]], c_concat=None if hint is None else [hint])
         noise = draw_rows(encoded["latent"].shape[1:], generators).to(encoded["latent"])
-        return float(self.p_losses(encoded["latent"], cond, t, noise)[1]["val/loss_simple"])
+        return dict(loss=float(self.p_losses(encoded["latent"], cond, t, noise)[1]["val/loss_simple"]))
 
     def get_input(self, batch, k, bs=None, generator=None):
         """(scaled latents, dict(c_crossattn=[context], c_concat=[hint (b, c, H, W) in [0, 1]]))."""

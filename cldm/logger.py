@@ -64,7 +64,11 @@ class ImageLogger(pl.Callback):
         images = joined(from_all(self._draw(trainer, pl_module, batch)))
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir) / "image_log" / "train"
-            self.save(folder, images, step, trainer.current_epoch, batch_idx)
+            grids = self.save(folder, images, step, trainer.current_epoch, batch_idx)
+            self.show(trainer, grids)
+
+    def show(self, trainer, grids):
+        """Nothing; a subclass may show grids uint8 (H, W, 3) by name, which have been written, elsewhere."""
 
     def _draw(self, trainer, pl_module, batch):
         """This process's share of the pictures, name -> (n, 3, H, W) on the CPU, from its own batch."""
@@ -84,14 +88,17 @@ class ImageLogger(pl.Callback):
         return {name: pictures.detach().float().cpu() for name, pictures in images.items()}
 
     def save(self, folder, images, step, epoch, batch_idx):
-        """Write name -> images (n, 3, H, W) as one PNG grid each."""
+        """Write name -> images (n, 3, H, W) as one PNG grid each; gives the grids uint8 (H, W, 3)."""
         folder.mkdir(parents=True, exist_ok=True)
+        grids = {}
         for name, batch in images.items():
             batch = batch[: self.max_images]
             batch = batch.clamp(-1.0, 1.0) if self.clamp else batch
             batch = (batch + 1.0) / 2.0 if self.rescale else batch
+            grids[name] = grid(batch)
             path = folder / f"{name}_gs-{step:06}_e-{epoch:06}_b-{batch_idx:06}.png"
-            Image.fromarray(grid(batch)).save(path)
+            Image.fromarray(grids[name]).save(path)
+        return grids
 
 
 def joined(parts):

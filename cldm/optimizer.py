@@ -4,11 +4,13 @@ import math
 
 import torch
 
+from cldm.muon import Muon
+
 
 def parameter_groups(model) -> list[dict]:
     """What trains, in groups: by `learning_rate`, then by each of `own_rates`, with and without weight decay.
 
-    It is for matrices and kernels alone; it would pull biases, norms and the zero convolutions back.
+    It is for `matrices` alone, kernels among them: it would pull biases, norms and zero convolutions back.
     """
     control, zero = model.control_model, set()
     if control is not None:
@@ -17,7 +19,7 @@ def parameter_groups(model) -> list[dict]:
     names = {parameter: name for name, (parameters, _) in own.items() for parameter in parameters}
     rates = {"": model.learning_rate} | {name: rate for name, (_, rate) in own.items()}
     groups = {
-        (name, decays): dict(params=[], lr=rate, weight_decay=model.weight_decay * decays)
+        (name, decays): dict(params=[], lr=rate, weight_decay=model.weight_decay * decays, matrices=decays)
         for name, rate in rates.items()
         for decays in (True, False)
     }
@@ -29,9 +31,14 @@ def parameter_groups(model) -> list[dict]:
 
 
 def build_optimizer(groups: list[dict], name: str, fused: bool = True):
-    """AdamW (arXiv 1711.05101) with PyTorch's betas; `adamw8bit` keeps its state in 8 bit (2110.02861)."""
+    """AdamW (arXiv 1711.05101) with PyTorch's betas; `adamw8bit` keeps its state in 8 bit (2110.02861).
+
+    muon is cldm.muon.Muon for the groups' matrices.
+    """
     if name == "adamw":
         return torch.optim.AdamW(groups, fused=fused)
+    if name == "muon":
+        return Muon(groups)
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:

@@ -182,7 +182,8 @@ class PairChecker:
             return self._told(person.mask)
         how = dict(regions=person.regions, grow=person.grow) if person.regions else {}
         how = how or dict(style=self.loaded.record.mask_style)
-        how |= {name: self._told(path) for name, path in person.labels.items()}
+        names = dict(regions="map")
+        how |= {names.get(name, name): self._told(path) for name, path in person.labels.items()}
         return how | (dict(joints=self._told(person.joints)) if person.joints is not None else {})
 
     def draw(self, batch: list[FittingPicture]) -> np.ndarray:

@@ -153,8 +153,8 @@ def find_annotators(segmenter, loaded: LoadedTryon, device) -> PersonFinder | No
         return PersonFinder.load(USUAL_WEIGHTS, device=device, poses=poses)
     except (FileNotFoundError, ValueError):
         print(
-            "people without a mask, or a label map and a pose, beside them want --segmenter PATH, which finds "
-            "those: docs/tryon.md",
+            "people without a mask, or a label map and a pose, beside them want --segmenter PATH, which "
+            "finds those: docs/tryon.md",
             flush=True,
         )
         return None

@@ -50,7 +50,7 @@ def parameters(facts: dict) -> str:
     settings |= {
         "Seed": facts["seed"],
         "Size": f"{width}x{height}",
-        "Model": _quoted(Path(facts["model"]).stem),
+        "Model": _quoted(Path(facts["checkpoint"]["file"] if "checkpoint" in facts else facts["model"]).stem),
     }
     if "garment" in facts:
         told = dict(Person=facts["person"]["file"], Garment=facts["garment"]["file"])

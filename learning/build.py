@@ -156,7 +156,7 @@ def count_processes(options: TrainOptions) -> int:
     return started["num_nodes"] * (automatic if started["devices"] == "auto" else started["devices"])
 
 
-def make_trainer(options: TrainOptions, callbacks, logger=False):
+def make_trainer(options: TrainOptions, callbacks, logger=None):
     """Without Lightning's own bar, checkpoints and sampler: callbacks and data bring theirs."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
@@ -175,7 +175,7 @@ def make_trainer(options: TrainOptions, callbacks, logger=False):
             **choose_processes(options),
             plugins=plugins,
             callbacks=callbacks,
-            logger=logger,
+            logger=logger or False,  # None would be Lightning's own
             log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
             enable_checkpointing=False,
             enable_progress_bar=False,

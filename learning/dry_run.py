@@ -26,7 +26,8 @@ CPU_ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop.__wrapped__,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop.__wrapped__,
 }
-OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2}  # two numbers per trained one
+# two numbers per trained one; of muon one, but for the few that are in no matrix
+OPTIMIZER_BYTES = {"adamw": 8, "adamw8bit": 2, "muon": 4}
 
 
 @dataclass

@@ -15,7 +15,11 @@ from jobs.yaml_files import read_yaml
 from ldm.util import check_known
 
 RANGES = (  # options, lowest value, highest value
-    ("max_steps batch_size accumulate checkpoint_every measure_every measure_maps num_nodes", 1, math.inf),
+    (
+        "max_steps batch_size accumulate checkpoint_every measure_every measure_maps samples_every num_nodes",
+        1,
+        math.inf,
+    ),
     ("warmup_steps image_log_every workers effective_batch devices keep_every", 0, math.inf),
     ("min_snr_gamma gradient_clip max_bad_steps", 0, math.inf),
     ("mask_dilation mask_simplification", 0, 128),
@@ -26,7 +30,11 @@ RANGES = (  # options, lowest value, highest value
     ("ema_decay", 0, 0.999999),
     ("zero_conv_factor", 0, 1000),
 )
-CHOICES = dict(optimizer=("adamw", "adamw8bit"), lr_schedule=("constant", "linear", "cosine"))
+CHOICES = dict(
+    optimizer=("adamw", "adamw8bit", "muon"),
+    lr_schedule=("constant", "linear", "cosine"),
+    tracker=("none", "tensorboard", "wandb"),
+)
 
 
 @dataclass
@@ -52,7 +60,9 @@ class TrainOptions:
         True, "Compute activations again in the backward pass: it takes less memory and more time."
     )
     optimizer: str = option(
-        "adamw", "The optimizer: adamw, or adamw8bit of bitsandbytes, which takes a quarter of its memory."
+        "adamw",
+        "The optimizer: adamw, adamw8bit of bitsandbytes, which takes a quarter of its memory, or muon, "
+        "which takes half of it.",
     )
     batch_size: int = option(4, "How many pictures each device takes at once.")
     accumulate: int = option(1, "How many micro-batches of that size a step takes.")
@@ -123,6 +133,15 @@ class TrainOptions:
     measure_maps: int = option(32, "How many held-out maps are measured.")
     sampling_steps: int = option(20, "How many steps the sampler makes of a measured or logged picture.")
     guidance: float = option(9.0, "The scale of classifier-free guidance for these pictures.")
+    samples: str = option(
+        "", "A yaml of own maps and prompts, or of persons and garments, that are drawn while it trains."
+    )
+    samples_every: int = option(1000, "After how many steps these samples are drawn.")
+    tracker: str = option(
+        "none",
+        "What else shows the run's numbers and pictures: tensorboard or wandb, by files in its folder.",
+    )
+    tracker_online: bool = option(False, "Let wandb upload them. Without it, nothing leaves this machine.")
 
 
 def check_options(options: TrainOptions):

@@ -12,7 +12,16 @@ from learning.options import TrainOptions, read_options
 from learning.takeover import advise, describe_newest, describe_takeover
 from reporting.charts import fidelity_charts, miou_chart, training_charts, validation_charts
 from reporting.html import box, charts, fold, page, picture, table
-from reporting.strips import HELD_OUT, SHOWN, draw_strips, load_strip, load_strips, thin_out
+from reporting.strips import (
+    HELD_OUT,
+    OWN_GIVEN,
+    OWN_SAMPLES,
+    SHOWN,
+    draw_strips,
+    load_strip,
+    load_strips,
+    thin_out,
+)
 from reporting.tables import column, read_rows
 
 IOU_TEXT = (
@@ -33,6 +42,10 @@ LOSS_TEXT = (
     "Held-out pictures, the same noise and timesteps every time, so that these numbers can be compared "
     "between steps and runs. The gap between the loss without the {condition} and with it shows how much the "
     "{condition} is used."
+)
+SIDES_TEXT = (
+    " Inside of the mask is what must be drawn, and where the garment counts; outside is what the model sees "
+    "anyway. A gap outside says that something else than the garment has changed."
 )
 TRAINING_TEXT = (
     "The training loss moves with the timesteps that happen to be drawn. It says whether something broke, "
@@ -66,11 +79,13 @@ def write_report(run) -> Path:
         parts += show_fittings(run / "samples", held_out)
     elif held_out:
         parts += show_held_out(run / "samples", held_out)
+    parts += show_own_samples(run / OWN_SAMPLES)
     if condition == "garment" or not held_out:
         parts += show_image_log(run / "image_log" / "train")
     if validation:
         parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found, condition))]
-        parts += [f"<p class=n>{LOSS_TEXT.format(condition=condition)}</p>"]
+        sides = SIDES_TEXT if validation[-1].get("inside") else ""
+        parts += [f"<p class=n>{LOSS_TEXT.format(condition=condition)}{sides}</p>"]
     if metrics:
         parts += ["<h2>Training</h2>", charts(training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT.format(condition=condition)}</p>"]
@@ -176,8 +191,7 @@ def show_held_out(folder, held_out) -> list[str]:
     sheet = [("map", maps), (f"with control, step {last}", strips[last])]
     sheet += [("same prompt and seed, no control", floor), ("the photo behind the map", real)]
     steps = [(f"step {step}", strips[step]) for step in thin_out(sorted(strips))]
-    prompts = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in held_out["prompts"][:SHOWN])
-    parts = ["<h2>Held-out maps</h2>", picture(draw_strips(sheet)), f"<ol class=n>{prompts}</ol>"]
+    parts = ["<h2>Held-out maps</h2>", picture(draw_strips(sheet)), *list_prompts(held_out["prompts"])]
     return [*parts, "<h2>On the way</h2>", picture(draw_strips([("map", maps), *steps]))]
 
 
@@ -195,6 +209,26 @@ def show_fittings(folder, held_out) -> list[str]:
     way = [(f"step {step}", steps[step]) for step in thin_out(sorted(steps))]
     parts = ["<h2>Held-out dolls</h2>", picture(draw_strips(sheet)), "<h2>On the way</h2>"]
     return [*parts, picture(draw_strips([("garment", garments), *way]))]
+
+
+def show_own_samples(folder) -> list[str]:
+    """What the option `samples` lists, and what was drawn from it step by step."""
+    told = read_written(folder / OWN_GIVEN)
+    if not told:
+        return []
+    given = {name: load_strip(folder / f"{name}.png", sizes) for name, sizes in told["sizes"].items()}
+    drawn = load_strips(folder, next(iter(told["sizes"].values())))
+    if not (drawn and all(given.values())):
+        return []
+    steps = [(f"step {step}", drawn[step]) for step in thin_out(sorted(drawn))]
+    parts = ["<h2>Own samples</h2>", picture(draw_strips([*given.items(), *steps]))]
+    return parts + list_prompts(told["prompts"])
+
+
+def list_prompts(prompts) -> list[str]:
+    """Those of the pictures that are shown, if there are any."""
+    listed = "".join(f"<li>{html.escape(prompt)}</li>" for prompt in prompts[:SHOWN])
+    return [f"<ol class=n>{listed}</ol>"] if any(prompts) else []
 
 
 def show_image_log(folder, most=4) -> list[str]:

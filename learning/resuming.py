@@ -28,7 +28,8 @@ SHARES = "batch_size accumulate".split()
 MEASURED = "segmenter measure_every measure_maps sampling_steps guidance".split()
 # and what changes neither, or is told by others: by run_facts, or as what it sets
 FREE = """run dry_run preset recompute effective_batch max_steps max_bad_steps workers devices num_nodes
-image_log_every checkpoint_every keep_every full_checkpoints""".split()
+image_log_every checkpoint_every keep_every full_checkpoints samples samples_every tracker
+tracker_online""".split()
 # what Lightning goes on from
 RESUMED = "global_step epoch state_dict loops optimizer_states lr_schedulers".split()
 LONGEST_SHOWN = 500  # characters of a change: a whole policy of prompts is no word

@@ -14,7 +14,6 @@ from batches.loader import TrainingData, bucket_text, sizes_of
 from batches.mixed_prompts import FixedItems, MixedPrompts, lines_of, mixed_prompts
 from batches.prompt_policies import read_policy
 from batches.prompts import PromptPolicy
-from cldm.logger import ImageLogger
 from cldm.model import is_tryon
 from jobs.ranks import explain_lost_process, say
 from learning.build import (
@@ -33,14 +32,16 @@ from learning.callbacks.convergence import Convergence
 from learning.callbacks.garment_metric import watch_garments
 from learning.callbacks.gradients import Gradients
 from learning.callbacks.measurement import Report
+from learning.callbacks.own_samples import watch_own_samples
 from learning.callbacks.stopping import Stopping, explain_stops
-from learning.callbacks.training_log import Metrics, StepProgress, make_run_logger
+from learning.callbacks.training_log import Metrics, StepProgress
 from learning.callbacks.validation import ValidationLoss
 from learning.dry_run import dry_run, explain_shortage
 from learning.options import TrainOptions, read_accumulation_after, set_accumulation
 from learning.resuming import check_folder, hold_run, read_steps_done, write_options
 from learning.run_facts import collect_facts
 from learning.run_metadata import collect_metadata, describe_fitting
+from learning.trackers import TrackedImages, check_tracker, make_tracker
 
 
 def choose_items(options: TrainOptions, dataset, held_out=None, prompts=None):
@@ -87,6 +88,8 @@ def train(options: TrainOptions, dataset, held_out=None, encoder=None, judge=Non
 
 def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, encoder, judge):
     run = Path(options.run)
+    check_tracker(options)
+    own_samples = watch_own_samples(options, dataset, encoder)
     facts = collect_facts(options, devices, dataset, held_out, encoder)
     last = run / "last.ckpt" if (run / "last.ckpt").exists() else None
     done = read_steps_done(last, options, facts) if last else 0
@@ -117,10 +120,10 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
     if options.dry_run:
         dry_run(model, data, dataset, options, devices)
         return
-    callbacks = _callbacks(options, held_out, encoder, judge, metadata, facts)
-    trainer = make_trainer(options, callbacks, make_run_logger(run))
+    callbacks = _callbacks(options, held_out, encoder, judge, own_samples, metadata, facts)
     with explain_stops(run), explain_shortage(options), explain_lost_process():
         write_options(options)
+        trainer = make_trainer(options, callbacks, make_tracker(options))
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 
@@ -153,7 +156,9 @@ def _rough_maps(options: TrainOptions, encoder) -> RoughMaps | None:
     return RoughMaps(encoder, options.mask_dilation, options.mask_simplification)
 
 
-def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts) -> list[pl.Callback]:
+def _callbacks(
+    options: TrainOptions, held_out, encoder, judge, own_samples, metadata, facts
+) -> list[pl.Callback]:
     """What happens beside training. The order matters: what changes weights, who measures, who writes."""
     if options.after_convergence and not held_out:
         raise ValueError(
@@ -166,7 +171,8 @@ def _callbacks(options: TrainOptions, held_out, encoder, judge, metadata, facts)
     callbacks.append(Metrics(options))
     if options.image_log_every:
         sampling = dict(ddim_steps=options.sampling_steps, unconditional_guidance_scale=options.guidance)
-        callbacks.append(ImageLogger(options.image_log_every, log_images_kwargs=sampling))
+        callbacks.append(TrackedImages(options.image_log_every, log_images_kwargs=sampling))
+    callbacks += own_samples
     if judge is not None:
         callbacks.append(ControlMetric(held_out, encoder, judge, options))
     if held_out:

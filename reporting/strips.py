@@ -11,6 +11,7 @@ from jobs.whole_files import write_atomically
 
 SHOWN = 8  # pictures of a strip that a page shows
 HELD_OUT = "held_out.json"
+OWN_SAMPLES, OWN_GIVEN = "own_samples", "given.json"  # a folder of a run, and what was given, in it
 
 
 def save_held_out(folder, encoder, maps, prompts, real, floor):
@@ -28,7 +29,7 @@ def save_held_out(folder, encoder, maps, prompts, real, floor):
 
 def forget_pictures_after(run, step):
     """Delete a run's samples and logged pictures beyond a step: they will be made again."""
-    for pattern in ("samples/step_*.png", "image_log/train/*_gs-*.png"):
+    for pattern in ("samples/step_*.png", f"{OWN_SAMPLES}/step_*.png", "image_log/train/*_gs-*.png"):
         for path in Path(run).glob(pattern):
             found = re.search(r"(?:^step|_gs)[_-](\d+)", path.name)
             if found and int(found[1]) > step:

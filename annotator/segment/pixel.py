@@ -37,11 +37,13 @@ class SegmenterNetwork(nn.Module):
 
     Two by two pixels become channels on the way in, and channels two by two pixels on the way out: edges
     are placed to the pixel, yet nothing is computed at full resolution. The deepest level, 8x8 for 128
-    pixels, sees a whole figure, which tells a dress from a top and a skirt.
+    pixels, sees a whole figure, which tells a dress from a top and a skirt. `width` is the number of channels
+    of the first level; the others have twice as many.
     """
 
-    def __init__(self, num_regions: int, width: int = 16, deep_width: int = 32):
+    def __init__(self, num_regions: int, width: int = 16):
         super().__init__()
+        self.width, deep_width = width, 2 * width
         self.enter = nn.Sequential(convolution(4 * 3, width), Residual(width))
         self.down1 = nn.Sequential(convolution(width, deep_width, stride=2), Residual(deep_width))
         self.down2 = nn.Sequential(convolution(deep_width, deep_width, stride=2), Residual(deep_width))
@@ -79,22 +81,25 @@ class PixelSegmenter(Segmenter):
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no segmenter weights at {path}: train them with {TRAINING}")
-        # the shipped file is older than these entries
-        names, numbers = read_names_and_numbers(path, size=128)
+        # there are files that are older than these entries
+        names, numbers = read_names_and_numbers(path, size=128, width=16)
         segmenter = cls.fresh(names, **numbers, device=device)
         read_weights(path, segmenter.network, f"this segmenter: train them with {TRAINING}")
         return segmenter
 
     @classmethod
-    def fresh(cls, names=None, size: int = 128, device="cpu"):
-        """The segmenter with random weights."""
+    def fresh(cls, names=None, size: int = 128, width: int = 16, device="cpu"):
+        """The segmenter with random weights; `width` as in SegmenterNetwork."""
         names = names or standard_regions().names
         if size % 16:
             raise ValueError(f"size must be a multiple of 16 for this network, got {size}")
-        return cls(SegmenterNetwork(len(names)), names, size, device)
+        return cls(SegmenterNetwork(len(names), width), names, size, device)
 
     def logits(self, x):
         return [self.network(x)]
+
+    def metadata(self):
+        return super().metadata() | {"width": str(self.network.width)}
 
     def _segment(self, images):
         # ids are resized, not logits: what the numbers of the shipped weights were measured with

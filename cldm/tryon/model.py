@@ -9,7 +9,14 @@ from torch.nn.functional import mse_loss
 from cldm.cldm import ControlLDM
 from cldm.controls import add_residuals
 from cldm.guidance import Guidance, Term
-from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, TextCondition, check_choice
+from cldm.tryon.conditions import (
+    Condition,
+    GarmentReference,
+    StackedGarment,
+    TextCondition,
+    check_choice,
+    shrink_mask,
+)
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
@@ -170,17 +177,34 @@ class TryonLDM(ControlLDM):
         latents = self.scale_factor * posterior_of(self, batch, self.first_stage_key).mode()
         generators = [torch.Generator().manual_seed(0) for _ in latents]
         encoded = {name: c.encode(self, batch, generator=generators) for name, c in self.conditions.items()}
-        return dict(latent=latents, encoded=encoded)
+        found = dict(latent=latents, encoded=encoded)
+        if "mask" in batch:
+            mask = batch["mask"].to(latents.device)
+            found["mask"] = shrink_mask(mask, mask.shape[1] // latents.shape[2])
+        return found
 
-    def held_out_loss(self, encoded, t, generators, controlled=True):
-        """The loss at timesteps t (b,); `controlled` False drops all that the guidance drops."""
-        x, encoded = encoded["latent"], {name: dict(part) for name, part in encoded["encoded"].items()}
+    def held_out_losses(self, encoded, t, generators, controlled=True):
+        """The loss at timesteps t (b,); `controlled` False drops all that the guidance drops.
+
+        Where the batch had masks, also "inside" and "outside" of them, of the person's rows alone.
+        """
+        x, mask = encoded["latent"], encoded.get("mask")
+        encoded = {name: dict(part) for name, part in encoded["encoded"].items()}
         dropped = {
             name: torch.full((len(x),), not controlled and name in self.guidance.names, device=x.device)
             for name in self.conditions
         }
         x, noise = self.stack(x, encoded, generators)
-        return float(self.p_losses(x, self.prepare(encoded, dropped), t, noise)[1]["val/loss_simple"])
+        output, target = self.compare(x, self.prepare(encoded, dropped), t, noise)
+        errors = (output - target).square()
+        found = dict(loss=float(errors.mean()))
+        if mask is not None:
+            person = errors[:, :, : mask.shape[2]].mean(1, keepdim=True)
+            for name, part in dict(inside=mask, outside=1 - mask).items():
+                found[name] = float(
+                    ((person * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp(min=1)).mean()
+                )
+        return found
 
     def stack(self, x, encoded, generator=None):
         """(latents to noise, their noise) of a person's latents, the garment below where a layout stacks.
@@ -253,22 +277,26 @@ class TryonLDM(ControlLDM):
     def p_losses(self, x_start, cond, t, noise=None, pictures=None):
         """(loss, logs): mean squared error over the rows that count, and the flow term of `pictures`."""
         noise = torch.randn_like(x_start) if noise is None else noise
-        x_noisy = self.q_sample(x_start, t, noise)
-        if self.dream is not None:
-            x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
-        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
-        target = self.get_v(x_start, noise, t) if target is None else target
         shares = None if pictures is None else {}
-        output = self.apply_model(x_noisy, t, cond, shares).float()
-        if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
-            output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
-        loss = mse_loss(output, target.float())
+        loss = mse_loss(*self.compare(x_start, cond, t, noise, shares))
         split = "train" if self.training else "val"
         logs = {f"{split}/loss_simple": loss.detach()}
         if shares is not None:
             flow = flow_loss({s: x for s, x in shares.items() if "middle" not in s}, *pictures, t)
             logs[f"{split}/loss_flow"], loss = flow.detach(), loss + self.flow_weight * flow
         return loss, {**logs, f"{split}/loss": loss.detach()}
+
+    def compare(self, x_start, cond, t, noise, shares=None):
+        """(prediction, target), float32 (b, c, h, w), of the rows that count; `shares` as of UNetInputs."""
+        x_noisy = self.q_sample(x_start, t, noise)
+        if self.dream is not None:
+            x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
+        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
+        target = self.get_v(x_start, noise, t) if target is None else target
+        output = self.apply_model(x_noisy, t, cond, shares).float()
+        if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
+            output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
+        return output, target.float()
 
     @torch.no_grad()
     def log_images(self, batch, N=4, ddim_steps=20, unconditional_guidance_scale=None, split="train"):

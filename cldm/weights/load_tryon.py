@@ -61,7 +61,15 @@ def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> L
         under = base or base_of(weights)
         if under is None:
             raise CheckpointError(f"{checkpoint} does not say what its base is: give --base FILE")
-        state = read_weights(under).state | state
+        try:
+            state = read_weights(under).state | state
+        except FileNotFoundError as error:
+            if base:
+                raise
+            raise FileNotFoundError(
+                f"{checkpoint} was trained on {weights.recorded('base')}, which is not here: start from the "
+                "folder where it is, or give --base FILE"
+            ) from error
         source = f"{checkpoint} on {under}"
     _fill(model, state, wanted, source, config)
     if foreign := [name for name in weights.state if name not in wanted and not name.startswith("model_ema")]:

@@ -2,22 +2,23 @@
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EMAWeightAveraging
-from torch.nn.functional import interpolate, pad
-from torch.utils.data import Dataset, TensorDataset
+from torch.nn.functional import pad
+from torch.utils.data import TensorDataset
 
 from cldm.model import read_config
+from cldm.muon import Muon
+from cldm.weights.graft_tryon import read_repainting
 from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
-from ldm.modules.diffusionmodules.util import ROW_SEED
 from learning.base.autoencoder import (
     AutoencoderTraining,
     DecoderTraining,
@@ -25,10 +26,10 @@ from learning.base.autoencoder import (
     latent_moments,
     standardize_latents,
     steps_done,
-    to_signed_range,
-    warm_up_and_cosine,
+    weigh_latents,
     widen_latents,
 )
+from learning.base.groups import Batches
 
 NUM_HELD_OUT = 96  # pictures at the end, never trained on
 CONV_IN = "model.diffusion_model.input_blocks.0.0.weight"
@@ -40,7 +41,8 @@ class BaseTraining(LatentDiffusion):
     The U-Net has inputs for what is known of the picture, beside the noisy latents (b, c, h, w): the latents
     of the picture without the part to repaint, and the mask of that part, `known` (b, c + 1, h, w). Where
     nothing is known they are 0, so that the weights of the noisy channels alone are a text-to-image base.
-    Half of the timesteps are drawn from the upper 60 %, where the prompt decides and not the noisy picture.
+    Half of the timesteps are drawn from the lower half, where faces and edges are learnt: what the prompt
+    decides, above, is learnt sooner.
     """
 
     num_steps = 1
@@ -57,52 +59,29 @@ class BaseTraining(LatentDiffusion):
 
     def draw_timesteps(self, num, generator=None):
         uniform = super().draw_timesteps(num, generator)
-        upper = super().draw_timesteps(num, generator, low=int(0.4 * self.num_timesteps))
-        return torch.where(draw_kept(num, 0.5, generator).to(uniform.device), uniform, upper)
+        lower = super().draw_timesteps(num, generator) // 2
+        return torch.where(draw_kept(num, 0.5, generator).to(uniform.device), uniform, lower)
 
     def configure_optimizers(self):
         self.lock()
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, self.learning_rate, (0.9, 0.99), weight_decay=0.01)
-        return warm_up_and_cosine(optimizer, self.num_steps, warm_up=200)
+        groups = {True: [], False: []}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                at_the_rim = any(part in name for part in ("input_blocks.0.", ".out.", "embedding"))
+                groups[parameter.ndim > 1 and not at_the_rim].append(parameter)
+        groups = [dict(params=params, matrices=turned) for turned, params in groups.items()]
+        optimizer = Muon(groups, self.learning_rate, betas=(0.9, 0.99))
+        factor = partial(hold_and_fall, num_steps=self.num_steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return dict(optimizer=optimizer, lr_scheduler=dict(scheduler=scheduler, interval="step"))
 
 
-@dataclass(frozen=True)
-class Group:
-    """Encoded pictures of one size and what share of the batches they make.
+def hold_and_fall(step, num_steps, warm_up=100, share=0.25):
+    """A factor on the learning rate: it rises over `warm_up` steps, is 1, and falls over the last `share`.
 
-    Args:
-        share: of the batches; those of all groups sum to 1.
-        moments: (n, 2 c, h, w) of the pictures.
-        prompts: n of them.
-        known: (n, c + 1, h, w), latents of the masked pictures and the masks; None if there are none.
-        repainted: share of this group's batches that bring what is known.
+    Until the fall, a run doesn't depend on how long it will be: it can be made longer.
     """
-
-    share: float
-    moments: torch.Tensor
-    prompts: list
-    known: torch.Tensor | None = None
-    repainted: float = 0.0
-
-
-class Batches(Dataset):
-    """Item i is a batch, a function of (seed, first + i) alone, so that a run can resume at step `first`."""
-
-    def __init__(self, groups, batch_size, seed=0, first=0):
-        self.groups, self.batch_size, self.seed, self.first = groups, batch_size, seed, first
-
-    def __len__(self):
-        return 10**7
-
-    def __getitem__(self, i):
-        rng = np.random.default_rng([self.seed, self.first + i])
-        group = self.groups[rng.choice(len(self.groups), p=[group.share for group in self.groups])]
-        chosen = rng.integers(len(group.moments), size=self.batch_size)
-        batch = dict(moments=group.moments[chosen].float(), txt=[group.prompts[j] for j in chosen])
-        if rng.random() < group.repainted:
-            batch["known"] = group.known[chosen].float()
-        return batch | {ROW_SEED: rng.integers(2**63, size=self.batch_size).tolist()}
+    return max(0.0, min(1.0, (step + 1) / warm_up, (num_steps - step) / (share * num_steps)))
 
 
 class Watch(pl.Callback):
@@ -165,9 +144,13 @@ def load_base(config_path, base, repainting=None) -> BaseTraining:
 def start_from(model, base) -> list[str]:
     """Take U-Net and text encoder from a base file, but what has another shape; returns the names left out.
 
-    Worth it even from a base of other latents: its text encoder and inner blocks know how words bind.
+    What lies beside the file for repainting is taken, too. Worth it even from a base of other latents: its
+    text encoder and inner blocks know how words bind.
     """
     found, own = read_state_dict(base), model.state_dict()
+    repainting = read_repainting(found, base)
+    if repainting is not None:
+        found[CONV_IN] = repainting
     names = [name for name in own if name.startswith(("model.", "cond_stage_model."))]
     left = [name for name in names if name not in found or found[name].shape != own[name].shape]
     model.load_state_dict({name: found[name] for name in names if name not in left}, strict=False)
@@ -209,7 +192,7 @@ def start_autoencoder(model, base) -> bool:
 
 
 def train_autoencoder(model, photos, work, num_steps, start=None):
-    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised.
+    """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised and weighed.
 
     It starts from that of the base file `start`, if there is one whose layers fit.
     """
@@ -222,6 +205,7 @@ def train_autoencoder(model, photos, work, num_steps, start=None):
     fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()
     standardize_latents(autoencoder, [latent_moments(autoencoder, photos[:2000])])
+    weigh_latents(autoencoder, photos[:64])
 
 
 def train_decoder(model, photos, work, num_steps, share=0.45):
@@ -237,22 +221,6 @@ def train_decoder(model, photos, work, num_steps, share=0.45):
     fit(training, TensorDataset(photos, moments), work / "decoder", 16, num_steps)
     end = autoencoder.state_dict()
     autoencoder.load_state_dict({name: torch.lerp(start[name], end[name], share) for name in end})
-
-
-@torch.no_grad()
-def encode_group(model, share, pictures, repainted=0.0, batch_size=64) -> Group:
-    """A group of `paperdoll.base_pictures.Pictures`; what is known has mid grey in the part to repaint."""
-    photos, autoencoder = torch.from_numpy(pictures.photos), model.first_stage_model
-    moments = latent_moments(autoencoder, photos, batch_size).half()
-    if pictures.masks is None or not repainted:
-        return Group(share, moments, pictures.captions)
-    masks = torch.from_numpy(pictures.masks)
-    known = []
-    for photo, mask in zip(photos.split(batch_size), masks.split(batch_size), strict=True):
-        mask = mask[:, None].float()
-        latents = autoencoder.encode(to_signed_range(photo) * (1 - mask)).mode()
-        known.append(torch.cat([latents, interpolate(mask, latents.shape[-2:])], 1).half())
-    return Group(share, moments, pictures.captions, torch.cat(known), repainted)
 
 
 def train_base(model, groups, work, num_steps):

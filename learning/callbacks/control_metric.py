@@ -9,8 +9,8 @@ from batches.loader import check_sizes
 from evaluation.control_miou import draw_maps, score_pictures, stack_pictures
 from generation.generate import Settings
 from jobs.ranks import gathered, part_of, say
-from learning.callbacks.measurement import Measurement, measuring
-from reporting.strips import save_held_out, save_strip
+from learning.callbacks.measurement import Measurement, measuring, save_samples
+from reporting.strips import save_held_out
 
 
 class ControlMetric(Measurement):
@@ -49,7 +49,7 @@ class ControlMetric(Measurement):
         if not trainer.is_global_zero:
             return {}
         result = self._score(drawn)
-        save_strip(self.folder / f"step_{step:06}.png", drawn)
+        save_samples(trainer, self.folder, drawn)
         say(f"step {step}: control mIoU {result.miou:.3f}  " + format_iou(result.iou))
         trainer.callback_metrics["control_miou"] = torch.tensor(result.miou)
         row = dict(miou=result.miou, floor=self.floor, ceiling=self.ceiling) | result.iou

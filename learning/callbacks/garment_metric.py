@@ -12,7 +12,7 @@ from evaluation.redrawing import PHOTOGRAPHS, Redrawing, is_drawn
 from generation.fitting import FittingSettings, put_on, reconstruct
 from jobs.ranks import gathered, part_of, say
 from jobs.whole_files import write_atomically
-from learning.callbacks.measurement import Measurement, measuring
+from learning.callbacks.measurement import Measurement, measuring, save_samples
 from reporting.contact_sheets import evenly
 from reporting.strips import HELD_OUT, SHOWN, save_strip
 
@@ -75,8 +75,9 @@ class GarmentMetric(Measurement):
         shown = {name: gathered(pictures)[:SHOWN] for name, pictures in drawn.items()}
         if not trainer.is_global_zero:
             return {}
+        save_samples(trainer, self.folder, shown.pop(""))
         for name, pictures in shown.items():
-            save_strip(self.folder / f"{name or f'step_{step:06}'}.png", pictures)
+            save_strip(self.folder / f"{name}.png", pictures)
         own = found.pop("")
         beside = ", ".join(f"{name} {numbers[GARMENTS]:.2f}" for name, numbers in found.items())
         say(f"step {step}: {describe(own)}; {GARMENTS} of {beside}")

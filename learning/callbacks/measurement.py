@@ -8,9 +8,10 @@ import pytorch_lightning as pl
 import torch
 
 from jobs.ranks import say
-from learning.callbacks.training_log import count_pictures, log_rows
+from learning.callbacks.training_log import count_pictures
 from learning.report import write_report
-from reporting.strips import forget_pictures_after
+from learning.trackers import log_pictures, log_rows
+from reporting.strips import forget_pictures_after, save_strip, side_by_side
 from reporting.tables import forget_after, read_rows, record
 
 
@@ -61,6 +62,12 @@ class Measurement(pl.Callback, ABC):
 def is_due(step, options) -> bool:
     """Whether a step is one after which is measured."""
     return step % options.measure_every == 0 or step == options.max_steps
+
+
+def save_samples(trainer, folder: Path, pictures):
+    """Write this step's pictures uint8 (H, W, 3) into a folder, and show them to the tracker."""
+    save_strip(folder / f"step_{trainer.global_step:06}.png", pictures)
+    log_pictures(trainer, {folder.name: side_by_side(pictures)}, trainer.global_step)
 
 
 @contextmanager

@@ -1,14 +1,13 @@
-"""metrics.csv: what every optimizer step was, and the same for TensorBoard where that is installed."""
+"""metrics.csv: what every optimizer step was; and the line that tells how far a run is."""
 
-import math
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
 from jobs.progress import Progress, duration, say
+from learning.trackers import log_rows
 from reporting.tables import append_rows, read_rows, write_rows
 
 
@@ -135,18 +134,3 @@ def format_row(row) -> dict:
     """Loss and norm to the last bit of a float32, the rest to what can be read off them."""
     digits = dict(loss=9, grad_norm=9, pictures_per_second=4, data_wait=3)
     return {name: f"{value:.{digits.get(name, 8)}g}" for name, value in row.items()}
-
-
-def make_run_logger(run):
-    """TensorBoard's logger for a run's folder, or none where the package tensorboard is not installed."""
-    if find_spec("tensorboard") is None:
-        return False
-    return pl.loggers.TensorBoardLogger(run, name="", version="tensorboard")
-
-
-def log_rows(trainer, rows):
-    """Hand rows with a `step` to TensorBoard, if there is any."""
-    for row in rows if trainer.logger else []:
-        numbers = {name: float(value) for name, value in row.items() if name != "step"}
-        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-        trainer.logger.log_metrics(finite, row["step"])

@@ -123,3 +123,13 @@ def fit(training: SegmenterTraining, dolls: Dolls, folder: Path, precision: str)
     )
     last = folder / "last.ckpt"
     trainer.fit(training, dolls, ckpt_path=last if last.exists() else None)
+
+
+def describe_recipe(args) -> str:
+    """The options of tutorial_train_segmenter.py that the weights depend on, as a command line."""
+    settings = ["max_steps", "batch_size", "dolls", "learning_rate", "precision", "seed"]
+    if args.data:
+        settings = ["data", "size"] + [name for name in settings if name != "dolls"]
+    people = " --people" * (args.people and not args.data)
+    settings += ["network"] * (args.network != "pixel") + ["width"] * bool(args.width)
+    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings) + people

@@ -10,6 +10,7 @@ from annotator.segment.segmenters import read_painted_names
 from annotator.segment.u2net import LEGACY_REGIONS, U2Net, U2NetSegmenter
 from pictures.regions import REGIONS_FILE
 from small_segformers import ATR, LIP, write_segformer
+from sources import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +134,12 @@ def test_the_public_network_judges_folders_of_the_legacy_table_alone(tmp_path):
         assert (read_painted_names(regions) == LEGACY_REGIONS) == works
     with pytest.raises(ValueError, match="they differ in head"):
         load_judge(write_public(tmp_path / "cloth.pth", 1), tmp_path / "official.yaml")
+
+
+def test_the_small_segmenter_keeps_its_width(tmp_path):
+    wide = PixelSegmenter.fresh(size=32, width=24)
+    wide.save(tmp_path / "wide.safetensors", {})
+    again = PixelSegmenter.load(tmp_path / "wide.safetensors")
+    assert again.network.width == 24 and again.network.down1[0][0].out_channels == 48
+    plain = PixelSegmenter.load(ROOT / "models" / "tiny" / "segmenter.safetensors")
+    assert plain.network.width == 16

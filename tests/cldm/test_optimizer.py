@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from cldm.muon import Muon, orthogonalize
 from cldm.optimizer import build_optimizer, configure_optimizer, parameter_groups, rate_factor
 from small import small_model
 
@@ -102,6 +103,38 @@ def test_fused_steps_are_plain_ones_and_the_papers():
             hat_m, hat_v = m / (1 - 0.9**t), v / (1 - 0.999**t)
             w = w - 1e-2 * (hat_m / (hat_v.sqrt() + 1e-8) + decay * w)
         assert torch.allclose(fused[i], plain[i], atol=1e-6) and torch.allclose(fused[i], w, atol=1e-5)
+
+
+def test_muon_turns_matrices_and_adapts_the_rest():
+    matrix = torch.randn(24, 10, generator=torch.Generator().manual_seed(0))
+    for given in (matrix, matrix.T):
+        values = torch.linalg.svdvals(orthogonalize(given))
+        assert orthogonalize(given).shape == given.shape and 0.6 < values.min() < values.max() < 1.3
+    torch.manual_seed(0)
+    kernel, bias = (torch.nn.Parameter(torch.randn(shape)) for shape in ((6, 2, 3, 3), (6,)))
+    rates = dict(lr=1e-2, weight_decay=0.1)
+    optimizer = Muon([dict(params=[kernel], matrices=True, **rates), dict(params=[bias], **rates)])
+    alone = torch.nn.Parameter(bias.detach().clone())
+    adamw, momentum = torch.optim.AdamW([alone], **rates), 0.0
+    for _ in range(3):
+        before = kernel.detach().clone()
+        kernel.grad, bias.grad = torch.randn_like(kernel), torch.randn_like(bias)
+        alone.grad = bias.grad.clone()
+        optimizer.step()
+        adamw.step()
+        momentum = 0.95 * momentum + 0.05 * kernel.grad
+        turned = orthogonalize((0.05 * kernel.grad + 0.95 * momentum).flatten(1)).view_as(kernel)
+        assert torch.allclose(kernel, (1 - 1e-3) * before - 1e-2 * 0.2 * 18**0.5 * turned, atol=1e-5)
+    assert torch.allclose(bias, alone, atol=1e-6)
+    assert optimizer.state[kernel].keys() == {"momentum"}
+
+
+def test_muon_leaves_the_zero_convolutions_to_adamw(model):
+    model.optimizer = "muon"
+    optimizer = configure_optimizer(model)
+    turned = {p for group in optimizer.param_groups if group["matrices"] for p in group["params"]}
+    assert isinstance(optimizer, Muon) and turned and all(p.ndim > 1 for p in turned)
+    assert not turned & set(model.control_model.zero_convs.parameters())
 
 
 def test_a_missing_bitsandbytes_is_told_with_the_remedy(model, monkeypatch):

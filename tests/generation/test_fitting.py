@@ -143,7 +143,7 @@ def test_the_less_strength_the_more_of_the_photo_stays(name):
 
 def test_settings_that_cannot_be_are_named():
     for options, words in [
-        (dict(repaint="always"), "repaint must be one of none, each_step, paste, got 'always'"),
+        (dict(repaint="always"), "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (dict(sampler="euler"), "sampler must be one of ddim, dpmpp_2m, unipc"),
         (dict(strength=0), "strength must be above 0"),
         (dict(eta=2), "eta must be"),

@@ -11,12 +11,12 @@ from PIL import Image
 from annotator.agnostic import Person, agnostic_mask
 from annotator.agnostic import Pose as StylePose
 from annotator.agnostic.photos import PersonFinder
-from annotator.openpose import Pose
 from cldm.weights.graft import add_control
 from cldm.weights.load_tryon import load_tryon
 from generation.fitting import FittingSettings
 from generation.fitting_items import GarmentPhoto, PersonPhoto, dress, make_item
 from pictures.region_maps import load_map
+from small_finders import Detector, Parser, standing
 from small_fittings import draw_fittings
 from sources import ROOT
 from tutorial_tryon_dataset import TryonDataset
@@ -134,45 +134,6 @@ def test_a_worn_garment_is_cut_out_and_put_on_white(folder, loaded):
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     assert 0.85 * 64 < longer < 0.93 * 64
     assert abs(rows[0] + rows[-1] - 63) <= 2 and abs(columns[0] + columns[-1] - 63) <= 2
-
-
-class Parser:
-    """Finds one label map in any photo."""
-
-    labels = "background", "face", "hair", "upper-clothes", "pants", "left arm", "right arm"
-
-    def parse(self, photo):
-        ids = np.zeros(photo.shape[:2], np.uint8)
-        ids[8:16, 28:36], ids[20:40, 22:42] = 1, 3
-        return ids
-
-
-class Detector:
-    """Finds some joints in any photo."""
-
-    def __init__(self, *bodies):
-        self.bodies = bodies
-
-    def poses(self, photo):
-        return [Pose(body=np.float32(body), hands=[]) for body in self.bodies]
-
-
-def standing(x):
-    """The body (18, 3) of somebody who stands with arms down at a column of 64."""
-    body = np.zeros((18, 3))
-    joints = {
-        0: (0, 12),
-        1: (0, 19),
-        2: (-7, 20),
-        3: (-9, 29),
-        4: (-9, 37),
-        5: (7, 20),
-        6: (9, 29),
-        7: (9, 37),
-    }
-    for number, (across, down) in (joints | {8: (-5, 40), 11: (5, 40)}).items():
-        body[number] = x + across, down, 1
-    return body
 
 
 def test_what_is_not_given_is_found_by_the_annotators(folder, loaded):

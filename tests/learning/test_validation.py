@@ -1,14 +1,12 @@
 """Validation loss and metrics.csv: the same numbers however a run is batched, shared or resumed."""
 
 import csv
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from ldm.checkpoint import read_metadata, read_state_dict
@@ -142,21 +140,6 @@ def test_a_run_goes_on_exactly_behind_its_switch_to_larger_steps(base, folder, t
     whole, parts = (read_state_dict(tmp_path / name / "control.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert read_metadata(tmp_path / "parts" / "control.safetensors")["convergence"]["accumulate_from"] == 2
-
-
-def test_tensorboard_is_used_where_it_is_installed_and_not_missed_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(training_log, "find_spec", lambda name: None)
-    assert training_log.make_run_logger(tmp_path) is False
-    made = []
-    monkeypatch.setattr(training_log, "find_spec", lambda name: sys)
-    monkeypatch.setattr(pl.loggers, "TensorBoardLogger", lambda *folder, **names: made.append(folder))
-    training_log.make_run_logger(tmp_path)
-    assert made == [(tmp_path,)]
-    logged = []
-    logger = SimpleNamespace(log_metrics=lambda numbers, step: logged.append((step, numbers)))
-    training_log.log_rows(SimpleNamespace(logger=logger), [dict(step=3, loss=0.5, grad_norm=float("nan"))])
-    assert logged == [(3, dict(loss=0.5))]
-    training_log.log_rows(SimpleNamespace(logger=None), [dict(step=3, loss=0.5)])
 
 
 def test_a_table_keeps_a_loss_to_the_last_bit():
