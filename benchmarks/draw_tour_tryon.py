@@ -31,7 +31,7 @@ from reporting.picture_sheet import Row, Tile, draw_sheet  # noqa: E402
 SEED, SIZE = 41, (128, 96)  # of dolls that neither base nor try-on was trained on
 PEOPLE, CLOTHES = (0, 3, 5), (24, 15, 19, 36)
 TILE = 150  # pixels
-SETTINGS = FittingSettings(repaint="paste")  # what the mask leaves stays the photo's
+SETTINGS = FittingSettings(repaint="blend")  # the photo is put back outside of the mask
 
 
 class Fitter:
@@ -71,7 +71,7 @@ def draw_seeds(fitter: Fitter, path: Path, num=3) -> None:
     person, garment = PEOPLE[0], CLOTHES[0]
     item = fitter.item(person, garment)
     kept = ((item["agnostic"] + 1) * 127.5).round().astype(np.uint8)
-    without = FittingSettings(repaint="paste", guidance=fitter.loaded.model.guidance_without_garment())
+    without = FittingSettings(repaint="blend", guidance=fitter.loaded.model.guidance_without_garment())
     truth = arrange(SEED, person, SIZE).wear(arrange(SEED, garment, SIZE).garment).drawing.photo
     dressed = fitter.dress(person, garment, list(range(num)))
     tiles = [Tile(kept, "what stays"), Tile(fitter.garment(garment).photo, "the garment")]
@@ -83,7 +83,7 @@ def draw_seeds(fitter: Fitter, path: Path, num=3) -> None:
 def draw_cut(checkpoint: Path, path: Path) -> None:
     """The sheet of garments that others wear, as tool_generate.py draws it."""
     folder = find_data(checkpoint)
-    options = f"--fittings {folder} --pairs {folder}/test_unpaired.txt --cut top --repaint paste --limit 2"
+    options = f"--fittings {folder} --pairs {folder}/test_unpaired.txt --cut top --repaint blend --limit 2"
     with tempfile.TemporaryDirectory() as out:
         sys.argv = ["tool_generate.py", "--control", str(checkpoint), *options.split(), "--out", out]
         tool_generate.main()
