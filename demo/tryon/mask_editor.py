@@ -9,21 +9,29 @@ from PIL import Image
 
 from demo.photo import NO_PICTURE
 
-COLOUR = (214, 0, 110)  # of what is to be new
-OPACITY = 0.55
+NEW, STAYS = (214, 0, 110), (20, 140, 90)  # colours of what is drawn anew, and of what was painted to stay
+OPACITY = 0.55  # of the mask that is shown over the photo
 CANVAS = 640  # rows of the painter's picture at least
 SEEN = 40  # of 255: alpha from which a stroke counts, so that its soft border does not
+ANOTHER = "The mask was painted over another photo: choose the person anew, then paint."
 CHANGED = 10.0  # mean levels by which a browser may have changed the photo under the mask
 
 
 def show_mask(photo, mask) -> dict:
-    """An image editor's value: a photo uint8 (H, W, 3), and over it a mask bool (H, W), None for none."""
+    """An image editor's value: a photo uint8 (H, W, 3), tinted where a mask bool (H, W) is, None for none.
+
+    Strokes in NEW add to the mask, those in STAYS take away from it; see read_mask.
+    """
     picture = enlarge(photo)
-    layer = np.zeros((*picture.shape[:2], 4), np.uint8)
     if mask is not None:
-        covered = np.asarray(Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST))
-        layer[covered] = *COLOUR, round(255 * OPACITY)
-    return dict(background=picture, layers=[layer], composite=None)
+        covered = Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
+        picture = np.where(np.asarray(covered)[..., None], tint(picture), picture)
+    return dict(background=picture, layers=[], composite=None)
+
+
+def tint(picture) -> np.ndarray:
+    """A picture uint8 (h, w, 3) as it is shown where it is drawn anew."""
+    return np.rint((1 - OPACITY) * picture + OPACITY * np.float32(NEW)).astype(np.uint8)
 
 
 def enlarge(photo) -> np.ndarray:
@@ -43,10 +51,12 @@ def read_mask(value: dict | None, photo):
     background = (value or {}).get("background")
     if background is None and not layers:
         return None
-    if background is not None and not is_over(np.asarray(background), photo):
-        raise ValueError("The mask was painted over another photo: choose the person anew, then paint.")
-    painted = [fit_mask(find_painted(layer), photo) for layer in layers]
-    mask = np.any(painted, axis=0) if painted else np.zeros(photo.shape[:2], bool)
+    mask = np.zeros(photo.shape[:2], bool)
+    if background is not None:
+        mask = find_tinted(np.asarray(background), photo)
+    for layer in layers:
+        new, stays = find_painted(layer)
+        mask = (mask | fit_mask(new, photo)) & ~fit_mask(stays, photo)
     return check_mask(mask)
 
 
@@ -59,19 +69,36 @@ def check_mask(mask):
     return mask
 
 
-def find_painted(layer) -> np.ndarray:
-    """Where a layer uint8 (h, w, 4) is painted, bool (h, w); where it is white, if all of it is opaque."""
+def find_painted(layer):
+    """Where a layer uint8 (h, w, 4) says that it is new, and where that it stays, bool (h, w) each.
+
+    A picture without transparency says it by black and white.
+    """
     alpha = layer[..., 3]
-    return layer[..., 0] > 127 if (alpha == 255).all() else alpha > SEEN
+    if (alpha == 255).all():
+        return layer[..., 0] > 127, np.zeros(alpha.shape, bool)
+    to_new, to_stays = (np.abs(layer[..., :3] - np.float32(colour)).sum(-1) for colour in (NEW, STAYS))
+    stays = to_stays < np.minimum(to_new, 150)
+    return (alpha > SEEN) & ~stays, (alpha > SEEN) & stays
 
 
-def is_over(background, photo) -> bool:
-    """Whether an editor's background uint8 (h, w, 3 or 4) shows a photo uint8 (H, W, 3)."""
-    if abs(background.shape[0] * photo.shape[1] / (background.shape[1] * photo.shape[0]) - 1) > 0.02:
-        return False
+def find_tinted(background, photo) -> np.ndarray:
+    """Where an editor's background uint8 (h, w, 3 or 4) shows a photo uint8 (H, W, 3) tinted, bool (H, W).
+
+    ValueError where it shows another photo.
+    """
     shown = enlarge(photo)
-    sent = Image.fromarray(background[..., :3]).resize(shown.shape[1::-1], Image.Resampling.BICUBIC)
-    return np.abs(np.asarray(sent).astype(float) - shown).mean() < CHANGED
+    if abs(background.shape[0] * photo.shape[1] / (background.shape[1] * photo.shape[0]) - 1) > 0.02:
+        raise ValueError(ANOTHER)
+    sent = Image.fromarray(background[..., :3])
+    if sent.size != shown.shape[1::-1]:
+        sent = sent.resize(shown.shape[1::-1], Image.Resampling.NEAREST)
+    far, far_tinted = (
+        np.abs(np.asarray(sent).astype(np.float32) - each).sum(-1) for each in (shown, tint(shown))
+    )
+    if np.minimum(far, far_tinted).mean() > 3 * CHANGED:
+        raise ValueError(ANOTHER)
+    return fit_mask(far_tinted < far, photo)
 
 
 def fit_mask(mask, photo) -> np.ndarray:

@@ -1,17 +1,27 @@
 """The fitting room's inputs, in the order of demo.tryon.request.Inputs."""
 
+import json
 from dataclasses import dataclass
 
 import gradio as gr
 
-from demo.tryon.mask_editor import CANVAS, COLOUR, OPACITY, show_mask
+from demo.history import PRIVATE
+from demo.tryon.mask_editor import CANVAS, NEW, STAYS, show_mask
 from demo.tryon.offers import Offer
 from demo.tryon.request import MAX_SEED, MOST_PICTURES, ONE, OUTSIDE, WAYS
 from demo.tryon.room import BODY, WORN, Room
 from ldm.models.diffusion.samplers import SAMPLERS
 
 CATEGORY_NAMES = dict(upper="top", lower="trousers or skirt", dress="dress")
-BRUSH = "rgba({}, {}, {}, {})".format(*COLOUR, OPACITY)
+ANEW, STAY = "draw anew", "let stay"
+BRUSHES = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in ((ANEW, NEW), (STAY, STAYS))}
+SIZE = 48  # of the brush
+# the colours are in the page, so that none is painted with before the server has answered
+SET_BRUSH = f"""name => {{
+    const colour = {json.dumps(BRUSHES)}[name];
+    return {{__type__: "update", brush:
+        {{default_size: {SIZE}, colors: [colour], default_color: colour, color_mode: "fixed"}}}};
+}}"""
 WORN_NOTE = (
     "The garment's picture is usually of the garment alone. To take it from a photo of somebody who wears "
     "it, tick the box and paint over the garment."
@@ -93,8 +103,13 @@ def photo_input(offer: Offer | None, label: str, elem_id: str) -> gr.Image:
     )
 
 
-def mask_input(value, label: str, elem_id: str, height: int, shape) -> gr.ImageEditor:
-    return gr.ImageEditor(
+def mask_input(value, label: str, elem_id: str, height: int) -> gr.ImageEditor:
+    """A painter of a mask, below its two brushes."""
+    brush = gr.Radio(
+        list(BRUSHES), value=ANEW, label="Brush", show_label=False, elem_id=f"{elem_id}_brush",
+        elem_classes="brushes",
+    )  # fmt: skip
+    editor = gr.ImageEditor(
         value,
         label=label,
         sources=(),
@@ -103,12 +118,15 @@ def mask_input(value, label: str, elem_id: str, height: int, shape) -> gr.ImageE
         format="png",
         layers=False,
         height=height,
-        brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed", default_size=48),
-        eraser=gr.Eraser(default_size=48),
-        # of another size than the picture, gradio would put the mask elsewhere
-        canvas_size=shape[1::-1],
+        brush=gr.Brush(
+            colors=[BRUSHES[ANEW]], default_color=BRUSHES[ANEW], color_mode="fixed", default_size=SIZE
+        ),
+        canvas_size=(CANVAS, CANVAS),
         elem_id=elem_id,
+        elem_classes="mask",
     )
+    brush.change(None, brush, editor, js=SET_BRUSH, **PRIVATE)
+    return editor
 
 
 def person_panel(room: Room) -> PersonPanel:
@@ -124,11 +142,11 @@ def person_panel(room: Room) -> PersonPanel:
     photo = photo_input(people[0], "Person", "person")
     gallery = offers_gallery(people, "People", "people")
     gr.Markdown(
-        "The pink part is drawn anew. Paint to add to it, erase to keep more of the photo.",
+        "The pink part is drawn anew. Paint to add to it, or to let more of the photo stay.",
         elem_classes="hint",
     )
     shown = show_mask(person.offer.pixels, mask)
-    editor = mask_input(shown, "What is drawn anew", "mask", 400, shown["background"].shape)
+    editor = mask_input(shown, "What is drawn anew", "mask", 400)
     note = gr.Markdown("", elem_id="mask_note")
     with gr.Row(elem_id="mask_ways"):
         way = gr.Radio([BODY, WORN], value=BODY, label="Find it by itself", elem_id="mask_way", scale=3)
@@ -153,7 +171,7 @@ def garment_panel(room: Room) -> GarmentPanel:
     with gr.Accordion("Somebody wears it", open=False, elem_id="worn_panel"):
         gr.Markdown(WORN_NOTE)
         worn = gr.Checkbox(False, label="Somebody wears the garment", elem_id="worn")
-        mask = mask_input(None, "The garment", "worn_mask", 320, (CANVAS, CANVAS))
+        mask = mask_input(None, "The garment", "worn_mask", 320)
     return GarmentPanel(photo, gallery, category, worn, mask)
 
 

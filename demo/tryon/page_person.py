@@ -27,9 +27,10 @@ LATEST = dict(trigger_mode="always_last", **PRIVATE)
 
 
 class Kept(NamedTuple):
-    """A mask, as text, that a picture's settings bring along for the person of a digest."""
+    """A mask, as text, that a picture's settings bring along, for the person of a digest and a category."""
 
     digest: str
+    category: str
     text: str
 
 
@@ -87,8 +88,8 @@ def connect_person(desk, person, garment) -> None:
         found = find_person(photo, desk.room, lambda digest: desk.fitted.find(session, digest))
         note, mask = "", None
         try:
-            if kept and kept.digest == digest_of(read_photo(photo)):
-                mask = read_mask_text(kept.text, desk.room.size)
+            if kept and kept[:2] == (digest_of(read_photo(photo)), category):
+                mask = read_mask_text(kept[2], desk.room.size)
             else:
                 mask = desk.room.find_mask(found, category, way)
         except ValueError as error:
@@ -150,8 +151,7 @@ def connect_garment(desk, garment, ways) -> None:
         if not worn or photo is None:
             return None
         pixels = read_photo(photo, "garment's picture")
-        value = show_mask(pixels, find_worn(desk.room.finder, pixels, category))
-        return gr.ImageEditor(value, canvas_size=value["background"].shape[1::-1])
+        return show_mask(pixels, find_worn(desk.room.finder, pixels, category))
 
     way, further, others = ways
     triggers = [garment.worn.change, garment.photo.change]

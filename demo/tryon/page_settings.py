@@ -105,7 +105,9 @@ def connect_settings(desk, inputs: dict, person, garment, picture, told) -> None
             gr.skip() if offer is None else write_offer(desk, request, offer)
             for offer in (found.person, found.garment)
         ]
-        kept = Kept(found.person.digest, found.mask) if found.person and found.mask else None
+        kept = None
+        if found.person and found.mask:
+            kept = Kept(found.person.digest, found.values.get("category"), found.mask)
         return *values, *photos, kept, as_html(found), None
 
     def settings_of(path):

@@ -20,7 +20,7 @@ from demo.tryon.drawing import draw_fittings
 from demo.tryon.fidelity import describe, judge, redraw
 from demo.tryon.fitted import Fitted
 from demo.tryon.lookbook import draw_lookbook
-from demo.tryon.mask_editor import mask_text, read_mask, read_mask_text, show_mask
+from demo.tryon.mask_editor import NEW, STAYS, mask_text, read_mask, read_mask_text, show_mask
 from demo.tryon.offers import Offer, gather_offers
 from demo.tryon.page_inputs import (
     garment_panel,
@@ -157,11 +157,11 @@ def test_a_mask_that_nobody_has_touched_is_read_as_it_was_shown(room):
     value = as_sent(show_mask(person.offer.pixels, mask))
     assert np.array_equal(read_mask(value, person.offer.pixels), mask)
     assert np.array_equal(read_mask_text(mask_text(mask), SIZE), mask)
-    layer = value["layers"][0]
+    layer = np.zeros((*value["background"].shape[:2], 4), np.uint8)
     factor = layer.shape[0] // SIZE[0]
-    layer[: 20 * factor, : 30 * factor] = 255  # painted
-    layer[60 * factor : 70 * factor] = 0  # erased
-    edited = read_mask(value, person.offer.pixels)
+    layer[: 20 * factor, : 30 * factor] = *NEW, 255
+    layer[60 * factor : 70 * factor] = *STAYS, 255
+    edited = read_mask(value | dict(layers=[layer]), person.offer.pixels)
     assert edited[:20, :30].all() and not edited[60:70].any()
     assert np.array_equal(edited[70:], mask[70:])
 

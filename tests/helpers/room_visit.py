@@ -53,6 +53,7 @@ def edit_the_mask(page):
     """What is painted is pink then, and the request is drawn from it: the corner of the picture is new."""
     page.locator("#mask:not(.waiting)").wait_for()
     before = pink_share(page)
+    page.locator("#mask_brush").get_by_text("draw anew").click()
     box = page.locator("#mask canvas").first.bounding_box()
     photo = picture_box(page, box)
     for height in (0.06, 0.1, 0.14):
