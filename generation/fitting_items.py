@@ -20,7 +20,7 @@ from annotator.openpose.pose import draw_joints
 from batches.fitting_items import compose_item, number_category
 from cldm.weights.load_tryon import LoadedTryon
 from generation.fitting import FittingSettings, put_on
-from generation.inpainting import region_mask
+from generation.inpainting import named_regions, region_mask
 from pictures.regions import standard_regions
 from pictures.unusable import Unusable
 from preparation.fittings.inputs import (
@@ -234,7 +234,9 @@ def cut_garment(garment: GarmentPhoto, size, finder=None) -> dict:
             ids = finder.find_labels(photo.cut(whole_of(photo)))["regions"]
         else:
             raise Unusable(f"there is no region map with {garment.regions}: give one, or a mask")
-        mask = region_mask(ids, standard_regions(), garment.regions)
+        mask = np.isin(ids, named_regions(garment.regions, standard_regions()))
+        if not mask.any():
+            raise Unusable(f"its map has no region {garment.regions}: cut by others, or give a mask")
     elif garment.mask is not None:
         mask = read_bool(garment.mask, shape, "the garment")
     if garment.worn and mask is None:

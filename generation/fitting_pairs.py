@@ -43,11 +43,14 @@ class PreparedFolder:
 
     def __init__(self, folder: Path, listed: bool):
         self.folder, items = read_items(folder)
-        if lacking := next((key for key in ("name", "garment", "mask") if key not in items[0]), None):
+        wanted = "name", "garment", "mask"
+        if lacking := next((key for key in wanted if not all(key in item for item in items)), ""):
             raise ValueError(
-                f"{folder} holds no people in garments, its lines have no {lacking}: give such a folder by "
-                "--fittings, or --people and --garments"
+                f"{folder} holds no people in garments, some of its lines have no {lacking}: give a folder "
+                "that tool_prepare_data.py has made of them by --fittings, or --people and --garments"
             )
+        if not items:
+            raise ValueError(f"{folder} has no items: its prompt.json is empty")
         self.lines = {item["name"]: item for item in items}
         split = None if listed else choose_split(items, HELD_OUT, folder, "list pairs by --pairs")
         self.own = [item["name"] for item in items if item.get("split", "train") == split]

@@ -215,6 +215,18 @@ def test_what_is_missing_is_named_with_its_remedy(folder, loaded):
         (loaded, replace(person, regions="sleeve"), garment, "there is no region map with sleeve: give one"),
         (loaded, person, replace(garment, worn=True, mask=None), "somebody wears it: give a mask"),
         (loaded, person, replace(garment, mask=half & False), "the garment's mask is empty"),
+        (
+            loaded,
+            person,
+            replace(garment, worn=True, regions="top"),
+            "there is no region map with top: give one",
+        ),
+        (
+            loaded,
+            person,
+            replace(garment, worn=True, regions="top", region_map=np.uint8(half * 2)),
+            "its map has no region top: cut by others, or give a mask",
+        ),
         (loaded, replace(person, joints=np.zeros((7, 2))), garment, "coco18 keypoints must be"),
         (loaded, replace(person, labels=dict(lap=half)), garment, "label set, 'lap'"),
         (loaded, replace(person, photo=np.zeros((96, 72), np.uint8)), garment, "a photo must be uint8"),

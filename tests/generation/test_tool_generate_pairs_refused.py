@@ -21,6 +21,9 @@ def folder(tmp_path_factory):
     for path in ("people/a.png", "garments/a.png"):
         Image.new("RGB", (64, 64), "grey").save(folder / path)
     (folder / "none.txt").write_text("\n")
+    for name, content in dict(hollow="", of_maps='{"source": "a", "target": "b", "prompt": "c"}').items():
+        (folder / name).mkdir()
+        (folder / name / "prompt.json").write_text(content)
     (folder / "columns.csv").write_text("person,clothes\na,b\n")
     other = folder / "other"
     shutil.copytree(folder / "data", other)
@@ -39,7 +42,7 @@ def draw(folder, monkeypatch):
     [
         (["--sampler", "euler"], "sampler must be one of"),
         (["--sampling-steps", "0"], "--sampling-steps must be between 1"),
-        (["--repaint", "always"], "repaint must be one of none, each_step, paste, got 'always'"),
+        (["--repaint", "always"], "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (["--denoise", "0"], "strength must be above 0"),
         (["--grow", "2"], "about the regions of --inpaint"),
         (["--inpaint", "hat"], "--inpaint hat: there is no region 'hat': regions are background, top"),
@@ -60,6 +63,8 @@ def draw(folder, monkeypatch):
         (["--pairs", "none.txt"], "none.txt has no pair"),
         (["--pairs", "columns.csv"], "must name the columns garment and person"),
         (["--fittings", "nowhere"], "nowhere is no training folder"),
+        (["--fittings", "hollow"], "hollow has no items: its prompt.json is empty"),
+        (["--fittings", "of_maps"], "of_maps holds no people in garments, some of its lines have no name"),
         (["--fittings", "other"], "the model learned masks of style body_part, the data have box"),
         (["--control", "tryon.safetensors"], "one try-on checkpoint draws, got"),
         (["--control", "control.safetensors:1:0-0"], "control.safetensors acts at none of the 1 steps"),
