@@ -79,7 +79,7 @@ class Peer(nn.Module):
     def __init__(self, recipe, weights):
         super().__init__()
         params = OmegaConf.to_container(read_config(recipe).params)
-        model = load_model(recipe, weights)
+        model = load_model(recipe, weights).float()
         unet, vae = params["unet_config"]["params"], params["first_stage_config"]["params"]["ddconfig"]
         self.person = diffusers_unet(
             UNet2DConditionModel, model.model.diffusion_model, unet, in_channels=unet["in_channels"]

@@ -18,6 +18,7 @@ from learning.train import train
 from reporting.tables import read_rows
 from small import small_model
 from small_data import ENCODER, TALL, WIDE, write_items
+from small_tryon import REFERENCE, batch, build, garment
 from tutorial_dataset import MyDataset
 
 
@@ -65,6 +66,17 @@ def test_neither_chunks_nor_weights_of_timesteps_change_it(held_out, monkeypatch
     model.min_snr_gamma = 5.0
     monkeypatch.setattr(validation, "MOST_AT_ONCE", 1)
     assert measured(model, held_out)[0] == pytest.approx(wanted, abs=2e-6)
+
+
+def test_try_on_has_losses_on_both_sides_of_the_mask():
+    """With the garment and without it: outside of it, too, as a fresh garment reaches every pixel."""
+    guidance, rows = [[["garment"], -1], [[], 2]], batch()
+    model = build(REFERENCE | dict(garment=garment()), guidance=guidance)
+    items = [{key: value[i] for key, value in rows.items()} for i in range(2)]
+    (row,) = measured(model, items)
+    assert row["inside"] > 0 and row["outside"] > 0
+    assert row["inside"] != row["inside_without"] and row["outside"] != row["outside_without"]
+    assert min(row["inside"], row["outside"]) < row["loss"] < max(row["inside"], row["outside"])
 
 
 def test_two_processes_get_what_one_gets(held_out, monkeypatch):
