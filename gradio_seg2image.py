@@ -57,9 +57,9 @@ def main():
     from demo.start import prepare_server
 
     prepare_server()
-    from demo.loading import Loader, Models
-    from demo.offers import gather_extras
-    from demo.page import build_page, page_style
+    from demo.garments.loading import Loader, Models
+    from demo.garments.offers import gather_extras
+    from demo.garments.page import build_page, page_style
     from demo.serve import serve
     from jobs.devices import pick_device
     from pictures.hint import HintEncoder

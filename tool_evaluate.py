@@ -7,10 +7,11 @@ python tool_evaluate.py runs/sd15/control_best.safetensors --data training/fashi
     --inception models/pt_inception.pth
 python tool_evaluate.py runs/tryon_dolls/tryon.safetensors \\
     --pairs training/tryon_dolls/test_unpaired.txt
+python tool_evaluate.py runs/tryon_dolls/tryon.safetensors --sweep 1,1.5,2,2.5,3,4,5  # of guidance
 python tool_evaluate.py runs/a/results.json runs/b/results.json      # what was measured before
 
-OUT gets evaluation.html, sheet.png, the pictures, and results.json, .csv and .md. Run the same
-command again to resume. More: docs/evaluating.md, docs/tryon.md
+OUT gets evaluation.html, pictures, and results.json, .csv and .md. The same command resumes. More:
+docs/evaluating.md, docs/tryon.md
 """
 
 from pathlib import Path
@@ -23,22 +24,21 @@ def parse_arguments():
     add = parser.add_argument
     text = "One or two checkpoints, of try-on also folders of pictures. Without any, the newest in runs/."
     add("checkpoints", nargs="*", metavar="CHECKPOINT", help=text)
-    text = "The training folder. Without it, that on which the checkpoint was trained."
-    parser.share("--data", default=None, help=text)
+    parser.share("--data", default=None, help="The training folder, if not the checkpoint's own.")
     add("--split", help="Which of the folder's items are drawn. Without it val, of try-on val or test.")
-    text = 'Of try-on: lines "person garment". Without it, everybody gets their own garment.'
-    add("--pairs", type=Path, metavar="FILE", help=text)
+    add("--pairs", type=Path, metavar="FILE", help='Of try-on: lines "person garment", if not their own.')
     parser.share("--limit", help="Take only N items, always the same ones.")
     parser.share("--num")
     parser.share("--segmenter", metavar="FILE", help="The judge of control mIoU, if not the run's own.")
     add("--clip", type=Path, metavar="DIR", help="A folder of open_clip: CLIP score, CLIP-I, FID and KID.")
     add("--inception", type=Path, metavar="FILE", help="Weights of Inception v3, for FID and KID.")
-    add("--lpips", type=Path, metavar="FILE", help="Torchvision's VGG-16 or AlexNet, for LPIPS.")
+    add("--lpips", type=Path, metavar="FILE", help="Torchvision's VGG-16, AlexNet or SqueezeNet.")
     add("--dino", type=Path, metavar="FILE", help="Of try-on: weights of DINOv2, for its similarity.")
     parser.share("--sampling-steps")
     parser.share("--sampler", default=None, help="The sampler. Without it dpmpp_2m, of try-on ddim.")
-    text = "Of try-on: none, each_step or paste, what stays outside of the mask. Without it, the model's."
-    add("--repaint", metavar="HOW", help=text)
+    add("--repaint", metavar="HOW", help="Of try-on: none, each_step, paste or blend, if not the model's.")
+    add("--protocol", metavar="NAME", help="Of try-on: catvton512 or voost1024, as papers measure.")
+    add("--sweep", metavar="X,X", help="Of try-on: scales of guidance, each drawn from the same noise.")
     text = "The scale of guidance. Without it 7.5, 3 for the tiny model; of try-on the model's own."
     parser.share("--guidance", help=text)
     parser.share("--config", "--batch-size", "--device")
@@ -72,7 +72,7 @@ def of_fittings(arguments, paths, device):
 
 
 def run(arguments):
-    from evaluation.checkpoints import choose_checkpoints, find_data, is_of_tryon
+    from evaluation.checkpoints import choose_checkpoints, choose_data, is_of_tryon
     from evaluation.tables import compare_results
     from jobs.devices import pick_device
     from jobs.progress import Progress
@@ -82,7 +82,7 @@ def run(arguments):
     if [path.suffix for path in paths] == [".json", ".json"]:
         print(compare_results(paths))
         return
-    arguments.data = arguments.data or find_data(paths[0])
+    arguments.data = choose_data(arguments.data, paths[0])
     way = of_fittings if is_of_tryon(paths[0], arguments.config) else of_maps
     evaluate = way(arguments, paths, pick_device(arguments.device))
     out.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,11 @@ python tutorial_matrix.py models/matrices/parts.yaml --list       # its runs and
 python tutorial_matrix.py models/matrices/parts.yaml
 python tutorial_matrix.py models/matrices/parts.yaml --share 2/4  # on the second of four machines
 python tutorial_matrix.py models/matrices/parts.yaml --table      # of the runs that are there
+python tutorial_matrix.py models/matrices/guidance.yaml           # drawings of one checkpoint
 
 A matrix is a yaml of rows. Each row changes options of the training, or keys of the recipe, and is
-trained once for each seed. More: docs/tryon.md
+trained once for each seed. A yaml that names a checkpoint trains nothing, and compares what it draws.
+More: docs/tryon.md
 """
 
 import sys
@@ -29,8 +31,20 @@ def parse_arguments():
 @entry_point(RESUMES)
 def main():
     arguments = parse_arguments()
-    from learning.matrix import Matrix, check_rows, choose_runs, steps_made, train_runs, write_results
+    from learning.matrix import (
+        Matrix,
+        call,
+        check_rows,
+        choose_runs,
+        read_drawings,
+        steps_made,
+        train_runs,
+        write_results,
+    )
 
+    if command := read_drawings(arguments.matrix):
+        print(*command[1:])
+        sys.exit(0 if arguments.list else call(command))
     matrix = Matrix.read(arguments.matrix)
     numbers = [int(text) for text in arguments.runs.split(",") if text.strip()]
     runs = choose_runs(matrix, numbers, arguments.share)

@@ -11,10 +11,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from annotator.openpose.pose import draw_joint_file
+from batches.fitting_items import compose_item, number_category
 from pictures.pairs import read_items
-
-GREY = 0.0  # of what is masked out, in [-1, 1]
-CATEGORIES = "upper", "lower", "dress", "shoes", "bag"  # a garment's category_id is its place
 
 
 class TryonDataset(Dataset):
@@ -23,8 +21,8 @@ class TryonDataset(Dataset):
     jpg (H, W, 3) person, agnostic (the same with grey where the mask is), garment: in [-1, 1]; mask (H, W, 1)
     in {0, 1}, 1 is repainted; garment_mask (H, W, 1) in {0, 1}, 1 is garment, all of it where the folder does
     not say; pose, mirrored_pose (H, W, 3) in [-1, 1], OpenPose's drawing where the folder has joints;
-    garment_pixels: uint8 (H, W, 3) for image encoders; category_id: its place in CATEGORIES; txt,
-    garment_txt, category, name.
+    garment_pixels: uint8 (H, W, 3) for image encoders; category_id: its place in
+    batches.fitting_items.CATEGORIES; txt, garment_txt, category, name.
 
     Args:
         pairs: a file of lines "person garment", of names in the folder, to try other garments on; None takes
@@ -63,23 +61,17 @@ class TryonDataset(Dataset):
         garment["garment_mask"] = mask[..., :1]
         parts = self.augment(parts, rng) if self.augment else parts
         parts |= self.augment_garment(garment, rng) if self.augment_garment else garment
-        masks = {key: parts.pop(key).astype(np.float32) for key in ("mask", "garment_mask")}
-        shown = {key: picture.astype(np.float32) / 127.5 - 1 for key, picture in parts.items()}
-        agnostic = shown["jpg"] * (1 - masks["mask"]) + GREY * masks["mask"]
-        others = dict(agnostic=agnostic, garment_pixels=parts["garment"])
-        return shown | masks | others | self.describe(idx)
+        return compose_item(parts) | self.describe(idx)
 
     def describe(self, idx):
         """What an item has besides pictures."""
-        (person, worn), known = self.pairs[idx], ", ".join(CATEGORIES)
+        person, worn = self.pairs[idx]
         category = worn.get("category", "upper")
-        if category not in CATEGORIES:
-            raise ValueError(f"{worn['name']} has category {category!r}: want one of {known}")
         return dict(
             txt=person["prompt"],
             garment_txt=worn.get("garment_prompt", ""),
             category=category,
-            category_id=CATEGORIES.index(category),
+            category_id=number_category(category, worn["name"]),
             name=f"{person['name']}__{worn['name']}",
         )
 

@@ -25,7 +25,7 @@ def main():
     import numpy as np
 
     from annotator.segment import PixelSegmenter
-    from demo.loading import load_for_demo
+    from demo.garments.loading import load_for_demo
     from evaluation.control_miou import measure_control, score_pictures
     from generation.generate import Settings
     from pictures.hint import HintEncoder

@@ -40,7 +40,7 @@ def load(arguments):
     import numpy as np
 
     from annotator.segment import PixelSegmenter
-    from demo.loading import load_for_demo
+    from demo.garments.loading import load_for_demo
     from evaluation.control_miou import measure_control
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE

@@ -83,6 +83,7 @@ def train(path: Path, num_dolls: int, num_steps: int):
     from torch.utils.data import TensorDataset
 
     from annotator.segment import PixelSegmenter
+    from learning.build import resolve_precision
     from learning.segmenter.distorted_dolls import DistortedDolls
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
     from paperdoll.people import draw_person
@@ -92,10 +93,11 @@ def train(path: Path, num_dolls: int, num_steps: int):
     photos, maps = np.stack([d.photo for d in dolls]), np.stack([things(d) for d in dolls])
     items = DistortedDolls(photos[:-64], maps[:-64], 0, num_steps * 16)
     held_out = TensorDataset(torch.from_numpy(photos[-64:]), torch.from_numpy(maps[-64:]))
-    reader = PixelSegmenter.fresh(NAMES, 128)
+    reader = PixelSegmenter.fresh(NAMES, 128, width=24)
     training = SegmenterTraining(reader, 4e-3, num_steps)
-    fit(training, Dolls(items, held_out, 16, 100), path.parent / f"{path.stem}_{num_steps}", "bf16-mixed")
-    reader.as_saved().save(path, {})
+    folder, precision = path.parent / f"{path.stem}_{num_steps}", resolve_precision("auto")
+    fit(training, Dolls(items, held_out, 16, 100), folder, precision)
+    reader.round_weights().save(path, {})
 
 
 def main():

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from cldm.controls import Control  # noqa: E402
-from demo.loading import load_for_demo  # noqa: E402
+from demo.garments.loading import load_for_demo  # noqa: E402
 from generation.generate import Settings, generate  # noqa: E402
 from generation.inpainting import Photo, region_mask  # noqa: E402
 from learning.segmenter.distorted_dolls import doll_regions  # noqa: E402
@@ -37,10 +37,14 @@ def show(axes, pixels, title: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As a PNG of 192 colours: a third of the bytes."""
     data = io.BytesIO()
     figure.savefig(data, dpi=110)
-    image = Image.open(data).convert("RGB")
+    save_picture(data.getvalue(), path)
+
+
+def save_picture(png: bytes, path: Path) -> None:
+    """As a PNG of 192 colours: a third of the bytes."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
     image.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {image.width} x {image.height}")
 

@@ -2,6 +2,8 @@
 
 python benchmarks/load_demo.py                       # 8 clients, 2 minutes, the tiny model; Linux
 python benchmarks/load_demo.py --seconds 30 --clients 4
+python benchmarks/load_demo.py --page tryon          # the fitting room, the newest try-on checkpoint
+python benchmarks/load_demo.py --page tryon --checkpoint runs/tryon_dolls/tryon.safetensors
 """
 
 import argparse
@@ -13,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +34,58 @@ class Answer:
     is_own: bool
 
 
+def write_map(folder):
+    """The inputs of the page of maps."""
+    from gradio_client import handle_file
+
+    ids = np.zeros((128, 128), np.uint8)
+    ids[40:75, 45:85], ids[75:115, 45:85] = 1, 2
+    Image.fromarray(COLOURS[ids]).save(folder / "map.png")
+    value = dict(background=handle_file(str(folder / "map.png")), layers=[], composite=None)
+    return dict(input_image=value, prompt="a red top")
+
+
+def write_fitting(folder):
+    """The inputs of the fitting room: its first person and garment."""
+    from gradio_client import handle_file
+
+    sys.path.insert(0, str(ROOT))
+    from demo.tryon.offers import draw_clothes, draw_people
+
+    values = {}
+    for name, draw in dict(person=draw_people, garment=draw_clothes).items():
+        Image.fromarray(draw((128, 96))[0].pixels).save(folder / f"{name}.png")
+        values[name] = handle_file(str(folder / f"{name}.png"))
+    return values
+
+
+@dataclass
+class Page:
+    """A page's script and endpoint, the endpoint's name of the sampling steps, and what writes its inputs."""
+
+    script: str
+    endpoint: str
+    steps: str
+    write: Callable
+
+
+PAGES = dict(
+    maps=Page("gradio_seg2image.py", "/process", "ddim_steps", write_map),
+    tryon=Page("gradio_tryon.py", "/fit", "steps", write_fitting),
+)
+
+
 def main():
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=kind)
     parser.add_argument("--clients", type=int, default=8, help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=120, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4, help="sampling steps (default: %(default)s)")
+    parser.add_argument("--page", choices=PAGES, default="maps", help="(default: %(default)s)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="of the fitting room; None takes the newest")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        process, url = started(Path(folder))
+        process, url = started(Path(folder), arguments)
         try:
             answers, errors, memory = visited(url, process.pid, arguments, Path(folder))
         finally:
@@ -48,14 +94,15 @@ def main():
     report(answers, errors, memory)
 
 
-def started(folder):
-    """(process, address) of the demo on a free port."""
+def started(folder, arguments):
+    """(process, address) of the page on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = folder / "output.txt"
     with open(log, "w") as output:
-        command = [sys.executable, "gradio_seg2image.py", "--port", str(port), "--device", "cpu"]
+        command = [sys.executable, PAGES[arguments.page].script, "--port", str(port), "--device", "cpu"]
+        command += ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     while "Open http" not in log.read_text():
         if process.poll() is not None:
@@ -66,14 +113,13 @@ def started(folder):
 
 def visited(url, pid, arguments, folder):
     """(Answers, errors, megabytes of the server over time) of all clients' requests."""
-    ids = np.zeros((128, 128), np.uint8)
-    ids[40:75, 45:85], ids[75:115, 45:85] = 1, 2
-    Image.fromarray(COLOURS[ids]).save(folder / "map.png")
-    answers, errors, memory = [], [], []
+    values = PAGES[arguments.page].write(folder) | dict(preview=False, num_samples=1)
+    answers, errors, memory = told = [], [], []
     deadline = time.monotonic() + arguments.seconds
     clients = [
         threading.Thread(
-            target=visit, args=(url, folder / "map.png", number, deadline, arguments.steps, answers, errors)
+            target=visit,
+            args=(url, PAGES[arguments.page], values, number, deadline, arguments.steps, *told[:2]),
         )
         for number in range(arguments.clients)
     ]
@@ -85,18 +131,17 @@ def visited(url, pid, arguments, folder):
     return answers, errors, memory
 
 
-def visit(url, path, number, deadline, steps, answers, errors):
+def visit(url, page, values, number, deadline, steps, answers, errors):
     """One client: request after request, each with a seed of its own, until the deadline."""
-    from gradio_client import Client, handle_file
+    from gradio_client import Client
 
     client, draw = Client(url, verbose=False, analytics_enabled=False), random.Random(number)
-    value = dict(background=handle_file(str(path)), layers=[], composite=None)
     while time.monotonic() < deadline:
         seed, submitted = draw.randrange(2**31 - 1), time.monotonic()
         try:
-            request = dict(prompt="a red top", num_samples=1, ddim_steps=steps, seed=seed, preview=False)
-            shown = client.predict(input_image=value, **request, api_name="/process")
-            is_own = re.match(r"seed (\d+)", shown[1]["caption"]).group(1) == str(seed)
+            request = values | {page.steps: steps, "seed": seed}
+            shown = client.predict(**request, api_name=page.endpoint)
+            is_own = re.search(r"seed (\d+)", shown[-1]["caption"]).group(1) == str(seed)
             answers.append(Answer(submitted, time.monotonic(), is_own))
         except Exception as error:  # whatever it is, it is a request that was lost
             errors.append(f"{type(error).__name__}: {error}")

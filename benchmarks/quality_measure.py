@@ -36,7 +36,7 @@ def measure(control, num, steps, floor=False) -> dict[str, float]:
 
     from annotator.segment import PixelSegmenter
     from batches.augment import RoughMaps
-    from demo.loading import load_for_demo
+    from demo.garments.loading import load_for_demo
     from evaluation.control_miou import measure_control, region_iou, score_pictures
     from generation.generate import Settings
     from learning.segmenter.distorted_dolls import doll_regions

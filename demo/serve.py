@@ -1,6 +1,7 @@
 """A page on the network, fetching nothing from elsewhere."""
 
 import socket
+from pathlib import Path
 
 import gradio as gr
 from gradio import networking
@@ -35,6 +36,8 @@ COLOURS = dict(
     checkbox_border_color_selected_dark="#8f8ff0",
 )
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(**COLOURS)
+HERE = Path(__file__).parent
+ONE_AT_A_TIME = dict(concurrency_id="model", concurrency_limit=1)  # of what the model computes
 HEAD = '<meta name="robots" content="noindex">'
 # of every page: what has the focus is seen
 FOCUS = """
@@ -47,11 +50,17 @@ FOCUS = """
 """
 
 
+def page_script(own: Path) -> str:
+    """What a page runs once it is there: the script that all share, then its own, of one function each."""
+    shared, own = (file.read_text(encoding="utf-8").strip() for file in (HERE / "page.js", own))
+    return f"() => {{ ({shared})(); ({own})(); }}"
+
+
 def serve(page, css: str, port: int | None = None, host="127.0.0.1", queue=16, share=False):
     """Show a page until it is stopped.
 
     Args:
-        page: gradio Blocks. css: of its own.
+        page: gradio Blocks. css: of its own, behind what all pages share.
         port: None takes a free one from 7860. host: 0.0.0.0 is for everybody in the network.
         queue: requests that may wait.
         share: also make a public address, by gradio's servers.
@@ -71,7 +80,7 @@ def serve(page, css: str, port: int | None = None, host="127.0.0.1", queue=16, s
             server_port=port,
             share=False,
             theme=THEME,
-            css=css + FOCUS,
+            css=(HERE / "style.css").read_text(encoding="utf-8") + css + FOCUS,
             head=HEAD,
             footer_links=["api"],
             app_kwargs=dict(middleware=[Middleware(ClosedEndpoints)]),

@@ -6,17 +6,21 @@ import zipfile
 from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory, mkdtemp
-from threading import Event, Lock, Thread
+from threading import Event, Lock
+from typing import NamedTuple
 
-from demo.drawing import DrawnPicture
-from demo.photo import palette_png
-from demo.session_sheet import draw_session_sheet
-from generation.picture_text import png_with
+from demo.session_sheet import draw_session_sheet, is_drawn
 
 MAX_SESSIONS, MAX_PICTURES = 64, 200
-MAP = "region map"  # the caption of a request's map, which is kept beside its pictures
+
+
+class Picture(NamedTuple):
+    """A PNG to be kept under the name `stem`, which begins with "seed_" if it was drawn, and its caption."""
+
+    stem: str
+    content: bytes
+    caption: str
 
 
 class Session:
@@ -32,11 +36,11 @@ class Session:
         self.at_work = 0  # requests that are being drawn
         self._changing = Lock()  # of the pictures: a zip is made while others are drawn
 
-    def begin(self, ids, encoder) -> tuple[Path, str]:
-        """Start a request of a map uint8 (H, W): (its file, caption), a picture of the session, too."""
+    def begin(self, given: list[Picture]) -> list[tuple[Path, str]]:
+        """Start a request of given pictures, which are kept before those that are drawn of them."""
         self.cancelled, self.stopped = Event(), False
         self._requests += 1
-        return self._keep(f"{self._requests:04d}_map.png", palette_png(ids, encoder), MAP)
+        return self.keep(given)
 
     def stop(self) -> None:
         """End the request that is running, as its visitor wishes."""
@@ -45,22 +49,16 @@ class Session:
 
     def summarize(self) -> str:
         """How it stands, in a sentence or two."""
-        drawn = sum(caption != MAP for _, caption in self.pictures)
+        drawn = sum(is_drawn(file) for file, _ in self.pictures)
         return "Cancelled. " * self.stopped + f"{drawn} picture{'s' * (drawn != 1)} in this session."
 
     def still_shown(self) -> list[tuple[Path, str]]:
         """What the page shows of earlier requests, as far as it is kept."""
         return [picture for picture in self.shown if picture[0].exists()]
 
-    def keep(self, drawn: list[DrawnPicture], region_map: bytes = b"") -> list[tuple[Path, str]]:
-        """(file, caption) of finished pictures of the request begun last; they hold its map, a PNG."""
-        kept = []
-        for picture in drawn:
-            way = "" if picture.with_map else "_without_map"
-            name = f"{self._requests:04d}_seed_{picture.facts['seed']}{way}.png"
-            content = png_with(picture.pixels, picture.facts, region_map)
-            kept.append(self._keep(name, content, picture.caption))
-        return kept
+    def keep(self, pictures: list[Picture]) -> list[tuple[Path, str]]:
+        """(file, caption) of pictures of the request that was begun last."""
+        return [self._keep(f"{self._requests:04d}_{p.stem}.png", p.content, p.caption) for p in pictures]
 
     def write(self, stem: str, suffix: str, content: bytes) -> Path:
         """A file to be fetched, numbered, as a browser takes equal names for the same file."""
@@ -145,45 +143,3 @@ class Sessions:
         session = self._sessions.pop(key)
         session.cancelled.set()
         shutil.rmtree(session.folder, ignore_errors=True)
-
-
-REPORT, DONE, FAILED = range(3)
-
-
-class Cancelled(Exception):
-    """Somebody has asked to stop."""
-
-
-def stream_reports(work, cancelled: Event):
-    """Yield what `work(report)` reports, each as soon as it is there; raise what it raises.
-
-    It runs in a thread of its own. Once `cancelled` is set, or the generator closed, `report` raises
-    Cancelled in it; the generator has ended only when the work has.
-    """
-    reports = SimpleQueue()
-
-    def report(value):
-        if cancelled.is_set():
-            raise Cancelled
-        reports.put((REPORT, value))
-
-    def run():
-        try:
-            work(report)
-            reports.put((DONE, None))
-        except BaseException as error:  # raised again below, in the thread that waits for it
-            reports.put((FAILED, error))
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = reports.get()
-            if kind == FAILED:
-                raise value
-            if kind == DONE:
-                return
-            yield value
-    finally:
-        cancelled.set()
-        thread.join()

@@ -6,10 +6,18 @@ from evaluation.dino import load_dino
 from evaluation.fittings import of_category
 from evaluation.garment_fidelity import GarmentFidelity
 from evaluation.inception import WANTED as INCEPTION_WANTED
-from evaluation.inception import Inception
+from evaluation.inception import Inception, squeeze, squeeze_as_clean_fid
+from evaluation.lpips import BACKBONES, Lpips
 from evaluation.lpips import WANTED as LPIPS_WANTED
-from evaluation.lpips import Lpips
-from evaluation.metrics import ClipFeatures, Features, GarmentLikeness, Likeness, Perception, Regions
+from evaluation.metrics import (
+    ClipFeatures,
+    Features,
+    GarmentLikeness,
+    Likeness,
+    Perception,
+    PerceptionInMask,
+    Regions,
+)
 from evaluation.redrawing import PHOTOGRAPHS
 from generation.control_files import digest
 
@@ -30,10 +38,14 @@ NO_TRUTH = (
 
 
 class Choice:
-    """`gauges`, `facts` of their backbones for the protocol, `missing`: metric -> why it is not measured."""
+    """`gauges`, `facts` of their backbones for the protocol, `missing`: metric -> why it is not measured.
 
-    def __init__(self):
-        self.gauges, self.facts, self.missing = [], {}, {}
+    Args:
+        preset: an evaluation.presets.ProtocolPreset, which says which networks it wants; None wants any.
+    """
+
+    def __init__(self, preset=None):
+        self.gauges, self.facts, self.missing, self.preset = [], {}, {}, preset
 
     def regions(self, judge, names, facts):
         """`judge` None: there is no segmenter; `names` None: there are no regions."""
@@ -43,21 +55,28 @@ class Choice:
             self.gauges.append(Regions(judge, names))
             self.facts["segmenter"] = facts | dict(regions=list(names))
 
-    def likeness(self, lpips_file, device):
+    def likeness(self, lpips_file, device, has_masks=False):
         self.gauges.append(Likeness())
         if lpips_file is None:
             self.missing["LPIPS"] = f"no --lpips: {LPIPS_WANTED}"
-        else:
-            network = Lpips.load(lpips_file, device)
-            self.gauges.append(Perception(network, dict(vgg="VGG-16", alex="AlexNet")[network.kind]))
-            self.facts["lpips"] = network.facts(lpips_file)
+            return
+        network = Lpips.load(lpips_file, device)
+        if self.preset:
+            self.preset.check_backbones(network.kind, None)
+        self.gauges.append(Perception(network, BACKBONES[network.kind]))
+        if has_masks:
+            self.gauges.append(PerceptionInMask(network, BACKBONES[network.kind]))
+        self.facts["lpips"] = network.facts(lpips_file)
 
     def features(self, inception_file, device):
         if inception_file is None:
             self.missing["FID and KID (Inception)"] = f"no --inception: {INCEPTION_WANTED}"
         else:
-            network = Inception.load(inception_file, device)
-            self.gauges.append(Features(network, network.name))
+            way, times = (squeeze_as_clean_fid, 1000) if self.preset else (squeeze, 1)
+            network = Inception.load(inception_file, device, way)
+            if self.preset:
+                self.preset.check_backbones(None, network.name)
+            self.gauges.append(Features(network, network.name, times))
             self.facts["inception"] = network.facts(inception_file)
 
     def clip(self, clip, name, facts):
@@ -124,10 +143,10 @@ def choose_for_maps(arguments, path, regions, device) -> Choice:
 
 def choose_for_fittings(arguments, held_out, device) -> Choice:
     """The gauges of try-on, for HeldOutFittings."""
-    choice, (clip, name, facts) = Choice(), load_clip(arguments.clip, device)
+    choice, (clip, name, facts) = Choice(held_out.preset), load_clip(arguments.clip, device)
     choice.fidelity(held_out, arguments.data)
     if held_out.has_truth:
-        choice.likeness(arguments.lpips, device)
+        choice.likeness(arguments.lpips, device, has_masks=True)
     else:
         choice.missing["SSIM, PSNR and LPIPS"] = NO_TRUTH
     choice.features(arguments.inception, device)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cldm.model import is_tryon
-from cldm.weights.load import load_control, newest_checkpoint
+from cldm.weights.load import find_data, load_control, newest_checkpoint
+from cldm.weights.load_tryon import puts_garments_on
 from evaluation.comparison import FLOOR
 from evaluation.held_out import HeldOut, check_regions
 from evaluation.picture_sets import count_missing, digest_tensors, draw_set, make_picture_set
@@ -46,17 +46,14 @@ def choose_checkpoints(paths: list[str]) -> list[Path]:
 
 def is_of_tryon(path, config=None) -> bool:
     """Whether a checkpoint puts garments on, or a folder holds such pictures; `config` goes before it."""
-    if config:
-        return is_tryon(config)
-    return Path(path).is_dir() or "tryon" in read_metadata(path)
+    return not config and Path(path).is_dir() or puts_garments_on(path, config)
 
 
-def find_data(path, default="training/dolls") -> Path:
-    """The training folder that a checkpoint was trained on, where it says so; ValueError for a folder."""
-    if Path(path).is_dir():
+def choose_data(named: Path | None, path) -> Path:
+    """The training folder that is named, else a checkpoint's own; ValueError for a folder of pictures."""
+    if named is None and Path(path).is_dir():
         raise ValueError(f"{path} is a folder of pictures: say by --data which people they show")
-    options = read_metadata(path).get("options", {})
-    return Path(options.get("data", default) if isinstance(options, dict) else default)
+    return named or find_data(path)
 
 
 def check_files(paths) -> None:

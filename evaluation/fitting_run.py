@@ -1,9 +1,20 @@
 """An evaluation of try-on from checkpoints, or folders of pictures, to files: draw, measure, write."""
 
-from evaluation.fitting_sets import FLOOR, OWN, ROLLED, check_repaint, draw_all, read_checkpoint, roll
+from evaluation.fitting_sets import (
+    CEILING,
+    FLOOR,
+    OWN,
+    ROLLED,
+    check_repaint,
+    draw_all,
+    read_checkpoint,
+    roll,
+    sweep_guidance,
+)
 from evaluation.fittings import HeldOutFittings
 from evaluation.protocol import describe_pictures, describe_protocol
 from evaluation.run import EvaluationRequest, write_results
+from generation.fitting_pairs import HELD_OUT, choose_split
 from jobs.parallel import default_workers
 
 
@@ -21,21 +32,14 @@ def hold_out_fittings(request: EvaluationRequest, open_dataset, num: int | None)
             f"{request.data} holds no people in garments, its lines have no {error}: give such a folder by "
             "--data"
         ) from error
-    chosen = dict(pairs=request.pairs) if request.pairs else dict(split=find_split(lines, request))
-    return HeldOutFittings(open_dataset(request.data, **chosen), num, default_workers())
-
-
-def find_split(lines, request: EvaluationRequest) -> str:
-    """The split that is asked for, else the folder's val or test; ValueError where it has no such items."""
-    splits = {line.get("split", "train") for line in lines}
-    wanted = [request.split] if request.split else ["val", "test"]
-    found = next((split for split in wanted if split in splits), None)
-    if found is None:
-        raise ValueError(
-            f"{request.data} has no items of split {' or '.join(wanted)}, only of "
-            f"{', '.join(sorted(splits))}: prepare it with held-out items, or name another by --split"
-        )
-    return found
+    wanted = (request.split,) if request.split else HELD_OUT
+    chosen = dict(pairs=request.pairs)
+    if not request.pairs:
+        chosen = dict(split=choose_split(lines, wanted, request.data, "name another by --split"))
+    held_out = HeldOutFittings(open_dataset(request.data, **chosen), num, default_workers(), request.preset)
+    if request.preset:
+        request.preset.check_sizes(held_out.sizes, request.data)
+    return held_out
 
 
 def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, choice, out, progress) -> str:
@@ -50,9 +54,14 @@ def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, cho
         read_checkpoint(label, path, request, held_out)
         for label, path in zip(labels, request.paths, strict=True)
     ]
+    if request.sweep:
+        checkpoints = sweep_guidance(*checkpoints, request.sweep)
+        labels = [checkpoint.label for checkpoint in checkpoints]
     repaint, sets = check_repaint(checkpoints), {}
+    alone = len(request.paths) == 1
     for checkpoint in checkpoints:
-        sets |= draw_all(checkpoint, held_out, out, request, progress, alone=len(labels) == 1)
+        sets |= draw_all(checkpoint, held_out, out, request, progress, alone)
+    sets = dict(sorted(sets.items(), key=lambda entry: entry[0] == CEILING))  # the last column
     if roll(held_out) is None:
         choice.missing[ROLLED] = (
             "there is no other garment of each category to give in place of the right one"
@@ -68,12 +77,16 @@ def evaluate_fittings(request: EvaluationRequest, held_out: HeldOutFittings, cho
         choice.facts,
         request.device,
     )
+    if request.preset:
+        protocol |= dict(published=request.preset.facts())
     return write_results(out, held_out, sets, list_pairs(labels, sets), choice, protocol, progress)
 
 
 def list_pairs(labels, sets) -> list[tuple[str, str]]:
-    """(a, b) for differences b - a: the two checkpoints, then each against other garments and none."""
-    pairs = [tuple(labels)] if len(labels) == 2 else []
+    """(a, b) for differences b - a: of the checkpoints or scales, against the first; then of each, against
+    other garments and none.
+    """
+    pairs = [(labels[0], label) for label in labels[1:]]
     for label in labels:
         beside = [ROLLED, FLOOR] if len(labels) == 1 else [f"{way} of {label}" for way in (ROLLED, FLOOR)]
         pairs += [(way, label) for way in beside if way in sets]

@@ -79,6 +79,20 @@ def read_checkpoint(label, path, request, held_out: HeldOutFittings) -> FittingC
     return FittingCheckpoint(label, Path(path), settings, facts)
 
 
+def sweep_guidance(checkpoint: FittingCheckpoint, scales) -> list[FittingCheckpoint]:
+    """The checkpoint once for each scale of its guidance; ValueError where that has not one scale."""
+    own = checkpoint.settings.guidance
+    return [
+        replace(
+            checkpoint,
+            label=f"guidance {scale:g}",
+            settings=replace(checkpoint.settings, guidance=own.rescaled(scale)),
+            facts=checkpoint.facts | dict(guidance=own.rescaled(scale).describe()),
+        )
+        for scale in scales
+    ]
+
+
 def check_repaint(checkpoints) -> str:
     """What all of them leave outside of the mask; ValueError where that differs."""
     found = {c.label: c.facts["repaint"] for c in checkpoints if c.draws}
@@ -156,9 +170,10 @@ def list_sets(checkpoint: FittingCheckpoint, held_out, out, request, alone: bool
     named = "model", "sha256_of_all_weights", "scale_factor", "guidance", "repaint", "dtype"
     drawn = {name: told[name] for name in named}
     drawn |= dict(steps=settings.steps, sampler=settings.sampler, eta=settings.eta)
-    facts = {FLOOR: drawn, OWN: drawn}
-    if rolled := roll(held_out):
-        facts = {FLOOR: drawn, ROLLED: drawn | dict(garments=digest_garments(rolled, held_out)), OWN: drawn}
+    floor = {name: value for name, value in drawn.items() if name != "guidance"}  # it has none of its own
+    facts = {FLOOR: floor, OWN: drawn}
+    if not request.sweep and (rolled := roll(held_out)):
+        facts = {FLOOR: floor, ROLLED: drawn | dict(garments=digest_garments(rolled, held_out)), OWN: drawn}
     if held_out.has_truth:
         facts[CEILING] = dict(sha256_of_autoencoder=told["sha256_of_autoencoder"], truth=held_out.digest)
     seeds = {way: 1 if way == CEILING else request.num_seeds for way in facts}

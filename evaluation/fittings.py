@@ -71,13 +71,17 @@ class HeldOutFittings(HeldOutItems):
     """People and garments of a TryonDataset; drawn people are redrawn first, in what they try on.
 
     `has_truth`: whether it is known how each should look.
+
+    Args:
+        preset: an evaluation.presets.ProtocolPreset, or None.
     """
 
     multiple = 8  # of the autoencoder; a model may want more
     called = "people in garments"
 
-    def __init__(self, dataset, num: int | None = None, workers: int = 1):
+    def __init__(self, dataset, num: int | None = None, workers: int = 1, preset=None):
         super().__init__(dataset, num)
+        self.preset = preset
         self.redrawing, paired = None, all(person["name"] == worn["name"] for person, worn in dataset.pairs)
         if is_drawn(dataset.pairs):
             self.redrawing = Redrawing(dataset)
@@ -99,6 +103,7 @@ class HeldOutFittings(HeldOutItems):
         given = self.dataset[place]
         redrawn = self.redrawing and self.redrawing[place]
         photo = redrawn.truth if redrawn else ((given["jpg"] + 1) * 127.5).round().astype(np.uint8)
+        photo = self.preset.read_photo(photo) if self.preset else photo
         garment, mask = given["garment_pixels"], given["mask"][..., 0] > 0.5
         return FittingItem(
             given["name"], given["txt"], given["category"], given, photo, garment, mask, redrawn

@@ -1,4 +1,4 @@
-"""LPIPS (arXiv 1801.03924), version 0.1, from a local file of torchvision's VGG-16 or AlexNet.
+"""LPIPS (arXiv 1801.03924), version 0.1, from a local file of one of torchvision's BACKBONES.
 
 The linear heads lie beside this file; lpips_heads.md says where they come from.
 """
@@ -12,17 +12,18 @@ from generation.control_files import digest
 from ldm.checkpoint import read_state_dict
 
 HEADS = Path(__file__).with_name("lpips_heads.safetensors")
-# of torchvision's features: where the five compared layers end
-LAYERS = {"vgg": (4, 9, 16, 23, 30), "alex": (2, 5, 8, 10, 12)}
+# of torchvision's features: where the compared layers end
+LAYERS = {"vgg": (4, 9, 16, 23, 30), "alex": (2, 5, 8, 10, 12), "squeeze": (2, 5, 8, 10, 11, 12, 13)}
+BACKBONES = {"vgg": "VGG-16", "alex": "AlexNet", "squeeze": "SqueezeNet 1.1"}
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 WANTED = (
-    "torchvision's vgg16-397923af.pth or alexnet-owt-7be5be79.pth, downloaded elsewhere from "
-    "download.pytorch.org/models"
+    "torchvision's vgg16-397923af.pth, alexnet-owt-7be5be79.pth or squeezenet1_1-b8a52dc0.pth, downloaded "
+    "elsewhere from download.pytorch.org/models"
 )
 
 
 class Lpips(torch.nn.Module):
-    """Distances of pictures as a network for recognition sees them; `kind` is vgg or alex.
+    """Distances of pictures as a network for recognition sees them; `kind` is one of BACKBONES.
 
     Args:
         features: torchvision's, a Sequential.
@@ -65,17 +66,18 @@ class Lpips(torch.nn.Module):
 
 
 def backbone(state, path):
-    """("vgg" or "alex", its features as a Sequential) of a state dict in torchvision's layout."""
+    """(kind of BACKBONES, its features as a Sequential) of a state dict in torchvision's layout."""
     from torchvision import models
 
     state = {name[9:]: value for name, value in state.items() if name.startswith("features.")}
-    for kind, build in dict(vgg=models.vgg16, alex=models.alexnet).items():
+    builds = dict(vgg=models.vgg16, alex=models.alexnet, squeeze=models.squeezenet1_1)
+    for kind, build in builds.items():
         with torch.device("meta"):
             features = build(weights=None).features
         shapes = {name: value.shape for name, value in features.state_dict().items()}
         if shapes == {name: value.shape for name, value in state.items()}:
             features.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
-            for layer in features:
+            for layer in features.modules():
                 if isinstance(layer, torch.nn.ReLU):
                     layer.inplace = False  # the activations before it are kept
             return kind, features

@@ -125,6 +125,27 @@ class Perception:
         return np.asarray(self.distance(pictures, np.stack([item.photo for item in items])))[:, None]
 
 
+LEAST_BOX = 64  # pixels a side, below which networks that halve pictures five times see too little
+
+
+class PerceptionInMask:
+    """As Perception, of what lies in the mask's box alone: what was not painted dilutes nothing."""
+
+    needs_photos = True
+
+    def __init__(self, distance, kind):
+        meaning = f"distance from the photo in layers of {kind}, both cut to the mask's box: 0 for the photo"
+        self.distance = distance
+        self.metrics = [Metric(f"LPIPS in the mask's box ({kind})", "lower", meaning, mean_of(0), False)]
+
+    def measure(self, pictures, items):
+        rows = []
+        for picture, item in zip(pictures, items, strict=True):
+            pair = (cut_to_mask(x, item.mask, LEAST_BOX)[None] for x in (picture, item.photo))
+            rows.append(self.distance(*pair))
+        return np.stack(rows)
+
+
 class GarmentLikeness:
     """Does a picture look like the garment to a network? An estimate, where nobody can tell the truth.
 
@@ -146,10 +167,19 @@ class GarmentLikeness:
         return (shown * garments).sum(1, keepdims=True)
 
 
-def cut_to_mask(picture, mask):
-    """What of a picture (H, W, 3) lies in the box of a mask, bool (H, W)."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def cut_to_mask(picture, mask, least=1):
+    """What of a picture (H, W, 3) lies in the box of a mask, bool (H, W), at least `least` pixels a side."""
+    spans = (find_span(mask.any(axis), least) for axis in (1, 0))
+    return picture[tuple(spans)]
+
+
+def find_span(there, least: int) -> slice:
+    """From the first to the last of bool (n,), widened on both sides to `least` where there are as many."""
+    places = np.flatnonzero(there)
+    length = min(max(places[-1] + 1 - places[0], least), len(there))
+    start = (places[0] + places[-1] + 1 - length) // 2
+    start = min(max(start, 0), len(there) - length)
+    return slice(start, start + length)
 
 
 class Features:
@@ -157,20 +187,25 @@ class Features:
 
     needs_photos = False
 
-    def __init__(self, encode, name):
+    def __init__(self, encode, name, kid_times=1):
         self.encode = encode
-        self.metrics = self._distances(name, slice(None))
+        self.metrics = self._distances(name, slice(None), kid_times)
 
     @staticmethod
-    def _distances(name, places):
-        def of(weighted):
-            return lambda rows, photo_rows: weighted(rows[..., places], photo_rows[..., places])
+    def _distances(name, places, kid_times=1):
+        def of(weighted, times=1):
+            def statistic(rows, photo_rows):
+                value = weighted(rows[..., places], photo_rows[..., places])
+                return lambda weights: times * value(weights)
+
+            return statistic
 
         fid = f"distance of means and covariances of pictures' and photos' features, {name}: 0 for equal ones"
         kid = f"squared MMD of pictures' and photos' features, {name}, cubic kernel: about 0 for equal ones"
+        said = f" x {kid_times}" if kid_times != 1 else ""
         return [
             Metric(f"FID ({name})", "lower", fid, of(weighted_frechet), False, 200, ENOUGH),
-            Metric(f"KID ({name})", "lower", kid, of(weighted_kernel), False),
+            Metric(f"KID{said} ({name})", "lower", kid, of(weighted_kernel, kid_times), False),
         ]
 
     def measure(self, pictures, items):

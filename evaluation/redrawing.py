@@ -134,6 +134,16 @@ class Wanted:
         """Tells these drawings from others."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
+    def draw(self) -> Redrawn:
+        """The person in the garment and in all others, drawn now."""
+        truth = self.fitting.wear(self.garment).drawing
+        others = [self.fitting.wear(g).drawing.photo for group in self.others.values() for g in group]
+        return Redrawn(
+            pictures=np.stack([match_size(photo, self.size) for photo in (truth.photo, *others)]),
+            groups=self.rows(),
+            worn=match_size(truth.mask(garment=1).astype(np.uint8) * 255, self.size) > 127,
+        )
+
     def rows(self) -> dict[str, slice]:
         """Where each group stands in an array that begins with the truth."""
         rows, start = {}, 1
@@ -151,13 +161,8 @@ def draw_person(folder, person: dict, worn: dict) -> None:
     """Write the file of one person in one garment and in all others; ValueError if it is not that person."""
     wanted = Wanted.of(person, worn)
     check_same(match_size(wanted.fitting.wear().drawing.photo, wanted.size), Path(folder, person["target"]))
-    truth = wanted.fitting.wear(wanted.garment).drawing
-    others = [wanted.fitting.wear(g).drawing.photo for group in wanted.others.values() for g in group]
-    content = dict(
-        key=wanted.key,
-        pictures=np.stack([match_size(photo, wanted.size) for photo in (truth.photo, *others)]),
-        worn=match_size(truth.mask(garment=1).astype(np.uint8) * 255, wanted.size) > 127,
-    )
+    drawn = wanted.draw()
+    content = dict(key=wanted.key, pictures=drawn.pictures, worn=drawn.worn)
     data = io.BytesIO()
     np.savez_compressed(data, **content)
     path = name_file(folder, person, worn)

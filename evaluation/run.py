@@ -1,6 +1,7 @@
 """An evaluation from checkpoints to files: draw, measure, write."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cldm.weights.load import encoder_of
@@ -9,6 +10,7 @@ from evaluation.checkpoints import check_files
 from evaluation.comparison import FLOOR, PHOTOS, compare_sets, measure_rows
 from evaluation.held_out import HeldOut, check_split
 from evaluation.page import write_page
+from evaluation.presets import ProtocolPreset, find_preset
 from evaluation.protocol import describe_pictures, describe_protocol
 from evaluation.tables import format_markdown, write_tables
 from generation.fitting import FittingSettings
@@ -16,12 +18,15 @@ from generation.generate import Settings
 from ldm.checkpoint import read_metadata
 from pictures.hint import HintEncoder
 
-OF_TRYON = "pairs", "repaint", "dino"  # options
+OF_TRYON = "pairs", "repaint", "dino", "protocol", "sweep"  # options
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is asked for: `settings` are Settings or FittingSettings, `scale` None takes each model's own."""
+    """What is asked for: `settings` are Settings or FittingSettings, `scale` None takes each model's own.
+
+    `sweep`: scales of guidance, each of which draws; `preset`: an evaluation.presets.ProtocolPreset.
+    """
 
     paths: list[Path]
     data: Path
@@ -33,6 +38,8 @@ class EvaluationRequest:
     batch_size: int
     device: str
     pairs: Path | None = None
+    sweep: tuple[float, ...] = ()
+    preset: ProtocolPreset | None = None
 
     @classmethod
     def of_maps(cls, arguments, paths, device) -> "EvaluationRequest":
@@ -50,9 +57,16 @@ class EvaluationRequest:
         """Of a command line; ValueError for options out of range, or that are of a control."""
         if arguments.segmenter is not None:
             raise ValueError(f"--segmenter is for a control, {paths[0]} is of try-on")
+        preset, repaint = find_preset(arguments.protocol), arguments.repaint
+        if preset:
+            preset.check_request(arguments.limit, arguments.num, repaint)
+            repaint = repaint or preset.repaint
         steps, sampler = arguments.sampling_steps, arguments.sampler or "ddim"
-        settings = FittingSettings(steps=steps, sampler=sampler, repaint=arguments.repaint)
-        return cls.of(arguments, paths, settings, arguments.split, device)
+        settings = FittingSettings(steps=steps, sampler=sampler, repaint=repaint)
+        sweep = read_sweep(arguments.sweep, arguments.guidance, paths)
+        return replace(
+            cls.of(arguments, paths, settings, arguments.split, device), sweep=sweep, preset=preset
+        )
 
     @classmethod
     def of(cls, arguments, paths, settings, split, device) -> "EvaluationRequest":
@@ -73,6 +87,21 @@ class EvaluationRequest:
             device,
             arguments.pairs,
         )
+
+
+def read_sweep(text: str | None, scale: float | None, paths) -> tuple[float, ...]:
+    """The scales of --sweep, "1,1.5,2"; ValueError for what is no list of them, or not of one checkpoint."""
+    if text is None:
+        return ()
+    if scale is not None or len(paths) != 1 or paths[0].is_dir():
+        raise ValueError("--sweep is of one checkpoint, and goes without --guidance")
+    try:
+        scales = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"--sweep is a list of scales such as 1,1.5,2, got {text!r}") from error
+    if len({*scales}) < len(scales) or not all(map(math.isfinite, scales)):
+        raise ValueError(f"the scales of --sweep must be different numbers, got {text}")
+    return scales
 
 
 def read_regions(data, control) -> HintEncoder | None:

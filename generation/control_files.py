@@ -10,6 +10,7 @@ import torch
 
 from cldm.controls import Control
 from cldm.weights.load import Loaded, load_control, newest_checkpoint
+from cldm.weights.load_tryon import LoadedTryon
 from generation.branches import load_branch
 from jobs.shipped import find_shipped
 from pictures.decoding import read_hint
@@ -95,7 +96,12 @@ def named_or_newest(texts: list[str]) -> list[ControlFile]:
         raise FileNotFoundError(
             "there is no trained control in runs/: `make demo` trains one, or name a file by --control FILE"
         )
-    files = [ControlFile.parse(text) for text in texts] or [ControlFile(str(found))]
+    return parse_controls(texts or [str(found)])
+
+
+def parse_controls(texts: list[str]) -> list[ControlFile]:
+    """The controls of a command line, whose files and folders are there."""
+    files = [ControlFile.parse(text) for text in texts]
     for file in files:
         if not Path(file.path).exists():
             raise FileNotFoundError(f"--control: {file.path} does not exist, where a control is {FORM}")
@@ -112,21 +118,31 @@ def load_controls(files: list[ControlFile], config, device: str, base=None) -> t
     `base`: of the first file, where that does not say it.
     """
     loaded = load_control(files[0].path, config, device, base)
-    steerings = [Steering(files[0], None, loaded.encoder, digest(files[0].path))]
-    for file in files[1:]:
+    first = Steering(files[0], None, loaded.encoder, digest(files[0].path))
+    check_steering(first, loaded.model.control_model)
+    return loaded, [first, *load_branches(files[1:], loaded)]
+
+
+def load_branches(files: list[ControlFile], loaded: Loaded | LoadedTryon) -> list[Steering]:
+    """Further controls, over a model that is there."""
+    steerings = []
+    for file in files:
         branch = load_branch(file.path, loaded)
         steerings.append(Steering(file, branch.network, branch.encoder, digest(file.path)))
-    for steering in steerings:
-        network = steering.branch or loaded.model.control_model
-        if network.hint_channels != 3:
-            raise ValueError(
-                f"{steering.file.path} takes hints of {network.hint_channels} channels, not pictures"
-            )
-        # says what is wrong with strength and range before any map is read
-        steering.control(np.zeros((1, 64, 64) + ((3,) * (not steering.encoder)), np.uint8)).scales(
-            len(network.zero_convs) + 1
+        check_steering(steerings[-1], branch.network)
+    return steerings
+
+
+def check_steering(steering: Steering, network) -> None:
+    """Raise ValueError for a control that takes no pictures, or whose strength or range is none."""
+    if network.hint_channels != 3:
+        raise ValueError(
+            f"{steering.file.path} takes hints of {network.hint_channels} channels, not pictures"
         )
-    return loaded, steerings
+    # says what is wrong with strength and range before any map is read
+    steering.control(np.zeros((1, 64, 64) + ((3,) * (not steering.encoder)), np.uint8)).scales(
+        len(network.zero_convs) + 1
+    )
 
 
 def digest(path) -> str:

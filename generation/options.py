@@ -51,9 +51,19 @@ class GenerationOptions:
 
 def check_controls(options: GenerationOptions, files) -> None:
     """ValueError for a ControlFile that is out of its range, or means nothing for what is asked."""
-    num = options.settings.steps
-    if options.denoise is not None:
-        num = max(1, round(options.denoise * num))
+    check_acting(options.settings.steps, options.denoise, files)
+    for file in files:
+        if file.guess_mode and options.scale in (0, 1):
+            raise ValueError(
+                f"--guidance {options.scale:g} leaves one of guidance's two predictions, of which guess mode "
+                f"steers one alone: give another one, or {file.path} without :guess"
+            )
+
+
+def check_acting(num: int, denoise: float | None, files) -> None:
+    """ValueError for a ControlFile that acts at none of `num` steps, of which a share `denoise` is run."""
+    if denoise is not None:
+        num = max(1, round(denoise * num))
     for file in files:
         try:
             control = Control(np.zeros((64, 64, 3)), strength=file.strength, start=file.start, end=file.end)
@@ -64,34 +74,44 @@ def check_controls(options: GenerationOptions, files) -> None:
                 f"--control {file.path} acts at none of the {num} steps: its range "
                 f"{file.start:g}-{file.end:g} holds no whole step"
             )
-        if file.guess_mode and options.scale in (0, 1):
-            raise ValueError(
-                f"--guidance {options.scale:g} leaves one of guidance's two predictions, of which guess mode "
-                f"steers one alone: give another one, or {file.path} without :guess"
-            )
+
+
+def refuse_given(arguments, names, why: str) -> None:
+    """Raise ValueError where an option is given that has no meaning for what is asked."""
+    for name in names:
+        if getattr(arguments, name) not in (None, "", 0):
+            raise ValueError(f"--{name} {why}")
+
+
+def check_ranges(arguments) -> None:
+    """Raise ValueError for an option of tool_generate.py that is out of its range, or an --out of no use."""
+    for name, (low, high) in RANGES.items():
+        if (value := getattr(arguments, name)) is not None:
+            check_number(f"--{name.replace('_', '-')}", value, low, high)
+    there = next(path for path in (arguments.out, *arguments.out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"--out {arguments.out}: {there} is a file, a folder is wanted")
+    if arguments.grow and not arguments.inpaint:
+        raise ValueError("--grow and --feather are about the regions of --inpaint: give that, too")
 
 
 def read_options(arguments) -> GenerationOptions:
     """The options of tool_generate.py's arguments; ValueError names the one that is out of its range."""
-    given = vars(arguments)
-    for name, (low, high) in RANGES.items():
-        if given[name] is not None:
-            check_number(f"--{name.replace('_', '-')}", given[name], low, high)
+    check_ranges(arguments)
+    given, arguments.maps = vars(arguments), arguments.maps or Path("training/dolls")
     if arguments.photo is not None and not arguments.photo.is_dir():
         raise FileNotFoundError(f"--photo {arguments.photo} is no folder")
-    there = next(path for path in (arguments.out, *arguments.out.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise ValueError(f"--out {arguments.out}: {there} is a file, a folder is wanted")
     if arguments.out.resolve() == arguments.maps.resolve():
         raise ValueError(f"--out {arguments.out} is the folder of maps: pictures would be taken for maps")
-    if (arguments.grow or arguments.feather) and not arguments.inpaint:
+    if arguments.feather and not arguments.inpaint:
         raise ValueError("--grow and --feather are about the regions of --inpaint: give that, too")
     denoise = arguments.denoise
     if denoise is None and (arguments.inpaint or arguments.photo):
         denoise = 1.0 if arguments.inpaint else 0.75
     if denoise is not None:
         Photo(np.zeros((64, 64, 3), np.uint8), denoise)  # says what is wrong with it before anything is read
-    settings = Settings(steps=arguments.sampling_steps, sampler=arguments.sampler, seed=arguments.seed)
+    sampler = arguments.sampler or "dpmpp_2m"
+    settings = Settings(steps=arguments.sampling_steps, sampler=sampler, seed=arguments.seed)
     rest = {name: given[name] for name in ("maps", "num", "size", "inpaint", "grow", "feather")}
     rest |= dict(scale=arguments.guidance)
     return GenerationOptions(settings=settings, photos=arguments.photo, denoise=denoise, **rest)

@@ -44,15 +44,19 @@ def read_facts(path) -> dict:
 def parameters(facts: dict) -> str:
     """The text that other programs show and read: prompts, then settings in one line."""
     height, width = facts["size"]
-    settings = {
-        "Steps": facts["steps"],
-        "Sampler": SAMPLERS[facts["sampler"]].title,
-        "CFG scale": f"{facts['scale']:g}",
+    settings = {"Steps": facts["steps"], "Sampler": SAMPLERS[facts["sampler"]].title}
+    if "scale" in facts:  # of try-on guidance has several terms
+        settings["CFG scale"] = f"{facts['scale']:g}"
+    settings |= {
         "Seed": facts["seed"],
         "Size": f"{width}x{height}",
-        "Model": _quoted(Path(facts["model"]).stem),
+        "Model": _quoted(Path(facts["checkpoint"]["file"] if "checkpoint" in facts else facts["model"]).stem),
     }
-    if facts["photo"]:
+    if "garment" in facts:
+        told = dict(Person=facts["person"]["file"], Garment=facts["garment"]["file"])
+        settings |= {name: _quoted(Path(file).name) for name, file in told.items()}
+        settings["Category"] = facts["category"]
+    if facts.get("photo"):
         settings["Denoising strength"] = f"{facts['photo']['denoise']:g}"
     for i, control in enumerate(facts["controls"]):
         strength = control["strength"]
@@ -67,7 +71,7 @@ def parameters(facts: dict) -> str:
             told["Control Mode"] = "ControlNet is more important"
         settings[f"ControlNet {i}"] = _quoted(", ".join(f"{name}: {value}" for name, value in told.items()))
     lines = [facts["prompt"]]
-    lines += [f"Negative prompt: {facts['negative_prompt']}"] if facts["negative_prompt"] else []
+    lines += [f"Negative prompt: {facts['negative_prompt']}"] if facts.get("negative_prompt") else []
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])
 
 

@@ -48,7 +48,7 @@ def read_rows(maps: Path, table: Path | None = None, prompt="", negative="") -> 
         raise FileNotFoundError(f"the folder of maps {maps} {what}")
     lines, default = _lines(maps, table), dict(prompt=prompt, negative=negative)
     for name, text in default.items():
-        _check_text(f"--{name}", text)
+        check_text(f"--{name}", text)
     rows, rejected, unused = [], [], set()
     for number, line in lines:
         try:
@@ -79,10 +79,10 @@ def _lines(maps, table):
         if not table.is_file():
             what = "is a folder, not a file" if table.exists() else "does not exist"
             raise FileNotFoundError(f"the table {table} {what}")
-        return list(_csv_lines(table) if table.suffix.lower() == ".csv" else _json_lines(table))
+        return list(csv_lines(table) if table.suffix.lower() == ".csv" else _json_lines(table))
     if not (maps / "prompt.json").is_file():
         if (maps / ANNOTATED).is_file():
-            lines = list(_csv_lines(maps / ANNOTATED, {"map", "photo"}))
+            lines = list(csv_lines(maps / ANNOTATED, {"map", "photo"}))
             if not lines:
                 raise ValueError(f"{maps / ANNOTATED} lists no map: tool_annotate.py goes on with its folder")
             return lines
@@ -97,8 +97,9 @@ def _split(line):
     return line.get("split") if isinstance(line, dict) else None
 
 
-def _csv_lines(path, wanted=frozenset({"map", "prompt"})):
-    text = _text(path)
+def csv_lines(path, wanted=frozenset({"map", "prompt"}), columns=COLUMNS):
+    """(number, dict by column) of a .csv, whose first line names its columns, all of `wanted` among them."""
+    text = read_table_text(path)
     limit = csv.field_size_limit(len(text) + 1)  # a prompt too long is one bad row, not a bad table
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -107,7 +108,7 @@ def _csv_lines(path, wanted=frozenset({"map", "prompt"})):
                 f"{path}: its first line must name the columns {' and '.join(sorted(wanted))}, got "
                 f"{text.splitlines()[:1]}"
             )
-        twice = sorted(name for name in COLUMNS if reader.fieldnames.count(name) > 1)
+        twice = sorted(name for name in columns if reader.fieldnames.count(name) > 1)
         if twice:
             raise ValueError(f"{path}: its first line names the column {twice[0]} twice")
         yield from enumerate(reader, 1)
@@ -118,7 +119,7 @@ def _csv_lines(path, wanted=frozenset({"map", "prompt"})):
 
 
 def _json_lines(path):
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(read_table_text(path).split("\n"), 1):
         if line.strip():
             try:
                 fields = json.loads(line)
@@ -130,7 +131,8 @@ def _json_lines(path):
             yield number, fields
 
 
-def _text(path):
+def read_table_text(path) -> str:
+    """The text of a table; ValueError names one that is none."""
     try:
         return decode_text(path.read_bytes())
     except ValueError as error:
@@ -147,14 +149,15 @@ def _row(number, line, default) -> Row:
         text = line.get(name)
         text = default.get(name) if text in (None, "") else text
         if text is not None:
-            _check_text(name, text)
+            check_text(name, text)
         texts[name] = text
     if not texts["map"]:
         raise ValueError("no map is named")
-    return Row(number, seed=_seed(line.get("seed")), **texts)
+    return Row(number, seed=read_seed(line.get("seed")), **texts)
 
 
-def _check_text(name, text):
+def check_text(name, text) -> None:
+    """Raise ValueError for what is no text, is far too long, or holds what no file takes."""
     if not isinstance(text, str):
         raise ValueError(f"{name} must be a text, got {str(text)[:60]!r}")
     if len(text) > MAX_PROMPT:
@@ -163,7 +166,8 @@ def _check_text(name, text):
         raise ValueError(f"{name} holds characters that no file takes: {text[:60]!r}")
 
 
-def _seed(value) -> int | None:
+def read_seed(value) -> int | None:
+    """The seed of a table's cell, None of an empty one."""
     if value in (None, ""):
         return None
     whole = isinstance(value, int) and not isinstance(value, bool)

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+from cldm.model import is_tryon
+
 NUM_FITTINGS, NUM_TESTS = 1500, 64
 NUM_DOLLS, DOLL_SEED = 2000, 3  # a seed of their own: neither base nor judge has seen these
-OTHER_BASE = "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py"
+OTHER_BASE = (
+    "For Stable Diffusion: put v1-5-pruned.safetensors into models/, then python tool_add_control.py "
+    "models/v1-5-pruned.safetensors {rest}"
+)
 
 
 def complete_default(options):
@@ -23,17 +28,23 @@ def complete_default(options):
         from cldm.weights.graft import add_control
 
         base.parent.mkdir(exist_ok=True)
-        print(f"{base} does not exist yet: grafting the tiny base. {OTHER_BASE}", flush=True)
+        recipe = recipes[base] and "models/ootd_ini.safetensors --config models/tryon_ootd.yaml"
+        other = OTHER_BASE.format(rest=recipe or "models/control_sd15_ini.ckpt")
+        print(f"{base} does not exist yet: grafting the tiny base. {other}", flush=True)
         add_control("models/tiny/base.safetensors", str(base), recipes[base])
     if not base.exists():
-        raise FileNotFoundError(f"{base} does not exist: make it with python tool_add_control.py BASE {base}")
+        recipe = f" --config {options.model}" if is_tryon(options.model) else ""
+        raise FileNotFoundError(
+            f"{base} does not exist: make it with python tool_add_control.py BASE {base}{recipe}"
+        )
 
 
 def _make_fittings(data: Path):
     from paperdoll.tryon_folders import make_viton_hd
     from preparation.fittings import FittingOptions, prepare_fittings
 
-    print(f"{data} does not exist yet: drawing {NUM_FITTINGS + NUM_TESTS} paper dolls to fit", flush=True)
+    num = NUM_FITTINGS + NUM_TESTS
+    print(f"{data} does not exist yet: drawing {num:,} paper dolls and garments for them", flush=True)
     make_viton_hd("data/tryon_dolls", NUM_FITTINGS, NUM_TESTS, seed=DOLL_SEED, workers=2)
     settings = FittingOptions(size=(128, 96), mask_style="body_part", workers=2)
     prepare_fittings("data/tryon_dolls", data, settings)

@@ -29,7 +29,8 @@ from learning.report import show_image_log
 from reporting.html import page, table
 from reporting.tables import column, read_rows, write_rows
 
-SCRIPT = Path(__file__).parents[1] / "tutorial_train.py"
+SCRIPT, DRAWING = (Path(__file__).parents[1] / name for name in ("tutorial_train.py", "tool_evaluate.py"))
+KEYS_OF_DRAWINGS = "run", "checkpoint", "options"
 KEYS = "run", "config", "graft", "seeds", "options", "columns", "rows"
 OWN = "run", "seed"  # options that the matrix gives each run itself
 TABLES = "metrics", "validation", "control_miou", "garment_fidelity"  # csv files of a run
@@ -110,6 +111,22 @@ class Matrix:
             check_known(name.partition(".")[0], TABLES, f"table in columns of {path}")
         folder = Path(content.get("run") or Path("runs", Path(path).stem))
         return cls(folder, str(content.get("config", "models/train_tryon_tiny.yaml")), seeds, columns, rows)
+
+
+def read_drawings(path) -> list[str] | None:
+    """The command of a yaml that names a `checkpoint`, and compares its drawings; None for one of trainings.
+
+    Raises:
+        ValueError: it has other keys than such a yaml has.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict) or "checkpoint" not in content:
+        return None
+    for key in content:
+        check_known(str(key), KEYS_OF_DRAWINGS, f"key of {path}, which compares drawings")
+    out = content.get("run") or Path("runs", Path(path).stem)
+    options = format_options(dict(content.get("options") or {}) | dict(out=str(out)))
+    return [sys.executable, str(DRAWING), str(content["checkpoint"]), *options]
 
 
 def read_row(path, name: str, changes: dict, shared: dict, graft: str) -> Row:

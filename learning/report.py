@@ -43,6 +43,10 @@ LOSS_TEXT = (
     "between steps and runs. The gap between the loss without the {condition} and with it shows how much the "
     "{condition} is used."
 )
+SIDES_TEXT = (
+    " Inside of the mask is what must be drawn, and where the garment counts; outside is what the model sees "
+    "anyway. A gap outside says that something else than the garment has changed."
+)
 TRAINING_TEXT = (
     "The training loss moves with the timesteps that happen to be drawn. It says whether something broke, "
     "and nothing about whether the {condition} is obeyed."
@@ -80,7 +84,8 @@ def write_report(run) -> Path:
         parts += show_image_log(run / "image_log" / "train")
     if validation:
         parts += ["<h2>Validation loss</h2>", charts(validation_charts(validation, found, condition))]
-        parts += [f"<p class=n>{LOSS_TEXT.format(condition=condition)}</p>"]
+        sides = SIDES_TEXT if validation[-1].get("inside") else ""
+        parts += [f"<p class=n>{LOSS_TEXT.format(condition=condition)}{sides}</p>"]
     if metrics:
         parts += ["<h2>Training</h2>", charts(training_charts(metrics, found))]
         parts += [f"<p class=n>{TRAINING_TEXT.format(condition=condition)}</p>"]

@@ -182,15 +182,22 @@ def fidelity_charts(rows) -> list[str]:
 
 
 def validation_charts(rows, found=None, condition="map") -> list[str]:
-    """The gap between the losses without and with control, and both in each band of timesteps."""
+    """The gap between the losses without and with control, and both in each band of timesteps.
+
+    Of try-on also both inside and outside of the mask.
+    """
     steps = column(rows, "step")
     gap = Line("gap", steps, column(rows, "gap"), dots=True)
     zero = Line("", [0, steps[-1]], [0, 0], GREY, 1)
     charts = [chart(f"Gap: loss without the {condition} less loss with it", [zero, gap], found=found)]
-    for name in (name.removeprefix("loss_") for name in rows[-1] if name.startswith("loss_")):
-        without = Line(f"without the {condition}", steps, column(rows, "without_" + name), GREY, 1.4, "5 3")
-        lines = [without, Line("with it", steps, column(rows, "loss_" + name), dots=True)]
-        charts.append(chart(f"Loss at timesteps {name.replace('_', ' to ')}", lines, found=found))
+    bands = [name.removeprefix("loss_") for name in rows[-1] if name.startswith("loss_")]
+    pairs = {f"Loss at timesteps {b.replace('_', ' to ')}": (f"loss_{b}", f"without_{b}") for b in bands}
+    sides = [name for name in ("inside", "outside") if rows[-1].get(name)]
+    pairs = {f"Loss {name} the mask": (name, f"{name}_without") for name in sides} | pairs
+    for title, (own, other) in pairs.items():
+        without = Line(f"without the {condition}", steps, column(rows, other), GREY, 1.4, "5 3")
+        lines = [without, Line("with it", steps, column(rows, own), dots=True)]
+        charts.append(chart(title, lines, found=found))
     return charts
 
 

@@ -50,21 +50,23 @@ def seed_all():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A module's tests run in one process, as do all that visit the demo's server: all is built once."""
+    """A module's tests run in one process, as do all that visit one server: all is built once."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             module = nodeid.split("::")[0]
-            return "demo_server" if visits_server(config.rootpath / module) else module
+            return visits_server(config.rootpath / module) or module
 
     config.option.loadscopereorder = False
     return ByModule(config, log)
 
 
 @cache
-def visits_server(module: Path) -> bool:
-    return "(demo_server" in module.read_text(encoding="utf-8")
+def visits_server(module: Path) -> str | None:
+    """The fixture of the server that a module's tests visit."""
+    text = module.read_text(encoding="utf-8")
+    return next((name for name in ("demo_server", "room_server") if f"({name}" in text), None)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +75,15 @@ def demo_server(tmp_path_factory):
     from demo_server import serving
 
     with serving(tmp_path_factory.mktemp("server")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def room_server(tmp_path_factory):
+    """The fitting room's script in a process of its own, as demo_server.Served."""
+    from tryon_server import serving_room
+
+    with serving_room(tmp_path_factory.mktemp("room")) as served:
         yield served
 
 

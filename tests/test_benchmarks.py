@@ -13,6 +13,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
 from bench_learning import reached  # noqa: E402
+from bench_tryon import Step, write_folder  # noqa: E402
+from bench_tryon import prepare as prepare_recipe  # noqa: E402
+from rival_tryon import RECIPE, PeerStep  # noqa: E402
 from train_child import batches, prepare  # noqa: E402
 from train_ways import WAYS, TrainingStep  # noqa: E402
 
@@ -72,6 +75,30 @@ def test_ours_and_diffusers_stay_together_over_steps(folder):
         losses.append([step(next(data), random(i)) for i in range(4)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert len({round(loss, 3) for loss in losses[0]}) == 4
+
+
+def test_the_peer_of_try_on_has_the_same_loss_and_gradients(tmp_path):
+    """Though it runs the garment's U-Net to its end, and joins person and garment in self-attention."""
+    write_folder(tmp_path, 64, 2)
+    prepare_recipe(RECIPE, tmp_path)
+    ours, peer = Step(RECIPE, tmp_path), PeerStep(RECIPE, tmp_path)
+    assert peer.model.state_dict().keys() and not peer.model.tokens
+    batch = ours.model.drop_conditions(ours.batches["pictures"], random(1))
+    batch["dropped"]["garment"] = torch.tensor([False, True])
+    wanted, _ = ours.model.shared_step(batch, random(2))
+    found = peer.model.loss(batch, random(2))
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
+    wanted.backward()
+    found.backward()
+    nets = {"person": ours.model.model.diffusion_model, "garment": ours.model.garment_model}
+    for name, net in nets.items():
+        gradients = {key: p.grad for key, p in net.named_parameters() if p.requires_grad}
+        theirs = {
+            key.replace("transformer_blocks.0.block.", "transformer_blocks.0."): p.grad
+            for key, p in getattr(peer.model, name).named_parameters()
+        }
+        for key, gradient in to_diffusers_unet(gradients, num_res_blocks=1).items():
+            assert (theirs[key] - gradient).norm() <= 1e-3 * gradient.norm() + 1e-9, (name, key)
 
 
 def test_original_alone_computes_gradients_of_locked_weights(folder):

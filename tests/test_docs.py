@@ -49,7 +49,7 @@ def test_a_link_leads_to_a_page_and_a_heading(page):
             assert heading in anchors, target
 
 
-@pytest.mark.parametrize("name", ["architecture.md", "recipes.md"])
+@pytest.mark.parametrize("name", ["architecture.md", "recipes.md", "tryon_formulas.md"])
 def test_a_name_behind_a_file_is_in_that_file(name):
     """`file.py` `name`, `other`: as the pages for maintainers point at code."""
     for line in (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines():
@@ -58,6 +58,14 @@ def test_a_name_behind_a_file_is_in_that_file(name):
             for wanted in re.findall(r"`(\w+)`", names):
                 defined = rf"^\s*(def|class) {wanted}\b|^\s*{wanted}\b.* = |^\s*{wanted}: "
                 assert re.search(defined, source, re.MULTILINE), f"{path} has no {wanted}"
+
+
+def test_every_formula_has_a_paper_and_a_function():
+    text = (ROOT / "docs/tryon_formulas.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| formula")]
+    assert len(rows) > 30
+    lost = [row for row in rows if not re.search(r"[^|]\S+ \| `[\w/]+\.py` `\w+` \|$", row)]
+    assert not lost
 
 
 def test_every_page_can_be_reached_from_the_readme():

@@ -44,8 +44,7 @@ class PhotoMasker:
     """
 
     def __init__(self, segmenter, detector, style: str, category: str):
-        self.segmenter, self.detector, self.style, self.category = segmenter, detector, style, category
-        self.tables = make_tables(segmenter.labels)
+        self.finder, self.style, self.category = PersonFinder(segmenter, detector), style, category
         rule, known = choose_style(style, category).rule, {plain_label(name) for name in segmenter.labels}
         if rule == "parts":
             raise ValueError(f"mask style {style} reads DensePose's body parts, which no annotator finds")
@@ -60,12 +59,12 @@ class PhotoMasker:
         """The mask, uint8 (h, w); ValueError where it would cover all."""
         height, width = photo.shape[:2]
         bodies, pose = [], None
-        if self.detector is not None:
-            bodies = sort_bodies(self.detector.poses(photo))
+        if self.finder.detector is not None:
+            bodies = self.finder.find_bodies(photo)
             if not bodies:
                 return np.zeros((height, width), np.uint8)
             pose = Pose.read(bodies[0], "coco18", height)
-        mask = self._apply(self.segmenter.parse(photo), pose)
+        mask = self._apply(self.finder.segmenter.parse(photo), pose)
         if len(bodies) > 1:
             mask &= is_nearest([body * (ROWS / height) for body in bodies], mask.shape)
         if mask.all():
@@ -76,8 +75,51 @@ class PhotoMasker:
     def _apply(self, ids, pose):
         """The rule's mask bool (512, W) of a label map uint8 (h, w) and a pose."""
         size = ROWS, max(1, round(ROWS * ids.shape[1] / ids.shape[0]))
-        labels = {name: table[ids] for name, table in self.tables.items()}
-        return agnostic_mask(self.style, self.category, Person(labels, pose), size)
+        return agnostic_mask(self.style, self.category, Person(self.finder.name_labels(ids), pose), size)
+
+
+class PersonFinder:
+    """What mask styles read, found in photos uint8 (h, w, 3) in RGB by networks, or roughly by rules.
+
+    Args:
+        segmenter: of annotator.segment.
+        detector: has `poses`, as of annotator.openpose; None finds no poses.
+        files: fingerprints of their weights, by what they are.
+    """
+
+    def __init__(self, segmenter, detector, files=None):
+        self.segmenter, self.detector, self.files = segmenter, detector, files or {}
+        self.tables = make_tables(segmenter.labels)
+
+    @classmethod
+    def load(cls, weights=None, pose_weights=USUAL_WEIGHTS, device="cpu", poses=True):
+        """The segmenter of `weights`, or of models/annotators, and, if `poses`, the detector of others.
+
+        Raises:
+            FileNotFoundError, ValueError: a network is missing; the message says where to get one.
+        """
+        weights = weights or USUAL_WEIGHTS
+        try:
+            segmenter = load_segmenter(weights, device)
+            detector = load_pose_detector(pose_weights, device) if poses else None
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"agnostic masks need a label map and a pose: {error}") from error
+        files = dict(weights=fingerprint(weights, (*FILES, WHEELS)))
+        if poses:
+            files |= dict(pose_weights=fingerprint(pose_weights, (BODY_FILE, WHEELS)))
+        return cls(segmenter, detector, files)
+
+    def find_labels(self, photo) -> dict[str, np.ndarray]:
+        """Label maps uint8 (h, w) by their label sets."""
+        return self.name_labels(self.segmenter.parse(photo))
+
+    def name_labels(self, ids) -> dict[str, np.ndarray]:
+        """The same of what the segmenter's `parse` gave."""
+        return {name: table[ids] for name, table in self.tables.items()}
+
+    def find_bodies(self, photo) -> list[np.ndarray]:
+        """Joints (18, 2) of each person in COCO-18's order, see `sort_bodies`."""
+        return [] if self.detector is None else sort_bodies(self.detector.poses(photo))
 
 
 def sort_bodies(poses) -> list:
@@ -123,20 +165,12 @@ def load_as_annotator(weights, options, device) -> Annotator:
         FileNotFoundError, ValueError: a network is missing, or cannot be used for the style; the message says
             where to get one.
     """
-    style, weights = options.mask_style, weights or USUAL_WEIGHTS
+    style = options.mask_style
     reads_pose = choose_style(style, options.category).rule != "regions"
-    try:
-        segmenter = load_segmenter(weights, device)
-        detector = load_pose_detector(options.pose_weights, device) if reads_pose else None
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"agnostic masks need a label map and a pose: {error}") from error
-    files = dict(weights=(weights, (*FILES, WHEELS)))
-    if reads_pose:
-        files["pose_weights"] = options.pose_weights, (BODY_FILE, WHEELS)
+    finder = PersonFinder.load(weights, options.pose_weights, device, reads_pose)
     return Annotator(
-        call=PhotoMasker(segmenter, detector, style, options.category),
+        call=PhotoMasker(finder.segmenter, finder.detector, style, options.category),
         maps=PictureMaps("mask"),
-        settings={name: fingerprint(*each) for name, each in files.items()}
-        | dict(mask_style=style, category=options.category),
+        settings=finder.files | dict(mask_style=style, category=options.category),
         faults=(ValueError, OutOfMemoryError),
     )

@@ -10,9 +10,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from annotator.openpose.pose import draw_joint_file
+from batches.fitting_items import cover_with_grey
 from jobs.devices import to_channels_first
-
-GREY = 0.0  # of what is masked out, in [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class AgnosticPersons(Photos):
         hidden = read_mask(dataset, mask).astype(np.float32)
         if photo.shape[:2] != hidden.shape[:2]:
             raise ValueError(f"{target} is {photo.shape[:2]}, {mask} is {hidden.shape[:2]}")
-        return photo * (1 - hidden) + GREY * hidden
+        return cover_with_grey(photo, hidden)
 
 
 class Poses(Photos):

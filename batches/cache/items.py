@@ -7,9 +7,10 @@ from torch.utils.data import Dataset
 
 from annotator.openpose.pose import draw_joint_file
 from batches.cache.choices import choose_contents, name_rows
-from batches.cache.contents import GREY, read_mask, unpack_mask
+from batches.cache.contents import read_mask, unpack_mask
 from batches.cache.encoders import load_all_encoders
 from batches.cache.reading import OpenCache
+from batches.fitting_items import cover_with_grey
 from cldm.parts_present import STAGES
 
 
@@ -128,7 +129,7 @@ class CachedFittings(Dataset):
         jpg = read(person["target"]).astype(np.float32) / 127.5 - 1
         mask = read_mask(self.dataset, person["mask"]).astype(np.float32)
         pixels = read(worn["garment"])
-        lying = dict(jpg=jpg, mask=mask, agnostic=jpg * (1 - mask) + GREY * mask, garment_pixels=pixels)
+        lying = dict(jpg=jpg, mask=mask, agnostic=cover_with_grey(jpg, mask), garment_pixels=pixels)
         lying["garment"] = pixels.astype(np.float32) / 127.5 - 1
         if "pose" in person:
             drawn = draw_joint_file(Path(self.dataset.folder, person["pose"]), *jpg.shape[:2])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
+from torch.nn.functional import pad
 
 from cldm.tryon.attention import Tokens
 
@@ -65,4 +66,10 @@ class UNetInputs:
                 channel = torch.cat([channel, below], dim=2)
             wide.append(channel)
         tokens = Tokens(self.text, self.image, self.image_scale, self.references, self.kept, self.shares)
-        return torch.cat(wide, dim=1), tokens, self.residuals
+        return torch.cat(wide, dim=1), tokens, self.residuals and fill_below(self.residuals, x.shape[2])
+
+
+def fill_below(residuals: list, rows: int) -> list:
+    """Residuals of the person's rows, outermost first, with zeros where the garment stands below them."""
+    times = rows // residuals[0].shape[2]
+    return [pad(residual, (0, 0, 0, (times - 1) * residual.shape[2])) for residual in residuals]

@@ -7,8 +7,16 @@ from einops import repeat
 from torch.nn.functional import mse_loss
 
 from cldm.cldm import ControlLDM
+from cldm.controls import add_residuals
 from cldm.guidance import Guidance, Term
-from cldm.tryon.conditions import Condition, GarmentReference, StackedGarment, check_choice
+from cldm.tryon.conditions import (
+    Condition,
+    GarmentReference,
+    StackedGarment,
+    TextCondition,
+    check_choice,
+    shrink_mask,
+)
 from cldm.tryon.flow import flow_loss
 from cldm.tryon.inputs import UNetInputs
 from cldm.tryon.record import REPAINTS
@@ -16,7 +24,7 @@ from cldm.tryon.unet import choose_trained
 from jobs.devices import to_channels_first
 from ldm.models.diffusion.encoded import draw_kept, posterior_of
 from ldm.models.diffusion.samplers import ddim
-from ldm.modules.attention import ProjectedContext
+from ldm.modules.attention import ProjectedContext, tile_rows
 from ldm.modules.diffusionmodules.openaimodel import Downsample
 from ldm.modules.diffusionmodules.util import draw_normal, draw_rows, make_ddim_timesteps
 from ldm.util import check_known, instantiate_from_config
@@ -169,17 +177,34 @@ class TryonLDM(ControlLDM):
         latents = self.scale_factor * posterior_of(self, batch, self.first_stage_key).mode()
         generators = [torch.Generator().manual_seed(0) for _ in latents]
         encoded = {name: c.encode(self, batch, generator=generators) for name, c in self.conditions.items()}
-        return dict(latent=latents, encoded=encoded)
+        found = dict(latent=latents, encoded=encoded)
+        if "mask" in batch:
+            mask = batch["mask"].to(latents.device)
+            found["mask"] = shrink_mask(mask, mask.shape[1] // latents.shape[2])
+        return found
 
-    def held_out_loss(self, encoded, t, generators, controlled=True):
-        """The loss at timesteps t (b,); `controlled` False drops all that the guidance drops."""
-        x, encoded = encoded["latent"], {name: dict(part) for name, part in encoded["encoded"].items()}
+    def held_out_losses(self, encoded, t, generators, controlled=True):
+        """The loss at timesteps t (b,); `controlled` False drops all that the guidance drops.
+
+        Where the batch had masks, also "inside" and "outside" of them, of the person's rows alone.
+        """
+        x, mask = encoded["latent"], encoded.get("mask")
+        encoded = {name: dict(part) for name, part in encoded["encoded"].items()}
         dropped = {
             name: torch.full((len(x),), not controlled and name in self.guidance.names, device=x.device)
             for name in self.conditions
         }
         x, noise = self.stack(x, encoded, generators)
-        return float(self.p_losses(x, self.prepare(encoded, dropped), t, noise)[1]["val/loss_simple"])
+        output, target = self.compare(x, self.prepare(encoded, dropped), t, noise)
+        errors = (output - target).square()
+        found = dict(loss=float(errors.mean()))
+        if mask is not None:
+            person = errors[:, :, : mask.shape[2]].mean(1, keepdim=True)
+            for name, part in dict(inside=mask, outside=1 - mask).items():
+                found[name] = float(
+                    ((person * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp(min=1)).mean()
+                )
+        return found
 
     def stack(self, x, encoded, generator=None):
         """(latents to noise, their noise) of a person's latents, the garment below where a layout stacks.
@@ -216,9 +241,12 @@ class TryonLDM(ControlLDM):
             text = prepared[name].get("context", text)
         return prepared
 
-    def apply_model(self, x_noisy, t, cond, shares=None):
-        """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape."""
-        inputs, unet = UNetInputs(x_noisy, t, shares=shares), self.model.diffusion_model
+    def apply_model(self, x_noisy, t, cond, shares=None, residuals=None):
+        """Noisy latents (b, c, h, w), timesteps (b,), prepared conditions -> a prediction of their shape.
+
+        residuals: what controls beside the conditions add to the person's skips and middle.
+        """
+        inputs, unet = UNetInputs(x_noisy, t, shares=shares, residuals=residuals), self.model.diffusion_model
         for name, prepared in cond.items():
             self.conditions[name].write(self, inputs, prepared)
         x, tokens, residuals = inputs.join()
@@ -249,22 +277,25 @@ class TryonLDM(ControlLDM):
     def p_losses(self, x_start, cond, t, noise=None, pictures=None):
         """(loss, logs): mean squared error over the rows that count, and the flow term of `pictures`."""
         noise = torch.randn_like(x_start) if noise is None else noise
-        x_noisy = self.q_sample(x_start, t, noise)
-        if self.dream is not None:
-            x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
-        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
-        target = self.get_v(x_start, noise, t) if target is None else target
         shares = None if pictures is None else {}
-        output = self.apply_model(x_noisy, t, cond, shares).float()
-        if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
-            output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
-        loss = mse_loss(output, target.float())
+        loss = mse_loss(*self.compare(x_start, cond, t, noise, shares))
         split = "train" if self.training else "val"
         logs = {f"{split}/loss_simple": loss.detach()}
         if shares is not None:
             flow = flow_loss({s: x for s, x in shares.items() if "middle" not in s}, *pictures, t)
             logs[f"{split}/loss_flow"], loss = flow.detach(), loss + self.flow_weight * flow
         return loss, {**logs, f"{split}/loss": loss.detach()}
+
+    def compare(self, x_start, cond, t, noise, shares=None):
+        """(prediction, target), float32 (b, c, h, w), of the rows that count; `shares` as of UNetInputs."""
+        x_noisy = self.q_sample(x_start, t, noise)
+        if self.dream is not None:
+            x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
+        target = self.get_target(x_start, noise, t)
+        output = self.apply_model(x_noisy, t, cond, shares).float()
+        if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
+            output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))
+        return output, target.float()
 
     @torch.no_grad()
     def log_images(self, batch, N=4, ddim_steps=20, unconditional_guidance_scale=None, split="train"):
@@ -335,22 +366,39 @@ def build_condition(name: str, config) -> Condition:
     return condition
 
 
-def tryon_denoiser(model: TryonLDM, encoded, guidance: Guidance | None = None):
+def tryon_denoiser(
+    model: TryonLDM, encoded, guidance: Guidance | None = None, controls=(), text=None, rows=None
+):
     """A denoiser (x, timestep) -> (noise, x_0) under a guidance's terms, in one call for all of them.
 
-    encoded: what `get_input` gives, or a cache. Garment tokens and their keys are computed once a picture.
+    Args:
+        encoded: what `get_input` gives, or a cache. Garment tokens and their keys are computed once a
+            picture.
+        controls: ActiveControls, whose residuals are added in all terms alike, at the timesteps at which they
+            act. They read the person's noisy latents, the first `rows` rows of x.
+        text: the context (b, n, d) that they read, where the recipe has no prompts to read them with.
     """
     guidance = guidance or model.guidance
     terms = guidance.terms
     prepared = model.prepare(*_rows_of_terms(model, encoded, terms))
+    if controls:
+        texts = [
+            name for name, c in model.conditions.items() if isinstance(c, TextCondition) and not c.prompt
+        ]
+        context = ProjectedContext(prepared[texts[0]]["context"] if texts else tile(text, len(terms)))
     for values in prepared.values():
         if "tokens" in values and isinstance(values["tokens"], dict):
             values["tokens"] = remember(values["tokens"])
 
     @torch.no_grad()
     def denoise(x, t):
-        steps = torch.full((len(x),), int(t), device=x.device, dtype=torch.long)
-        output = model.apply_model(tile(x, len(terms)), tile(steps, len(terms)), prepared)
+        steps, residuals = torch.full((len(x),), int(t), device=x.device, dtype=torch.long), None
+        if acting := [control for control in controls if int(t) in control.steps]:
+            person = x[:, :, :rows].to(context.dtype)
+            found = add_residuals(acting, person, steps, context)
+            residuals = [tile_rows(residual, len(terms) * len(x)) for residual in found]
+        x_of_terms, steps_of_terms = tile(x, len(terms)), tile(steps, len(terms))
+        output = model.apply_model(x_of_terms, steps_of_terms, prepared, residuals=residuals)
         return model.predictions(x, steps, guidance.combine(output).to(x.dtype))
 
     return denoise

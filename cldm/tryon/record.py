@@ -8,7 +8,7 @@ from cldm.tryon.conditions import check_choice
 from ldm.models.diffusion.ddpm import check_scale_factor
 
 # what stays outside the mask, see generation.fitting
-REPAINTS = ("none", "each_step", "paste")
+REPAINTS = ("none", "each_step", "paste", "blend")
 
 
 @dataclass(frozen=True)

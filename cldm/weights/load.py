@@ -10,7 +10,7 @@ from cldm.weights.convert import read_weights
 from cldm.weights.families import base_of, config_of, named_config
 from cldm.weights.graft import CONTROL, default_files, graft, refuse_other_files
 from jobs.devices import fast_layout
-from ldm.checkpoint import CheckpointError
+from ldm.checkpoint import CheckpointError, read_metadata
 from pictures.hint import HintEncoder
 
 ALIGNED = 64  # bytes at which weights begin that a processor reads at once
@@ -20,6 +20,12 @@ def newest_checkpoint(runs="runs", names=("control", "full_step_*")) -> Path | N
     """The newest weights of these names that training has left in the folders of `runs`."""
     found = [path for name in names for path in Path(runs).glob(f"*/{name}.safetensors")]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def find_data(path, default="training/dolls") -> Path:
+    """The training folder that a checkpoint was trained on, where it says so."""
+    options = read_metadata(path).get("options", {})
+    return Path(options.get("data", default) if isinstance(options, dict) else default)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """From a try-on checkpoint to a model that is ready to put garments on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from cldm.model import TRYON, create_on_meta, is_tryon
 from cldm.tryon.model import TryonLDM
@@ -8,7 +9,7 @@ from cldm.tryon.record import TryonRecord
 from cldm.weights.convert import read_weights
 from cldm.weights.families import base_of, named_config, own_config
 from cldm.weights.load import make_ready
-from ldm.checkpoint import CheckpointError
+from ldm.checkpoint import CheckpointError, read_metadata
 from ldm.published_names import fill_unused
 
 
@@ -21,6 +22,11 @@ class LoadedTryon:
     source: str
     config: str
     notes: list[str]  # what was taken for granted, for the user
+
+
+def puts_garments_on(path, config=None) -> bool:
+    """Whether a file is a try-on checkpoint, by what it says; `config` goes before it."""
+    return is_tryon(config) if config else Path(path).is_file() and "tryon" in read_metadata(path)
 
 
 def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> LoadedTryon:
@@ -55,7 +61,15 @@ def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> L
         under = base or base_of(weights)
         if under is None:
             raise CheckpointError(f"{checkpoint} does not say what its base is: give --base FILE")
-        state = read_weights(under).state | state
+        try:
+            state = read_weights(under).state | state
+        except FileNotFoundError as error:
+            if base:
+                raise
+            raise FileNotFoundError(
+                f"{checkpoint} was trained on {weights.recorded('base')}, which is not here: start from the "
+                "folder where it is, or give --base FILE"
+            ) from error
         source = f"{checkpoint} on {under}"
     _fill(model, state, wanted, source, config)
     if foreign := [name for name in weights.state if name not in wanted and not name.startswith("model_ema")]:

@@ -15,6 +15,7 @@ from torch.utils.data import TensorDataset
 
 from cldm.model import read_config
 from cldm.muon import Muon
+from cldm.weights.graft_tryon import read_repainting
 from ldm.checkpoint import read_state_dict, write_state_dict
 from ldm.models.diffusion.ddpm import LatentDiffusion
 from ldm.models.diffusion.encoded import draw_kept
@@ -40,7 +41,8 @@ class BaseTraining(LatentDiffusion):
     The U-Net has inputs for what is known of the picture, beside the noisy latents (b, c, h, w): the latents
     of the picture without the part to repaint, and the mask of that part, `known` (b, c + 1, h, w). Where
     nothing is known they are 0, so that the weights of the noisy channels alone are a text-to-image base.
-    Half of the timesteps are drawn from the upper 60 %, where the prompt decides and not the noisy picture.
+    Half of the timesteps are drawn from the lower half, where faces and edges are learnt: what the prompt
+    decides, above, is learnt sooner.
     """
 
     num_steps = 1
@@ -57,8 +59,8 @@ class BaseTraining(LatentDiffusion):
 
     def draw_timesteps(self, num, generator=None):
         uniform = super().draw_timesteps(num, generator)
-        upper = super().draw_timesteps(num, generator, low=int(0.4 * self.num_timesteps))
-        return torch.where(draw_kept(num, 0.5, generator).to(uniform.device), uniform, upper)
+        lower = super().draw_timesteps(num, generator) // 2
+        return torch.where(draw_kept(num, 0.5, generator).to(uniform.device), uniform, lower)
 
     def configure_optimizers(self):
         self.lock()
@@ -142,9 +144,13 @@ def load_base(config_path, base, repainting=None) -> BaseTraining:
 def start_from(model, base) -> list[str]:
     """Take U-Net and text encoder from a base file, but what has another shape; returns the names left out.
 
-    Worth it even from a base of other latents: its text encoder and inner blocks know how words bind.
+    What lies beside the file for repainting is taken, too. Worth it even from a base of other latents: its
+    text encoder and inner blocks know how words bind.
     """
     found, own = read_state_dict(base), model.state_dict()
+    repainting = read_repainting(found, base)
+    if repainting is not None:
+        found[CONV_IN] = repainting
     names = [name for name in own if name.startswith(("model.", "cond_stage_model."))]
     left = [name for name in names if name not in found or found[name].shape != own[name].shape]
     model.load_state_dict({name: found[name] for name in names if name not in left}, strict=False)
@@ -188,13 +194,15 @@ def start_autoencoder(model, base) -> bool:
 def train_autoencoder(model, photos, work, num_steps, start=None):
     """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised and weighed.
 
-    It starts from that of the base file `start`, if there is one whose layers fit.
+    It starts from that of the base file `start`, if there is one whose layers fit; without steps it stays so.
     """
     training = AutoencoderTraining(
         model.first_stage_model, learning_rate=1.5e-3, num_steps=num_steps, crop=64
     )
     if start is None or not start_autoencoder(model, start):
         training.preserve_variance()
+    elif not num_steps:
+        return
     held_out = photos[-NUM_HELD_OUT:]
     fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()
@@ -210,8 +218,11 @@ def train_decoder(model, photos, work, num_steps, share=0.45):
     """
     autoencoder = model.first_stage_model
     start = {name: tensor.clone() for name, tensor in autoencoder.state_dict().items()}
+    if not num_steps:
+        return
     moments = latent_moments(autoencoder, photos)
-    training = DecoderTraining(autoencoder, learning_rate=1e-3, num_steps=num_steps)
+    spread = moments.chunk(2, dim=1)[0].std(dim=(0, 2, 3))
+    training = DecoderTraining(autoencoder, learning_rate=1e-3, num_steps=num_steps, spread=spread)
     fit(training, TensorDataset(photos, moments), work / "decoder", 16, num_steps)
     end = autoencoder.state_dict()
     autoencoder.load_state_dict({name: torch.lerp(start[name], end[name], share) for name in end})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from cldm.alignment import ALIGNMENT
 from jobs.ranks import say
 from ldm.checkpoint import read_metadata
 from learning.callbacks.stopping import RunStopped
@@ -116,7 +117,9 @@ class Checkpoints(pl.Callback):
         if self.options.full_checkpoints and (self._is_kept() or self.saved_step == self.options.max_steps):
             with pl_module.stages_present(), pl_module.averaged():
                 path = self.run / f"full_step_{self.saved_step:06}.safetensors"
-                write_weights(pl_module.state_dict(), path, self._told(trainer))
+                state = pl_module.state_dict()
+                state = {name: x for name, x in state.items() if not name.startswith(ALIGNMENT)}
+                write_weights(state, path, self._told(trainer))
         os.replace(self.unfinished, self.run / "last.ckpt")
 
     def _publish_best(self, trainer, pl_module):
@@ -131,7 +134,11 @@ class Checkpoints(pl.Callback):
         with pl_module.averaged():
             trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
             state = pl_module.state_dict()
-            state = {k: v for k, v in state.items() if k.startswith("control_model.") or k in trained}
+            state = {
+                name: tensor
+                for name, tensor in state.items()
+                if (name.startswith("control_model.") or name in trained) and not name.startswith(ALIGNMENT)
+            }
             for name in names:
                 write_weights(state, self.run / name, self._told(trainer) | told)
 

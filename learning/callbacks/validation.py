@@ -16,6 +16,8 @@ NUM_BANDS, MOST_AT_ONCE = 4, 8  # equal bands of timesteps; pictures at a time, 
 class ValidationLoss(Measurement):
     """Writes validation.csv: the loss in each band of timesteps with the map and without it, and the gap.
 
+    Of try-on also the loss inside and outside of the mask, with the garment and without it, over all bands.
+
     `gap` is the mean loss without control less that with it: 0 as long as the map is ignored. Unlike the loss
     of training, where most of what moves is the drawn timesteps, these numbers can be compared between steps
     and runs. Pictures and prompts are encoded once, at the start. Without control, a try-on model goes
@@ -48,29 +50,35 @@ class ValidationLoss(Measurement):
             trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
             if self.without is None or not all(name.startswith(CONTROL) for name in trained):
                 self.without = self._losses(pl_module, control=False)
-        row = dict(loss=control.mean(), gap=self.without.mean() - control.mean())
-        for (low, high), a, b in zip(self.bands, control, self.without, strict=True):
+        losses, without = control.pop("loss"), self.without["loss"]
+        row = dict(loss=losses.mean(), gap=without.mean() - losses.mean())
+        for (low, high), a, b in zip(self.bands, losses, without, strict=True):
             row |= {f"loss_{low}_{high - 1}": a, f"without_{low}_{high - 1}": b}
+        for name, values in control.items():
+            row |= {name: values.mean(), f"{name}_without": self.without[name].mean()}
         return {name: f"{value:.6f}" for name, value in row.items()}
 
-    def _losses(self, model, control=True):
-        """The mean loss (bands,) over all held-out items, of all processes."""
-        sums = np.zeros(NUM_BANDS)
+    def _losses(self, model, control=True) -> dict:
+        """The mean losses (bands,) by name over all held-out items, of all processes."""
+        sums = {}
         for group in group_by_size([item["encoded"]["latent"] for item in self.items]):
             for part in (group[i : i + self.batch_size] for i in range(0, len(group), self.batch_size)):
-                sums += [
-                    len(part) * loss for loss in self._chunk(model, [self.items[i] for i in part], control)
-                ]
+                found = self._chunk(model, [self.items[i] for i in part], control)
+                for name in found[0]:
+                    losses = len(part) * np.array([band[name] for band in found])
+                    sums[name] = sums.get(name, 0) + losses
         totals = from_all((sums, len(self.items)))
-        return sum(part for part, _ in totals) / sum(num for _, num in totals)
+        num = sum(items for _, items in totals)
+        names = dict.fromkeys(name for part, _ in totals for name in part)
+        return {name: sum(part.get(name, 0) for part, _ in totals) / num for name in names}
 
-    def _chunk(self, model, items, control) -> list[float]:
-        """The loss of some items of one size in each band."""
+    def _chunk(self, model, items, control) -> list[dict[str, float]]:
+        """The losses by name of some items of one size in each band."""
         encoded, losses = join_rows([item["encoded"] for item in items], model.device), []
         for band in range(NUM_BANDS):
             generators = [torch.Generator().manual_seed(item["seed"] + 10_000 * band) for item in items]
             t = torch.tensor([item["t"][band] for item in items], device=model.device)
-            losses.append(model.held_out_loss(encoded, t, generators, control))
+            losses.append(model.held_out_losses(encoded, t, generators, control))
         return losses
 
 

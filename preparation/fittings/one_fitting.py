@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from einops import rearrange
 
 from annotator.agnostic import Person, Pose, agnostic_mask
+from annotator.agnostic.person import JOINTS, NUM_JOINTS
 from jobs.whole_files import write_atomically
 from pictures.crops import Crop
 from pictures.masks import open_mask
@@ -55,22 +57,18 @@ class FittingJob:
             labels[fitting.parse_labels] = ids[np.ix_(*crop.sample_points())]
         pose = None
         if fitting.pose is not None:
-            pose = find_pose(fitting, photo.height, crop, labels)
-        try:
-            mask = agnostic_mask(
-                self.mask_style, fitting.category, Person(labels, pose), self.size, self.mended
-            )
-        except ValueError as error:
-            raise Unusable(f"no mask of style {self.mask_style}: {error}") from error
-        if not mask.any() or mask.all():
-            raise Unusable(f"the mask of style {self.mask_style} covers {'all' if mask.any() else 'nothing'}")
+            ways = (photo.height, None) if fitting.pose_in_photo else (None, photo.height)
+            read = [read_pose(fitting.pose, fitting.pose_form, rows) for rows in ways]
+            poses = [crop_pose(pose, photo.height, crop) for pose in read]
+            pose = choose_pose(poses, labels, fitting.pose.name)
+        mask = draw_mask(self.mask_style, fitting.category, Person(labels, pose), self.size, self.mended)
         files = {
             f"target/{fitting.name}.jpg": photo.encode(crop, photo.cut(crop)),
             f"garment/{fitting.name}.jpg": cloth.encode(cloth_crop, cloth.cut(cloth_crop)),
             f"mask/{fitting.name}.png": encode_picture(mask.astype(np.uint8) * 255),
         }
         if fitting.garment_mask is not None:
-            covered = read_mask(fitting.garment_mask, (cloth.height, cloth.width))
+            covered = read_mask(fitting.garment_mask, (cloth.height, cloth.width), "the garment")
             covered = covered[np.ix_(*cloth_crop.sample_points())]
             files[f"garment_mask/{fitting.name}.png"] = encode_picture(covered.astype(np.uint8) * 255)
         for ids in labels.values():
@@ -124,52 +122,77 @@ def read_labels(path: Path, labels: str, size: tuple[int, int]) -> np.ndarray:
     return ids.astype(np.uint8)
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """bool (h, w); JPEGs are blurred by their compression, so 128 of 255 decides."""
+def read_mask(path: Path, size: tuple[int, int], subject: str) -> np.ndarray:
+    """bool (h, w), as large as the subject; JPEGs are blurred by their compression, so 128 of 255 decides."""
     mask = np.asarray(open_mask(path).convert("L"))
     if mask.shape != size:
-        raise Unusable(f"{path.name} is {mask.shape[0]} x {mask.shape[1]}, the garment {size[0]} x {size[1]}")
+        raise Unusable(f"{path.name} is {mask.shape[0]} x {mask.shape[1]}, {subject} {size[0]} x {size[1]}")
     return mask >= 128
 
 
-def read_pose(path: Path, form: str, rows: int | None = None) -> Pose:
-    """The first person of an OpenPose file, or DressCode's list of 18 keypoints.
+def read_pose(path: Path, form: str | None, rows: int | None = None) -> Pose:
+    """The first person of an OpenPose file, DressCode's list of 18 keypoints, or a prepared folder's joints.
 
     They are in the pixels of a picture of so many rows, None of the data sets' published pictures.
+
+    Args:
+        form: body25 or coco18; None is what the number of joints says.
 
     Raises:
         Unusable: no person, or another number of joints than the format has.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "points" in content:
+            missing = dict.fromkeys(JOINTS["coco18"], (0.0, 0.0))
+            points = {name: (float(x), float(y)) for name, (x, y) in content["points"].items()}
+            return Pose(missing | points, int(content["height"]))
         if "keypoints" in content:
-            return Pose.read(np.array(content["keypoints"], float), form, rows)
-        numbers = content["people"][0]["pose_keypoints_2d"]
-        return Pose.read(np.reshape(np.array(numbers, float), (-1, 3)), form, rows)
+            keypoints = np.array(content["keypoints"], float)
+        else:
+            keypoints = np.array(content["people"][0]["pose_keypoints_2d"], float)
+            keypoints = rearrange(keypoints, "(n c) -> n c", c=3)
+        return Pose.read(keypoints, form or form_of(keypoints), rows)
+    except OSError as error:
+        raise Unusable(f"{path.name} can't be read: {error.strerror}") from error
     except IndexError as error:
         raise Unusable(f"{path.name} has no person") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise Unusable(f"{path.name} holds no {form} keypoints: {error}") from error
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise Unusable(f"{path.name} holds no {form or 'body25 or coco18'} keypoints: {error}") from error
 
 
-def find_pose(fitting: Fitting, height: int, crop: Crop, labels: dict[str, np.ndarray]) -> Pose:
-    """The pose in a crop's pixels, of a photo `height` rows high.
+def form_of(keypoints) -> str:
+    """The pose format that has so many joints as an array (n, 2 or more)."""
+    return next((form for form, num in NUM_JOINTS.items() if num == len(keypoints)), "coco18")
 
-    A data set's joints are in the pixels of its published pictures, others in those of the photo; but where
-    most of them then lie beside the person of a label map (H, W), it is the other way about.
+
+def draw_mask(style: str, category: str, person: Person, size: tuple[int, int], mended=True) -> np.ndarray:
+    """`agnostic_mask`; Unusable where there is none, or it covers all or nothing."""
+    try:
+        mask = agnostic_mask(style, category, person, size, mended)
+    except ValueError as error:
+        raise Unusable(f"no mask of style {style}: {error}") from error
+    if not mask.any() or mask.all():
+        raise Unusable(f"the mask of style {style} covers {'all' if mask.any() else 'nothing'}")
+    return mask
+
+
+def choose_pose(poses: list[Pose], labels: dict[str, np.ndarray], name: str) -> Pose:
+    """The first of some poses whose joints lie on the person of all label maps (H, W).
+
+    A data set's joints are in the pixels of its published pictures, others in those of the photo; but it may
+    be the other way about.
 
     Raises:
-        Unusable: they lie beside the person both ways.
+        Unusable: none does; `name` is what the joints are called.
     """
-    ways = (height, None) if fitting.pose_in_photo else (None, height)
-    poses = [crop_pose(read_pose(fitting.pose, fitting.pose_form, rows), height, crop) for rows in ways]
-    fitting_ones = [pose for pose in poses if all(lies_on_person(pose, ids) for ids in labels.values())]
-    if not fitting_ones:
-        raise Unusable(
-            f"most joints of {fitting.pose.name} lie beside the person of the label map: they are of another "
-            "picture, or in the pixels of another size"
-        )
-    return fitting_ones[0]
+    for pose in poses:
+        if all(lies_on_person(pose, ids) for ids in labels.values()):
+            return pose
+    raise Unusable(
+        f"most joints of {name} lie beside the person of the label map: they are of another picture, or in "
+        "the pixels of another size"
+    )
 
 
 def lies_on_person(pose: Pose, ids: np.ndarray) -> bool:

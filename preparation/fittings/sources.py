@@ -143,7 +143,7 @@ def read_dress_code(raw: Path) -> FittingSource:
         here = raw / folder
         if not (here / "images").is_dir():
             continue
-        prompts = _read_captions(here / "dc_caption.txt")
+        prompts = read_captions(here / "dc_caption.txt")
         for split, table in (("train", "train_pairs.txt"), ("test", "test_pairs_paired.txt")):
             names, pairs = {}, _read_pairs(here / table, source)
             for line, (person, garment) in pairs:
@@ -178,7 +178,7 @@ def read_own(raw: Path) -> FittingSource:
     pairs = [(0, (name, name)) for name in persons]
     if table.is_file():
         pairs = _read_pairs(table, source)
-    prompts, names = _read_captions(raw / "captions.txt"), {}
+    prompts, names = read_captions(raw / "captions.txt"), {}
     for line, (person, garment) in pairs:
         stem = Path(person).stem
         fitting = Fitting(
@@ -259,7 +259,7 @@ def _read_tags(path: Path, source: FittingSource) -> dict[str, str]:
         raise ValueError(f"{path} holds no tags of garments: {error!r}") from error
 
 
-def _read_captions(path: Path) -> dict[str, str]:
+def read_captions(path: Path) -> dict[str, str]:
     """Lines of a file name and its caption."""
     if not path.is_file():
         return {}

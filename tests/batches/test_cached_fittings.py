@@ -12,12 +12,13 @@ from torch.utils.data import default_collate
 from batches.augment import Draw, FlippedItems
 from batches.cache.build import build_cache
 from batches.cache.items import CachedFittings
+from batches.fitting_items import CATEGORIES
 from cldm.model import create_model
 from cldm.tryon.image_encoders import SmallGarments
 from ldm.checkpoint import read_state_dict, write_state_dict
 from sources import ROOT
 from tutorial_dataset import MyDataset
-from tutorial_tryon_dataset import CATEGORIES, TryonDataset
+from tutorial_tryon_dataset import TryonDataset
 
 RECIPES = sorted((ROOT / "models").glob("tryon_tiny_*.yaml"))
 SIZE = (64, 96)

@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from cldm.weights import load
 from cldm.weights.load import newest_checkpoint
-from demo import Demo, drawing
-from demo.loading import load_for_demo
+from demo.garments import drawing
+from demo.garments.loading import load_for_demo
+from demo.garments.model import Demo
 from demo_requests import REGIONS, drawn
 from jobs.devices import pick_device
 from ldm.checkpoint import write_state_dict

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from demo.page_request import REPAINT
+from demo.garments.page_request import REPAINT
 from demo_requests import REGIONS, drawn, small_demo
 from generation.control_files import ControlFile, Steering
 from small import small_model
@@ -84,7 +84,7 @@ def test_a_request_that_was_stopped_amid_sampling_leaves_the_next_one_its_parts(
     def stop(told):
         raise InterruptedError
 
-    from demo.drawing import draw_request
+    from demo.garments.drawing import draw_request
     from demo_requests import request
 
     demo = demo_with_a_further_control(low_memory=True)

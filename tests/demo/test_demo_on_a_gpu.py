@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from annotator.segment import PixelSegmenter
-from demo.page_request import REPAINT
+from demo.garments.page_request import REPAINT
 from demo_requests import REGIONS, drawn, small_demo
 from generation.control_files import ControlFile, Steering
 from small import small_model

@@ -5,8 +5,8 @@ import time
 import pytest
 from PIL import Image
 
-from demo.page_request import NO, REPAINT, START
-from demo.page_settings import as_html
+from demo.garments.page_request import NO, REPAINT, START
+from demo.garments.page_settings import as_html
 from demo_pictures import altered, draw_one, with_texts
 
 INFOTEXT = """a red (dress:1.2), Steps: none

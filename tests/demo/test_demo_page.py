@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.map_over_photo import blend_over_photo
+from demo.garments.map_over_photo import blend_over_photo
 from demo_pictures import with_texts
 from demo_requests import REGIONS, top_and_bottom
 from demo_server import CHROMIUM, QUIET, Files, connected, wait_for

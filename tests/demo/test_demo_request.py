@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.page_request import NO, REPAINT, START
+from demo.garments.page_request import NO, REPAINT, START
 from demo.photo import read_photo
 from demo_requests import drawn, editor_value, request, small_demo, top_and_bottom
 from generation.picture_text import parameters

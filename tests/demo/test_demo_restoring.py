@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.page_request import REPAINT
-from demo.photo import scale_to_canvas
+from demo.garments.canvas import scale_to_canvas
+from demo.garments.page_request import REPAINT
 from demo_pictures import Page, draw_one
 from demo_requests import REGIONS, drawn, editor_value, request, small_demo, top_and_bottom
 from generation.control_files import ControlFile, Steering

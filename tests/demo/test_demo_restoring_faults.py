@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.picture_settings import MAX_TEXT
+from demo.picture_texts import MAX_TEXT
 from demo_pictures import altered, draw_one, texts_of, with_texts
 from demo_requests import REGIONS
 from generation.picture_text import KEY, MAP_KEY, MAX_MAP_TEXT

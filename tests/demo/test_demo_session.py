@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from demo import session as session_module
-from demo.drawing import DrawnPicture
-from demo.loading import Models
-from demo.offers import read_templates
-from demo.page_options import add_garment, make_count_tokens
-from demo.session import Cancelled, Sessions, stream_reports
+from demo.garments.drawing import DrawnPicture, map_to_keep
+from demo.garments.loading import Models
+from demo.garments.offers import read_templates
+from demo.garments.page_options import add_garment, make_count_tokens
+from demo.reports import Cancelled, stream_reports
+from demo.session import Sessions
 from demo_requests import REGIONS, drawn, small_demo, top_and_bottom
 from ldm.modules.encoders.tokenizer import PromptTokenizer
 from pictures.hint import HintEncoder
@@ -23,7 +24,7 @@ from pictures.hint import HintEncoder
 def picture(seed):
     facts = dict(prompt="a", negative_prompt="", steps=1, sampler="ddim", scale=3.0, seed=seed)
     facts |= dict(size=[64, 64], model="m", controls=[], photo=None)
-    return DrawnPicture(np.zeros((64, 64, 3), np.uint8), facts, True, None)
+    return DrawnPicture(np.zeros((64, 64, 3), np.uint8), facts, True, None).to_keep()
 
 
 def test_sessions_have_folders_of_their_own_that_no_visitor_names():
@@ -37,7 +38,7 @@ def test_sessions_have_folders_of_their_own_that_no_visitor_names():
 def test_a_visitor_who_leaves_stops_the_work_and_takes_the_pictures_along():
     sessions = Sessions()
     session = sessions.of("a")
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     sessions.end("a")
     assert session.cancelled.is_set() and not session.folder.exists()
     assert sessions.of("a").pictures == []
@@ -48,7 +49,7 @@ def test_a_zip_holds_the_pictures_that_were_there_while_new_ones_push_them_out(m
     monkeypatch.setattr(session_module, "MAX_PICTURES", 3)
     sessions, original = Sessions(), session_module.draw_session_sheet
     session = sessions.of("a")
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     session.keep([picture(0), picture(1)])
     drawing = []
 
@@ -69,12 +70,12 @@ def test_a_zip_holds_the_pictures_that_were_there_while_new_ones_push_them_out(m
 def test_what_a_visitor_cancelled_is_said_until_the_next_request():
     sessions = Sessions()  # whose folder lasts as long
     session = sessions.of("a")
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     session.keep([picture(7)])
     assert session.summarize() == "1 picture in this session."  # a map is none
     session.stop()
     assert session.cancelled.is_set() and session.summarize() == "Cancelled. 1 picture in this session."
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     assert not session.cancelled.is_set() and "Cancelled" not in session.summarize()
 
 
@@ -108,7 +109,7 @@ def test_a_session_keeps_its_newest_pictures_and_zips_them(monkeypatch):
     monkeypatch.setattr(session_module, "MAX_PICTURES", 3)
     sessions = Sessions()
     session = sessions.of("a")
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     session.keep([picture(seed) for seed in range(3)])
     assert [path.name for path, _ in session.pictures] == [f"0001_seed_{seed}.png" for seed in range(3)]
     for _ in range(2):
@@ -171,7 +172,7 @@ def test_garments_join_the_prompt_with_their_article():
 
 
 def test_templates_of_a_folder_come_with_their_prompts_and_others_are_named(tmp_path):
-    from demo.photo import palette_png
+    from demo.garments.canvas import palette_png
 
     (tmp_path / "b_suit.png").write_bytes(palette_png(top_and_bottom(), REGIONS))
     (tmp_path / "a.png").write_bytes(palette_png(top_and_bottom(), REGIONS))
@@ -214,7 +215,7 @@ def test_a_cancelled_drawing_leaves_what_was_finished():
     seen, cancelled = [], Event()
 
     def work(report):
-        from demo.drawing import draw_request
+        from demo.garments.drawing import draw_request
         from demo_requests import request
 
         demo = small_demo(low_memory=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.drawing import DrawnPicture
+from demo.garments.drawing import DrawnPicture, map_to_keep
 from demo.session import Sessions
 from demo.session_sheet import draw_session_sheet
 from demo_requests import REGIONS, top_and_bottom
@@ -23,7 +23,7 @@ def session():
 def picture(seed, colour, prompt="a red top", with_map=True, miou=0.5):
     facts = dict(prompt=prompt, negative_prompt="", steps=1, sampler="ddim", scale=3.0, seed=seed)
     facts |= dict(size=[64, 64], model="m", controls=[], photo=None)
-    return DrawnPicture(np.full((64, 64, 3), colour, np.uint8), facts, with_map, miou)
+    return DrawnPicture(np.full((64, 64, 3), colour, np.uint8), facts, with_map, miou).to_keep()
 
 
 def read(session):
@@ -39,7 +39,7 @@ def areas(pixels, colour):
 
 def test_each_request_is_a_row_of_its_map_and_its_pictures(session):
     for colours in [(200, 0, 0), (0, 200, 0)], [(0, 0, 200)]:
-        session.begin(top_and_bottom(), REGIONS)
+        session.begin([map_to_keep(top_and_bottom(), REGIONS)])
         session.keep([picture(seed, colour) for seed, colour in enumerate(colours)])
     pixels = read(session)
     columns = [MARGIN + i * (TILE + GAP) for i in range(3)]
@@ -59,7 +59,7 @@ def test_captions_stand_below_with_seed_and_miou(session, monkeypatch):
         original(draw, place, lines, *options)
 
     monkeypatch.setattr(picture_sheet, "write", write)
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     session.keep([picture(2**31 - 1, 9), picture(2**31 - 1, 9, with_map=False, miou=0.25)])
     read(session)
     assert written == [
@@ -73,7 +73,7 @@ def test_captions_stand_below_with_seed_and_miou(session, monkeypatch):
 
 
 def test_what_does_not_fit_a_line_goes_on_below_the_pictures_and_long_prompts_end_in_dots(session):
-    session.begin(top_and_bottom(128, 64), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(128, 64), REGIONS)])
     session.keep([picture(seed, (0, 0, 200), prompt="much " * 390) for seed in range(12)])
     pixels = read(session)
     places = areas(pixels, (0, 0, 200))
@@ -83,7 +83,7 @@ def test_what_does_not_fit_a_line_goes_on_below_the_pictures_and_long_prompts_en
 
 
 def test_a_request_without_pictures_or_without_its_map_is_shown_all_the_same(session):
-    session.begin(top_and_bottom(), REGIONS)
+    session.begin([map_to_keep(top_and_bottom(), REGIONS)])
     read(session)
     session.keep([picture(0, (0, 0, 200))])
     session.pictures.pop(0)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo import page_photo
-from demo.map_over_photo import blend_over_photo, read_painted_ids
-from demo.page_map import to_map_file
-from demo.page_photo import background_value, make_find_garments, make_show_photo
+from demo.garments import page_photo
+from demo.garments.map_over_photo import blend_over_photo, read_painted_ids
+from demo.garments.page_map import to_map_file
+from demo.garments.page_photo import background_value, make_find_garments, make_show_photo
 from demo_requests import REGIONS, drawn, editor_value, request, small_demo, top_and_bottom
 from pictures.hint import HintEncoder
 

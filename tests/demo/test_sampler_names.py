@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.infotext import parse_parameters
+from demo.garments.infotext import parse_parameters
 from generation.generate import Settings
 from generation.picture_text import parameters
 from ldm.models.diffusion import samplers

@@ -5,9 +5,9 @@ from contextlib import suppress
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from demo import annotators_page as annotators_page
-from demo.loading import Models
-from demo.page import Extras, build_page
+from demo import annotators_page
+from demo.garments.loading import Models
+from demo.garments.page import Extras, build_page
 from demo_requests import small_demo
 
 

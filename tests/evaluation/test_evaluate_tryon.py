@@ -266,7 +266,7 @@ def test_each_category_has_its_numbers(evaluate, checkpoint, tmp_path):
     ("options", "message"),
     [
         (["--segmenter", "a.safetensors"], "--segmenter is for a control, .* is of try-on"),
-        (["--repaint", "twice"], "repaint must be one of none, each_step, paste"),
+        (["--repaint", "twice"], "repaint must be one of none, each_step, paste, blend"),
         (["--sampler", "euler"], "sampler must be one of"),
         (["--split", "val"], "no items of split val, only of test, train"),
         (["--pairs", "nowhere.txt"], "nowhere.txt"),
@@ -285,6 +285,40 @@ def test_what_cannot_be_is_said_in_one_line(evaluate, data, checkpoint, tmp_path
 def test_a_scale_replaces_that_of_the_recipe(evaluate, data, checkpoint, tmp_path):
     out = evaluate(tmp_path, checkpoint, "--data", data, "--limit", 1, "--guidance", 3)
     assert results(out)["protocol"]["checkpoints"]["try-on"]["guidance"] == [[["garment"], -2.0], [[], 3.0]]
+
+
+def test_a_sweep_draws_each_scale_from_the_same_noise(evaluate, data, checkpoint, tmp_path):
+    """One table and one page: a column a scale, differences to the first, the floor and the ceiling once."""
+    given = checkpoint, "--data", data, "--pairs", data / "test_unpaired.txt", "--limit", 2
+    out = evaluate(tmp_path / "sweep", *given, "--sweep", "1,2.5")
+    found = results(out)
+    metric = found["metrics"]["ΔE"]
+    assert list(metric["values"]) == ["floor", "guidance 1", "guidance 2.5", "ceiling"]
+    assert [d["name"] for d in metric["differences"]] == ["guidance 2.5 - guidance 1"]
+    told = found["protocol"]["checkpoints"]
+    assert told["guidance 1"]["guidance"] == [[[], 1.0]]
+    assert told["guidance 2.5"]["guidance"] == [[["garment"], -1.5], [[], 2.5]]
+    assert len(drawn(out, "floor")) == len(drawn(out, "ceiling")) == 2 and len(pictures(out)) == 8
+    alone = results(evaluate(tmp_path / "alone", *given))["metrics"]["ΔE"]["values"]  # its own scale is 2.5
+    assert metric["values"]["guidance 2.5"] == alone["try-on"] != metric["values"]["guidance 1"]
+    assert "guidance 2.5" in (out / "evaluation.html").read_text() and (out / "sheet.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sweep", "1,two"], "--sweep is a list of scales such as 1,1.5,2, got '1,two'"),
+        (["--sweep", "1,1.0"], "scales of --sweep must be different numbers"),
+        (["--sweep", "1,2", "--guidance", "2"], "goes without --guidance"),
+        (["--protocol", "catvton"], "--protocol must be one of catvton512, voost1024"),
+        (["--protocol", "catvton512"], "catvton512 measures pictures of 512x384, .* has 64x64"),
+    ],
+)
+def test_sweeps_and_protocols_that_cannot_be_are_refused(
+    evaluate, data, checkpoint, tmp_path, options, message
+):
+    with pytest.raises(SystemExit, match=message):
+        evaluate(tmp_path / "out", checkpoint, "--data", data, *options)
 
 
 def test_masks_of_another_style_are_refused(evaluate, data, checkpoint, tmp_path):

@@ -1,5 +1,7 @@
 """FID, KID, SSIM, PSNR, LPIPS, Inception: each against a computation that shares no code with it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from evaluation.distances import (
     weighted_kernel,
 )
 from evaluation.lpips import Lpips
+from evaluation.metrics import PerceptionInMask, cut_to_mask
 
 
 def pictures(num=3, size=48, seed=0):
@@ -127,21 +130,55 @@ def test_ssim_and_psnr_are_torchmetrics(make):
     assert ssim(a, a) == pytest.approx(1) and psnr(a, a) == pytest.approx(100)
 
 
-@pytest.mark.parametrize("kind, build", [("alex", models.alexnet), ("vgg", models.vgg16)])
-def test_lpips_is_torchmetrics(kind, build, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "build"), [("alex", models.alexnet), ("squeeze", models.squeezenet1_1), ("vgg", models.vgg16)]
+)
+def test_lpips_is_torchmetrics(tmp_path, kind, build):
     """Its heads on a backbone of random weights."""
     torch.manual_seed(0)
     network = build(weights=None)
     torch.save(network.state_dict(), tmp_path / "backbone.pth")
     found, theirs = Lpips.load(tmp_path / "backbone.pth"), _LPIPS(net=kind, pnet_rand=True).eval()
-    for name, parameter in theirs.net.named_parameters():
-        parameter.data = network.features.state_dict()[name.split(".", 1)[1]]
+    for parameter, own in zip(theirs.net.parameters(), network.features.parameters(), strict=True):
+        parameter.data = own.data
     a, b = smooth(seed=1, size=64), smooth(seed=2, size=64)
     with torch.no_grad():
         wanted = theirs(as_tensor(a).float() * 2 - 1, as_tensor(b).float() * 2 - 1)
     assert found(a, b) == pytest.approx(wanted.flatten().numpy(), rel=1e-4) and found(a, b).min() > 0
     assert found(a, a) == pytest.approx(0)
     assert found.facts(tmp_path / "backbone.pth")["backbone"] == kind
+
+
+@dataclass
+class Masked:
+    photo: np.ndarray
+    mask: np.ndarray
+
+
+def test_lpips_in_the_masks_box_sees_nothing_else():
+    photo, picture = smooth(1, 128, seed=1)[0], smooth(1, 128, seed=2)[0]
+    mask = np.zeros((128, 128), bool)
+    mask[20:100, 30:110] = True
+    gauge = PerceptionInMask(lambda a, b: np.abs(a.astype(float) - b).mean((1, 2, 3)), "differences")
+    (inside,) = gauge.measure([picture], [Masked(photo, mask)])
+    box = np.s_[20:100, 30:110]
+    assert inside == pytest.approx(np.abs(picture[box].astype(float) - photo[box]).mean())
+    elsewhere = np.where(mask[..., None], picture, 0)
+    assert gauge.measure([elsewhere], [Masked(photo, mask)]) == pytest.approx(inside[None])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "wanted"),
+    [((60, 62), (10, 90), (64, 80)), ((0, 2), (126, 128), (64, 64)), ((0, 128), (0, 128), (128, 128))],
+)
+def test_a_small_box_is_widened_inside_the_picture(rows, columns, wanted):
+    mask = np.zeros((128, 128), bool)
+    mask[slice(*rows), slice(*columns)] = True
+    places = np.stack(np.mgrid[:128, :128], 2)
+    found = cut_to_mask(places, mask, 64)
+    assert found.shape[:2] == wanted
+    for axis, (first, last) in enumerate((rows, columns)):
+        assert found[..., axis].min() <= first and found[..., axis].max() >= last - 1
 
 
 def test_a_file_that_is_no_backbone_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from einops import rearrange
+from PIL import Image
 from torch.nn.functional import interpolate, pad, unfold
 from torchvision.models import Inception3
 
@@ -75,3 +76,15 @@ def test_half_a_network_is_refused(state):
     lacking = {name: value for name, value in state.items() if "Mixed_7c.branch3x3_2a" not in name}
     with pytest.raises(ValueError, match="no Inception v3: wanted pt_inception-2015"):
         inception.build(lacking, "file")
+
+
+def test_pictures_are_squeezed_as_by_clean_fid():
+    """Pillow's bicubic filter on each channel as 32-bit numbers, neither rounded nor aliased."""
+    found = inception.squeeze_as_clean_fid(pictures())
+    assert found.shape == (2, 3, 299, 299) and found.dtype == torch.float32
+    for picture, squeezed in zip(pictures(), found, strict=True):
+        for c in range(3):
+            channel = Image.fromarray(picture[..., c]).convert("F").resize((299, 299), Image.BICUBIC)
+            wanted = (np.clip(np.asarray(channel), 0, 255) - 128) / 128
+            assert np.allclose(squeezed[c].numpy(), wanted, atol=1e-6)
+    assert not np.allclose(found, inception.squeeze(pictures()), atol=0.01)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import cldm.weights.load as load
 from cldm.weights.convert import convert
 from cldm.weights.load import load_control
-from demo.loading import Loader
+from demo.garments.loading import Loader
 from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
 from small import small_config, small_model
 from small_formats import KINDS, same, write_whole

@@ -7,65 +7,7 @@ from torch.utils.data import default_collate
 
 from cldm.guidance import guide_by
 from generation.fitting import FittingSettings, put_on
-from small_tryon import COLLAGE_NET, REFERENCE, STACK, TEXT, TOKENS, batch, build, entry, garment
-
-
-def collage(name, **params):
-    """An entry of AnyDoor's own."""
-    return dict(target=f"cldm.tryon.anydoor.{name}", params=params)
-
-
-RECIPES = {
-    "ootd": (REFERENCE | dict(garment=garment(dropout=0.1)), {}),
-    "idm": (REFERENCE | dict(garment=garment(time="sync", drop_to="zero_features", dropout=0.1)), {}),
-    "magic": (
-        TEXT | STACK | dict(garment=garment(kind="MaskedGarment", drop_to="zero_features", dropout=0.1)),
-        {},
-    ),
-    "catvton": (
-        STACK | dict(garment=entry("StackedGarment", draw="mode", dropout=0.1)),
-        dict(context="skip"),
-    ),
-    "deco": (
-        STACK
-        | dict(
-            garment=entry("StackedGarment", drop_to="garment_free", anchored=True, draw="mode", dropout=0.1)
-        ),
-        dict(context="skip"),
-    ),
-    "fastfit": (
-        STACK | dict(garment=entry("GarmentReference", time="none", width=32, context="none", dropout=0.1)),
-        dict(context="skip"),
-    ),
-    "anydoor": (
-        STACK
-        | dict(
-            garment=collage("CutGarment", **TOKENS, site="replace", drop_to="black", dropout=0.1),
-            control=collage("CollageHint", branch=COLLAGE_NET),
-        ),
-        {},
-    ),
-    "image": (TEXT | STACK | dict(image=entry("ImageTokens", **TOKENS, dropout=0.1)), {}),
-}
-
-
-def items(num=2, seed=0):
-    """As TryonDataset gives them."""
-    given = batch(num, seed)
-    given["mask"] = given["mask"][..., None]
-    del given["negative"], given["worn_mask"]
-    return [
-        {
-            key: value[i].numpy() if isinstance(value, torch.Tensor) else value[i]
-            for key, value in given.items()
-        }
-        for i in range(num)
-    ]
-
-
-def recipe(name):
-    conditions, unet = RECIPES[name]
-    return build(conditions, person_unet=unet)
+from small_tryon import RECIPES, items, recipe
 
 
 def prepared_when(model, act):
@@ -171,10 +113,40 @@ def test_repainting_keeps_the_persons_latents_outside_the_mask(name):
     assert not torch.allclose(free[outside], wanted[outside], atol=1e-2)
 
 
+@pytest.mark.parametrize("name", ["ootd", "catvton", "deco"])
+def test_each_step_is_told_of_the_persons_alone(name):
+    model, told = recipe(name), []
+    put_on(model, items(), [0, 1], FittingSettings(steps=3), told.append)
+    assert [state["i"] for state in told] == [0, 1, 2]
+    assert all(state[key].shape == (2, 4, 8, 6) for state in told for key in ("x", "pred_x0"))
+
+
+@pytest.mark.parametrize("name", ["ootd", "catvton", "deco"])
+def test_the_less_strength_the_more_of_the_photo_stays(name):
+    model, given = recipe(name), items()
+    known = (
+        model.scale_factor
+        * model.encode_first_stage(
+            torch.from_numpy(np.stack([item["jpg"] for item in given])).permute(0, 3, 1, 2)
+        ).mode()
+    )
+
+    def far(strength):
+        """How far what sampling starts from is from the photo's latents; the number of steps."""
+        told = []
+        put_on(model, given, [0, 1], FittingSettings(steps=10, strength=strength), told.append)
+        return float((told[0]["x"] - known).std()), len(told)
+
+    (little, one), (half, five), (all_new, ten) = map(far, (0.1, 0.5, 1.0))
+    assert (one, five, ten) == (1, 5, 10) and little < half < all_new
+
+
 def test_settings_that_cannot_be_are_named():
     for options, words in [
-        (dict(repaint="always"), "repaint must be one of none, each_step, paste, got 'always'"),
+        (dict(repaint="always"), "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (dict(sampler="euler"), "sampler must be one of ddim, dpmpp_2m, unipc"),
+        (dict(strength=0), "strength must be above 0"),
+        (dict(eta=2), "eta must be"),
         (dict(steps=0), "steps must be between 1 and 1000, got 0"),
     ]:
         with pytest.raises(ValueError, match=words):

@@ -6,12 +6,12 @@ import gradio as gr
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from demo.garments.loading import Models
+from demo.garments.page import select_settings
+from demo.garments.page_options import further_inputs, option_inputs, way_inputs
+from demo.garments.page_photo import photo_panel
+from demo.garments.restoring import restore_settings
 from demo.guards import guard_gradio
-from demo.loading import Models
-from demo.page import select_settings
-from demo.page_options import further_inputs, option_inputs, way_inputs
-from demo.page_photo import photo_panel
-from demo.restoring import restore_settings
 from demo_requests import drawn
 from generation.picture_text import KEY, MAP_KEY, png_with
 

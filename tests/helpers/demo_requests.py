@@ -4,9 +4,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from demo import Demo
-from demo.drawing import Step, draw_request
-from demo.page_request import Inputs, read_request
+from demo.garments.drawing import draw_request
+from demo.garments.model import Demo
+from demo.garments.page_request import Inputs, read_request
+from demo.reports import Step
 from pictures.hint import HintEncoder
 from pictures.regions import REGIONS_FILE
 from small import small_model

@@ -103,3 +103,61 @@ def noisy(num=2, rows=1):
     """Latents (num, 4, rows 8, 6) and timesteps."""
     x = torch.randn(num, 4, rows * 8, 6, generator=torch.Generator().manual_seed(3))
     return x, torch.tensor([40, 700])[:num]
+
+
+def collage(name, **params):
+    """An entry of AnyDoor's own."""
+    return dict(target=f"cldm.tryon.anydoor.{name}", params=params)
+
+
+RECIPES = {
+    "ootd": (REFERENCE | dict(garment=garment(dropout=0.1)), {}),
+    "idm": (REFERENCE | dict(garment=garment(time="sync", drop_to="zero_features", dropout=0.1)), {}),
+    "magic": (
+        TEXT | STACK | dict(garment=garment(kind="MaskedGarment", drop_to="zero_features", dropout=0.1)),
+        {},
+    ),
+    "catvton": (
+        STACK | dict(garment=entry("StackedGarment", draw="mode", dropout=0.1)),
+        dict(context="skip"),
+    ),
+    "deco": (
+        STACK
+        | dict(
+            garment=entry("StackedGarment", drop_to="garment_free", anchored=True, draw="mode", dropout=0.1)
+        ),
+        dict(context="skip"),
+    ),
+    "fastfit": (
+        STACK | dict(garment=entry("GarmentReference", time="none", width=32, context="none", dropout=0.1)),
+        dict(context="skip"),
+    ),
+    "anydoor": (
+        STACK
+        | dict(
+            garment=collage("CutGarment", **TOKENS, site="replace", drop_to="black", dropout=0.1),
+            control=collage("CollageHint", branch=COLLAGE_NET),
+        ),
+        {},
+    ),
+    "image": (TEXT | STACK | dict(image=entry("ImageTokens", **TOKENS, dropout=0.1)), {}),
+}
+
+
+def items(num=2, seed=0):
+    """As TryonDataset gives them."""
+    given = batch(num, seed)
+    given["mask"] = given["mask"][..., None]
+    del given["negative"], given["worn_mask"]
+    return [
+        {
+            key: value[i].numpy() if isinstance(value, torch.Tensor) else value[i]
+            for key, value in given.items()
+        }
+        for i in range(num)
+    ]
+
+
+def recipe(name):
+    conditions, unet = RECIPES[name]
+    return build(conditions, person_unet=unet)

@@ -32,6 +32,7 @@ OWN = {
     ("tool_prepare_data", "--workers"): default_workers(),
     ("tool_evaluate", "--data"): None,
     ("tool_evaluate", "--sampler"): None,
+    ("tool_generate", "--sampler"): None,
 }
 
 

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr as di
 
 from cldm.ddim_hacked import DDIMSampler
 from cldm.denoisers import guided_denoiser, restore_deviation
-from demo.loading import load_for_demo
+from demo.garments.loading import load_for_demo
 from generation.generate import Settings, generate
 from ldm.checkpoint import write_state_dict
 from ldm.models.diffusion.samplers import SAMPLERS

@@ -1,5 +1,6 @@
 """Matrices of runs: every shipped one describes models that can be built; runs are shared and resumed."""
 
+import csv
 import json
 import math
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import tool_evaluate
+import tutorial_matrix
 from cldm.model import create_on_meta
+from evaluation.run import read_sweep
 from jobs.yaml_files import read_yaml
 from learning import matrix as matrices
 from learning.matrix import (
@@ -20,11 +24,15 @@ from learning.matrix import (
     choose_runs,
     compare_rows,
     mean_and_reach,
+    read_drawings,
     write_results,
 )
 from reporting.tables import write_rows
+from small_fittings import draw_fittings
 
-SHIPPED = sorted(Path("models/matrices").glob("*.yaml"))
+YAMLS = sorted(Path("models/matrices").glob("*.yaml"))
+DRAWINGS = [path for path in YAMLS if "checkpoint" in read_yaml(path)]
+SHIPPED = [path for path in YAMLS if path not in DRAWINGS]
 
 
 def write_matrix(folder, **changes):
@@ -43,6 +51,31 @@ def test_every_row_of_a_shipped_matrix_describes_a_model_of_its_own(path, tmp_pa
     for wanted in options.values():
         names = create_on_meta(wanted.model).conditions
         assert "garment" in names
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_options_of_a_shipped_matrix_of_drawings_are_those_of_the_tool(path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", read_drawings(path)[1:])
+    arguments = tool_evaluate.parse_arguments()
+    assert arguments.checkpoints == [read_yaml(path)["checkpoint"]]
+    assert len(read_sweep(arguments.sweep, None, [Path("a")])) > 1 and arguments.out.parent == Path("runs")
+
+
+def test_a_matrix_of_drawings_draws_and_trains_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "guidance.yaml"
+    path.write_text("checkpoint: a.safetensors\noptions: { sweep: '1,2', limit: 3 }")
+    called = []
+    monkeypatch.setattr(matrices, "call", lambda command: called.append(command) or 3)
+    monkeypatch.setattr(sys, "argv", ["tutorial_matrix.py", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        tutorial_matrix.main()
+    assert stopped.value.code == 3  # what the drawing ended with
+    ((_, script, *given),) = called
+    assert Path(script).name == "tool_evaluate.py"
+    assert given == ["a.safetensors", "sweep=1,2", "limit=3", f"out={Path('runs', 'guidance')}"]
+    path.write_text("checkpoint: a.safetensors\nseeds: [0]")
+    with pytest.raises(SystemExit, match="unknown key of .*, which compares drawings.* 'seeds'"):
+        tutorial_matrix.main()
 
 
 def test_a_changed_recipe_is_the_recipe_with_that_change(tmp_path):
@@ -169,3 +202,34 @@ def test_the_script_lists_trains_and_compares(tmp_path):
         json.loads((tmp_path / "runs/bases.json").read_text())
         and (tmp_path / "runs/base_2.safetensors").exists()
     )
+
+
+@pytest.mark.slow
+def test_two_rows_of_a_shipped_matrix_go_from_end_to_end(tmp_path):
+    """A handful of steps of CatVTON's stack and of the first of DeCo-VTON's switches, with table and page."""
+    content = read_yaml("models/matrices/deco.yaml")
+    few = dict(
+        max_steps=2, measure_every=2, measure_maps=2, batch_size=2, sampling_steps=2, image_log_every=2
+    )
+    options = content["options"] | few | dict(data=str(draw_fittings(tmp_path, 4, 2)))
+    rows = dict(list(content["rows"].items())[:2])
+    path = tmp_path / "deco.yaml"
+    path.write_text(
+        yaml.safe_dump(content | dict(run=str(tmp_path / "runs"), options=options, rows=rows, seeds=[0]))
+    )
+    command = [sys.executable, "tutorial_matrix.py", str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = list(csv.DictReader((tmp_path / "runs/matrix.csv").open()))
+    compared = {row["row"]: {} for row in found}
+    for row in found:
+        compared[row["row"]][row["column"]] = float(row["value"])
+    assert list(compared) == list(rows)
+    first, second = compared.values()
+    assert first["steps"] == second["steps"] == 2
+    assert {"validation.loss", "garment_fidelity.garment_at_16", "garment_fidelity.delta_e"} < first.keys()
+    assert first["validation.loss"] != second["validation.loss"]
+    page = (tmp_path / "runs/matrix.html").read_text()
+    assert page.count("<h2>") == 2 and "garment-free guidance" in page and "<img" in page
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert "has its 2 steps already" in again.stdout

@@ -30,6 +30,8 @@ from learning.base.stages import (
     load_base,
     start_autoencoder,
     start_from,
+    train_autoencoder,
+    train_decoder,
 )
 from paperdoll.base_pictures import Pictures
 from small import small_model
@@ -88,7 +90,7 @@ def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws(
 
 def test_the_decoder_is_trained_alone():
     autoencoder = small_model(zeros=False).first_stage_model
-    training = DecoderTraining(autoencoder, 1e-3, num_steps=10)
+    training = DecoderTraining(autoencoder, 1e-3, num_steps=10, spread=torch.ones(4))
     training.log = lambda *_, **__: None
     moments = latent_moments(autoencoder, pictures(2))
     training.training_step((pictures(2), moments), 0).backward()
@@ -96,6 +98,33 @@ def test_the_decoder_is_trained_alone():
     assert trained == {"decoder", "post_quant_conv"}
     optimizer = training.configure_optimizers()["optimizer"]
     assert all(p.requires_grad for group in optimizer.param_groups for p in group["params"])
+
+
+def test_the_noise_that_a_decoder_learns_from_is_a_share_of_each_channels_spread(monkeypatch):
+    autoencoder, given = small_model(zeros=False).first_stage_model, []
+    decode = autoencoder.decode
+    monkeypatch.setattr(autoencoder, "decode", lambda z: given.append(z) or decode(z))
+    spread = torch.tensor([1.0, 0.0, 2.0, 0.5])
+    training = DecoderTraining(autoencoder, 1e-3, num_steps=10, spread=spread)
+    training.log = lambda *_, **__: None
+    moments = latent_moments(autoencoder, pictures(2))
+    moments[:, 4:] = -30.0  # the posterior is its mean
+    training.training_step((pictures(2), moments), 0)
+    added = (given[0] - moments[:, :4]).std(dim=(0, 2, 3)) / spread
+    assert (given[0] - moments[:, :4])[:, 1].abs().max() < 1e-5
+    kept = added[[0, 2, 3]]
+    assert kept.min() > 0 and kept.max() < 0.4 and kept.max() / kept.min() < 1.5
+
+
+def test_an_autoencoder_without_steps_stays_as_its_start(tmp_path):
+    made, model = (base_of("models/cldm_tiny.yaml") for _ in range(2))
+    export(made, tmp_path / "base.safetensors", {})
+    photos = pictures(100)
+    train_autoencoder(model, photos, tmp_path, 0, tmp_path / "base.safetensors")
+    train_decoder(model, photos, tmp_path, 0)
+    wanted = made.first_stage_model.state_dict()
+    found = model.first_stage_model.state_dict()
+    assert all(torch.equal(found[name], wanted[name].half().float()) for name in wanted)
 
 
 def test_a_crisp_edge_beside_its_place_costs_less_sharpness_than_a_blurred_one():
@@ -149,10 +178,12 @@ def test_a_base_starts_from_the_blocks_of_another_that_have_its_shapes(tmp_path)
     other, model = (base_of("models/cldm_tiny.yaml") for _ in range(2))
     torch.nn.init.normal_(other.model.diffusion_model.out[2].weight)
     export(other, tmp_path / "base.safetensors", {})
-    assert start_from(model, tmp_path / "base.safetensors") == [CONV_IN]
-    for part in ("out.2.weight", "middle_block.0.emb_layers.1.weight"):
+    assert start_from(model, tmp_path / "base.safetensors") == []
+    for part in ("input_blocks.0.0.weight", "out.2.weight", "middle_block.0.emb_layers.1.weight"):
         ours, theirs = (m.state_dict()[f"model.diffusion_model.{part}"] for m in (model, other))
         assert torch.equal(ours, theirs.half().float())
+    (tmp_path / "repainting.safetensors").unlink()
+    assert start_from(model, tmp_path / "base.safetensors") == [CONV_IN]
 
 
 def test_a_batch_depends_on_its_number_alone_wherever_a_run_resumes():
@@ -198,11 +229,11 @@ def test_a_base_turns_its_matrices_and_adapts_what_lies_at_the_rim():
     assert all(p.ndim > 1 for p in turned) and not turned & set(model.first_stage_model.parameters())
 
 
-def test_most_timesteps_of_a_base_are_large():
+def test_most_timesteps_of_a_base_are_small():
     model, seeds = base_of("models/cldm_tiny.yaml"), {ROW_SEED: range(4000)}
     t = model.draw_timesteps(4000, row_generators(seeds))
     assert torch.equal(t, model.draw_timesteps(4000, row_generators(seeds)))
-    assert abs((t >= 400).float().mean() - 0.8) < 0.03 and t.min() < 20 and t.max() > 980
+    assert abs((t < 500).float().mean() - 0.75) < 0.03 and t.min() < 20 and t.max() > 980
 
 
 @pytest.mark.slow

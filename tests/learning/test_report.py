@@ -79,10 +79,16 @@ def test_a_run_of_try_on_says_whether_the_garment_is_obeyed(run):
         row |= {f"{what}_{name}": 0.06 for what in ("rolled", "floor") for name in names}
         record(run / "garment_fidelity.csv", row)
     (run / "tryon.safetensors").touch()
+    sides = dict(inside=0.5, inside_without=0.9, outside=0.1, outside_without=0.1)
+    losses = read_rows(run / "validation.csv")
+    write_rows(run / "validation.csv", [row | sides for row in losses], [*losses[0], *sides])
     page = write_report(run).read_text()
+    assert (
+        page.index("Loss inside the mask") < page.index("Loss outside the mask") < page.index("Loss at time")
+    )
     assert "garment@16 <b>0.75</b> (rolled 0.06, floor 0.06, ceiling 1.00)" in page and "at step 500" in page
     assert page.index("Is the garment obeyed?") < page.index("<h2>Validation loss")
-    assert page.count("<svg") == 5 + 3 + 5 and "Garment fidelity, all measurements" in page
+    assert page.count("<svg") == 5 + 3 + 2 + 5 and "Garment fidelity, all measurements" in page
     assert "took over" not in page and not re.search(r"\bmaps?\b", page.split("<summary>Options")[0])
 
 

@@ -86,6 +86,7 @@ def test_every_tiny_recipe_trains_and_goes_on_exactly(name, bases, data, tmp_pat
     assert all(key in before for key in whole)
     assert any(not torch.equal(whole[key], before[key]) for key in whole)
     rows = (tmp_path / "whole/validation.csv").read_text().splitlines()
+    assert {"inside", "inside_without", "outside", "outside_without"} < {*rows[0].split(",")}
     assert rows[0].startswith("step,") and [row.split(",")[0] for row in rows[1:]] == ["0", "3"]
     ((measured,), (_, again)) = (read_fidelity(tmp_path / run) for run in ("whole", "parts"))
     assert measured == again and measured["step"] == "3"

@@ -321,6 +321,30 @@ class TestDeCo:
         assert not null[:, 5:, 8:].any() and given[:, 5:, 8:].any()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: build(TEXT | AGNOSTIC | MASK),
+        lambda: TestDeCo.model(anchored=False, null="condition", loss_rows="person"),
+        lambda: TestDeCo.model(),
+    ],
+    ids=["channels", "stacked", "anchored"],
+)
+def test_held_out_losses_inside_and_outside_of_the_mask_are_parts_of_the_persons_loss(model):
+    model, t = model(), torch.tensor([400])
+    for mask in (batch(1)["mask"], torch.ones(1, *batch(1)["mask"].shape[1:])):
+        held = model.encode_held_out(batch(1) | dict(mask=mask))
+        found = model.held_out_losses(held, t, [torch.Generator().manual_seed(0)])
+        share = held["mask"].mean().item()
+        whole = share * found["inside"] + (1 - share) * found["outside"]
+        assert found["loss"] == pytest.approx(whole, rel=1e-5) and found["inside"] > 0
+    assert found["outside"] == 0
+    bare = {key: value for key, value in batch(1).items() if key != "mask"}
+    if "mask" not in model.conditions:  # folders may have none
+        held = model.encode_held_out(bare)
+        assert {*model.held_out_losses(held, t, [torch.Generator().manual_seed(0)])} == {"loss"}
+
+
 class TestImageTokens:
     @staticmethod
     def model(site="decoupled", context="text+image", **options):

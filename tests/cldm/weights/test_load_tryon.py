@@ -111,7 +111,7 @@ def test_training_on_masks_of_two_styles_is_refused(trained):
         (dict(guidance=[[["hat"], -1.0], [[], 2.0]]), "guidance drops 'hat', conditions are text, agnostic,"),
         (dict(guidance=[[["garment"], 1.0], [[], 1.0]]), "the weights of guidance must sum to 1"),
         (dict(guidance="much"), "values to unpack"),
-        (dict(repaint="always"), "repaint must be one of none, each_step, paste, got 'always'"),
+        (dict(repaint="always"), "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (dict(scale_factor=-1.0), "scale_factor must be a number from 0.001 to 1000, got -1"),
         (dict(scale_factor=1e30), "scale_factor must be a number from 0.001 to 1000, got 1e"),
         (dict(mask_style=3), "mask_style must be a text, got 3"),
