@@ -9,8 +9,9 @@ python gradio_tryon.py --people training/vitonhd --garments shop/garments \\
 from pathlib import Path
 
 from jobs.command_line import Parser, entry_point
+from jobs.shipped import find_shipped
 
-FINDER_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
+FINDER_OF_DOLLS = "models/tiny/segmenter.safetensors"
 
 
 def parse_arguments():
@@ -54,7 +55,7 @@ def main():
     from jobs.devices import pick_device
 
     checkpoint, device = find_checkpoint(arguments.checkpoint), pick_device(arguments.device)
-    finder = load_finder(arguments.segmenter, arguments.pose, FINDER_OF_DOLLS, device)
+    finder = load_finder(arguments.segmenter, arguments.pose, find_shipped(FINDER_OF_DOLLS), device)
     offers = partial(gather_offers, arguments.people, arguments.garments)
     options = {name: getattr(arguments, name) for name in ("config", "base", "control")}
     room = load_room(checkpoint, offers, finder, device, **options)

@@ -39,6 +39,16 @@ class Wandb(WandbLogger):
         )
 
     @rank_zero_only
+    def log_hyperparams(self, params):
+        """Raises ValueError where wandb does not begin, nobody being logged in for example."""
+        from wandb import Error
+
+        try:
+            super().log_hyperparams(params)
+        except Error as error:
+            raise ValueError(f"tracker=wandb can't begin: {' '.join(str(error).split())}") from error
+
+    @rank_zero_only
     def log_picture(self, name, picture, step):
         self.log_image(name, [picture], step)
 

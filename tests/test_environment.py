@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from sources import LIBRARIES, ROOT, code_files, imported_packages
 
 OURS = {*LIBRARIES, "tests", "benchmarks"}
-# for optimizer=adamw8bit, and for the light pose model; messages say how to install them
-OPTIONAL = {"bitsandbytes", "ai_edge_litert"}
+# for optimizer=adamw8bit, the light pose model and tracker=wandb; messages say how to install them
+OPTIONAL = {"bitsandbytes", "ai_edge_litert", "wandb"}
 
 
 def requirements(name):

@@ -1,5 +1,6 @@
 """A tracker gets the numbers and pictures of a run; a missing one is one line, and nothing is uploaded."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,6 +57,21 @@ def test_wandb_stays_offline_unless_it_is_told_otherwise(tmp_path, monkeypatch):
         trackers.Wandb(options(tmp_path / "run", tracker="wandb", tracker_online=online))
     assert [init["offline"] for init in given] == [True, False]
     assert given[0]["id"] == given[1]["id"], "a resumed run is the same one"
+
+
+def test_what_wandb_finds_wrong_is_one_line(tmp_path, monkeypatch):
+    class Error(Exception):
+        pass
+
+    def refuse(self, params):
+        raise Error("No API key configured. Use `wandb login` to\nlog in.")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Error=Error))
+    monkeypatch.setattr(trackers, "find_spec", lambda name: trackers)
+    monkeypatch.setattr(trackers.WandbLogger, "__init__", lambda self, **init: None)
+    monkeypatch.setattr(trackers.WandbLogger, "log_hyperparams", refuse)
+    with pytest.raises(ValueError, match="tracker=wandb can't begin: No API key configured.*to log in.$"):
+        trackers.make_tracker(options(tmp_path, tracker="wandb", tracker_online=True))
 
 
 def test_numbers_that_are_none_are_left_out():
