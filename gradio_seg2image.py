@@ -9,8 +9,9 @@ python gradio_seg2image.py --control runs/sd15/control.safetensors --models runs
 from pathlib import Path
 
 from jobs.command_line import Parser, entry_point
+from jobs.shipped import find_shipped
 
-JUDGE_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
+JUDGE_OF_DOLLS = "models/tiny/segmenter.safetensors"
 
 
 def parse_arguments():
@@ -42,7 +43,7 @@ def segmenter_finder(path, device):
         from pictures.regions import standard_regions
 
         dolls = demo.native_size < 256 and demo.encoder.names == standard_regions().names
-        if path is None and not (dolls and JUDGE_OF_DOLLS.is_file()):
+        if path is None and not (dolls and find_shipped(JUDGE_OF_DOLLS).is_file()):
             return None, None
         return load_finder(path or JUDGE_OF_DOLLS, demo.encoder.names, device)
 

@@ -49,6 +49,7 @@ def main():
     base, output = arguments.input, arguments.output
     if base is None:
         base, output, hint = default_files()
+        output.parent.mkdir(exist_ok=True)
         print(hint)
     start = time.time()
     parts = dict(part.partition("=")[::2] for part in arguments.part)

@@ -4,6 +4,7 @@ python tool_convert.py models/tiny/base.safetensors models/tiny_diffusers      #
 python tool_convert.py models/tiny_diffusers models/tiny_again.safetensors     # the same tensors
 python tool_convert.py runs/dolls/control.safetensors doll_control        # a ControlNetModel
 python tool_convert.py runs/sd15/control.safetensors garments.safetensors --dtype fp16
+python tool_convert.py runs/dolls/control_best.safetensors doll_hub --card     # for a hub
 python tool_convert.py runs/sd15/control.safetensors whole.safetensors \\
     --full models/v1-5-pruned.safetensors
 """
@@ -34,6 +35,8 @@ def parse_arguments():
     which.add_argument("--control-only", action="store_true", help="Leave out everything but the control.")
     text = "Lay a control branch over BASE. Without BASE, that which its metadata name is taken."
     which.add_argument("--full", nargs="?", const=True, metavar="BASE", help=text)
+    text = "Write README.md into the folder OUTPUT, a model card of what INPUT says about itself."
+    parser.add_argument("--card", action="store_true", help=text)
     parser.share("--config")
     return parser.parse_args()
 
@@ -52,6 +55,7 @@ def main():
         full=base is not None,
         base=None if base is True else base,
         config=arguments.config,
+        card=arguments.card,
     )
     print(f"{report}\nDone in {duration(time.time() - start)}")
 

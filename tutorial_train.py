@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jobs.command_line import RESUMES, Parser, entry_point
 from jobs.options import add_options
+from jobs.shipped import find_shipped
 
 
 def parse_arguments():
@@ -34,7 +35,7 @@ def parse_arguments():
         sys.exit(print(f"report: {write_report(arguments.report).absolute()}"))
     grafted = any(Path("models").glob("control_sd15_ini.*"))
     preset = arguments.config or f"models/train_{'sd15' if grafted else 'tiny'}.yaml"
-    if not Path(preset).is_file():
+    if not find_shipped(preset).is_file():
         problem = "is a folder, not a yaml" if Path(preset).is_dir() else "does not exist"
         raise FileNotFoundError(f"--config {preset} {problem}")
     return parse_options([preset], arguments.options), preset

@@ -4,10 +4,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from batches.prompts import PromptPolicy
+from jobs.shipped import MODELS
 from jobs.yaml_files import parse_yaml, read_yaml
 from ldm.util import check_known
 
-PRESETS = Path(__file__).resolve().parents[1] / "models" / "prompts"
+PRESETS = MODELS / "prompts"
 
 
 def read_policy(prompts: str) -> PromptPolicy:

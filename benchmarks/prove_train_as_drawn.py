@@ -31,7 +31,7 @@ from tutorial_tryon_dataset import TryonDataset  # noqa: E402
 
 SHOWN = GARMENTS, "detail", "ΔE", "PSNR in mask"
 SEED = 977  # of dolls that no training folder has
-STYLES = "box", "vitonhd", "ootd_hd"
+STYLES = "box", "vitonhd", "ladi_vitonhd"
 
 
 def parse_arguments():

@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
+from cldm.alignment import make_head
 from cldm.controls import ActiveControl, add_residuals
 from cldm.image_log import ImageLog
 from cldm.optimizer import configure_optimizer
@@ -20,18 +21,23 @@ from ldm.util import Size, instantiate_from_config, refuse_unless
 class ControlledUnetModel(UNetModel):
     """A U-Net that adds residuals to its skips and to its middle features."""
 
-    def forward(self, x, timesteps, context, control=None, only_mid_control=False):
+    def forward(self, x, timesteps, context, control=None, only_mid_control=False, with_plain=False):
         """`control`: one residual per skip, outermost first, then the middle's; None for the plain U-Net.
 
-        With `only_mid_control` only the last one is used, and only that one needs to be there.
+        With `only_mid_control` only the last one is used, and only that one needs to be there. `with_plain`
+        returns (the output, that of the plain U-Net, without a gradient), which share the encoder's pass.
         """
         emb = self.embed_time(timesteps)
         h, skips = self.encode(x, emb, context)
+        if with_plain:
+            with torch.no_grad():
+                plain = self.decode(h, skips, emb, context)
         if control is not None:
             h = h + control[-1]
             if not only_mid_control:
                 skips = [skip + residual for skip, residual in zip(skips, control[:-1], strict=True)]
-        return self.decode(h, skips, emb, context)
+        output = self.decode(h, skips, emb, context)
+        return (output, plain) if with_plain else output
 
 
 class ControlNet(UNetEncoder):
@@ -57,19 +63,22 @@ class ControlNet(UNetEncoder):
         """Whether any zero convolution has moved away from zero; before that, the branch changes nothing."""
         return any(p.any() for part in (self.zero_convs, self.middle_block_out) for p in part.parameters())
 
-    def forward(self, x, hint, timesteps, context, only_mid_control=False, hint_features=None):
+    def forward(self, x, hint, timesteps, context, only_mid_control=False, hint_features=None, tap=None):
         """Latents (b, c, h, w) and hint -> the residuals; with `only_mid_control` the middle's alone.
 
-        `hint_features` are `input_hint_block(hint)`, where they are known from an earlier call.
+        `hint_features` are `input_hint_block(hint)`, where they are known from an earlier call. With `tap`,
+        "down_5" or "mid" say, it returns (residuals, what enters that residual's zero convolution).
         """
         self._check_hint(x, hint)
         emb = self.embed_time(timesteps)
         features = self.input_hint_block(hint) if hint_features is None else hint_features
         h, skips = self.encode(x, emb, context, stem_residual=features)
-        middle = self.middle_block_out(h)
-        if only_mid_control:
-            return [middle]
-        return [conv(skip) for conv, skip in zip(self.zero_convs, skips, strict=True)] + [middle]
+        residuals = [self.middle_block_out(h)]
+        if not only_mid_control:
+            residuals = [conv(x) for conv, x in zip(self.zero_convs, skips, strict=True)] + residuals
+        if tap is None:
+            return residuals
+        return residuals, h if tap == "mid" else skips[int(tap.removeprefix("down_"))]
 
     def _check_hint(self, x, hint):
         wanted = (self.hint_channels, 8 * x.shape[-2], 8 * x.shape[-1])
@@ -122,6 +131,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
 
     `control_scales` holds one factor per residual, outermost first, the middle's last. `sd_locked` False
     trains the U-Net's decoder along; `only_mid_control` controls (and trains) by the middle residual alone.
+    `align_at` gives training the term of cldm.alignment, which counts `align` times.
     """
 
     published = "control"  # the stem of the files that a run publishes
@@ -131,6 +141,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
     optimizer, fused = "adamw", True
     lr_schedule, warmup_steps, max_steps = "constant", 0, 0
     load_stages, average = None, None
+    align = 0.0
     step_skipped = False  # whether the optimizer step that has just been counted changed nothing
     _sd_locked, _only_mid_control = True, False
 
@@ -144,7 +155,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
         super().__init__(**latent_diffusion_options)
         refuse_unless(not self.cond_stage_trainable, "cond_stage_trainable", True, "it stays locked")
         self.control_key, self._only_mid_control = control_key, only_mid_control
-        self.control_model, self.control_scales = None, []
+        self.control_model, self.control_scales, self.alignment = None, [], None
         if control_stage_config is not None:
             self.control_model = instantiate_from_config(control_stage_config)
             check_branch(self.control_model, self.model.diffusion_model)
@@ -174,8 +185,19 @@ class ControlLDM(ImageLog, LatentDiffusion):
             return []
         if self.control_model is None:
             raise ValueError("control_stage_config is null or missing, but a control branch is wanted")
-        unet = self.model.diffusion_model
-        return [self.control_model] + ([] if self.sd_locked else [unet.output_blocks, unet.out])
+        unet, alignment = self.model.diffusion_model, [self.alignment] if self.alignment else []
+        return [self.control_model, *alignment] + ([] if self.sd_locked else [unet.output_blocks, unet.out])
+
+    def align_with(self, share: float, place: str):
+        """Count `share` times the term of cldm.alignment at a place in training; 0 leaves it out.
+
+        Raises:
+            ValueError: the branch has no such place.
+        """
+        self.align, self.alignment = share, None
+        if share:
+            out_channels = self.model.diffusion_model.out[2].out_channels
+            self.alignment = make_head(self.control_model, place, out_channels)
 
     def lock(self):
         super().lock()
@@ -190,6 +212,7 @@ class ControlLDM(ImageLog, LatentDiffusion):
         """Name -> (parameters, learning rate) of what does not learn at `learning_rate`."""
         control = self.control_model
         new = [control.zero_convs, control.middle_block_out, control.input_hint_block] if control else []
+        new += [self.alignment] if self.alignment else []
         parameters = [parameter for part in new for parameter in part.parameters()]
         return {"new layers": (parameters, self.learning_rate * self.zero_conv_factor)}
 
@@ -229,6 +252,30 @@ class ControlLDM(ImageLog, LatentDiffusion):
         kept = draw_kept(len(hint), self.hint_dropout, generator).to(hint.device)
         empty = torch.tensor(self.empty_hint, dtype=hint.dtype, device=hint.device)
         return {**batch, self.control_key: torch.where(kept[:, None, None, None], hint, empty)}
+
+    def p_losses(self, x_start, cond, t, noise=None):
+        """LatentDiffusion's; in training with `align_at`, the alignment's term is added."""
+        if self.alignment is None or not self.training:
+            return super().p_losses(x_start, cond, t, noise)
+        noise = torch.randn_like(x_start) if noise is None else noise
+        target = self.get_target(x_start, noise, t)
+        output, plain, features = self.apply_with_plain(self.q_sample(x_start, t, noise), t, cond)
+        loss, simple = self.squared_error(output, target, t)
+        term, _ = self.squared_error(self.alignment(features, t), target - plain, t)
+        total = loss + self.align * term
+        logs = dict(loss_simple=simple, loss_align=term, loss=total)
+        return total, {f"train/{name}": value.detach() for name, value in logs.items()}
+
+    def apply_with_plain(self, x_noisy, t, cond):
+        """(output under the own control, that of the U-Net alone, the branch's features to be aligned)."""
+        unet, context = self.model.diffusion_model, self.join_conditions(cond["c_crossattn"])
+        x_noisy, mid = x_noisy.to(context.dtype), self.only_mid_control
+        hint, place = self.join_conditions(cond["c_concat"]), self.alignment.place
+        residuals, features = self.control_model(x_noisy, hint, t, context, mid, tap=place)
+        scales = self.control_scales[-len(residuals) :]
+        residuals = [residual * scale for residual, scale in zip(residuals, scales, strict=True)]
+        outputs = unet(x_noisy, t, context, control=residuals, only_mid_control=mid, with_plain=True)
+        return *outputs, features
 
     def apply_model(self, x_noisy, t, cond):
         """The U-Net's output under control; `cond["c_concat"]` None means without.

@@ -1,9 +1,8 @@
 """LPIPS (arXiv 1801.03924), version 0.1, from a local file of one of torchvision's BACKBONES.
 
-The linear heads, 7 KB, come with the installed package torchmetrics, on which Lightning depends.
+The linear heads lie beside this file; lpips_heads.md says where they come from.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from einops import rearrange
 from generation.control_files import digest
 from ldm.checkpoint import read_state_dict
 
+HEADS = Path(__file__).with_name("lpips_heads.safetensors")
 # of torchvision's features: where the compared layers end
 LAYERS = {"vgg": (4, 9, 16, 23, 30), "alex": (2, 5, 8, 10, 12), "squeeze": (2, 5, 8, 10, 11, 12, 13)}
 BACKBONES = {"vgg": "VGG-16", "alex": "AlexNet", "squeeze": "SqueezeNet 1.1"}
@@ -39,7 +39,8 @@ class Lpips(torch.nn.Module):
     def load(cls, path, device="cpu") -> "Lpips":
         """FileNotFoundError or ValueError for anything but a backbone's file."""
         kind, features = backbone(read_state_dict(path), path)
-        heads = [value for _, value in sorted(read_state_dict(heads_file(kind)).items())]
+        found = read_state_dict(HEADS)
+        heads = [found[f"{kind}.{layer}"] for layer in range(len(LAYERS[kind]))]
         return cls(kind, features, heads).to(device)
 
     @torch.inference_mode()
@@ -61,8 +62,7 @@ class Lpips(torch.nn.Module):
             yield x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt()
 
     def facts(self, path) -> dict:
-        heads = heads_file(self.kind)
-        return dict(file=str(path), sha256=digest(path), backbone=self.kind, sha256_of_heads=digest(heads))
+        return dict(file=str(path), sha256=digest(path), backbone=self.kind, sha256_of_heads=digest(HEADS))
 
 
 def backbone(state, path):
@@ -82,14 +82,3 @@ def backbone(state, path):
                     layer.inplace = False  # the activations before it are kept
             return kind, features
     raise ValueError(f"{path} is no backbone of LPIPS: wanted {WANTED}")
-
-
-def heads_file(kind) -> Path:
-    found = find_spec("torchmetrics")
-    for folder in found.submodule_search_locations if found else ():
-        path = Path(folder) / "functional" / "image" / "lpips_models" / f"{kind}.pth"
-        if path.is_file():
-            return path
-    raise FileNotFoundError(
-        "the linear heads of LPIPS are not where torchmetrics 1.9 has them: pip install torchmetrics==1.9"
-    )

@@ -12,6 +12,7 @@ from cldm.controls import Control
 from cldm.weights.load import Loaded, load_control, newest_checkpoint
 from cldm.weights.load_tryon import LoadedTryon
 from generation.branches import load_branch
+from jobs.shipped import find_shipped
 from pictures.decoding import read_hint
 from pictures.hint import HintEncoder
 from pictures.painted_maps import MAX_SIDE, read_map
@@ -146,7 +147,7 @@ def check_steering(steering: Steering, network) -> None:
 
 def digest(path) -> str:
     """The start of a file's SHA-256, of all files' where it is a folder."""
-    total = hashlib.sha256()
+    total, path = hashlib.sha256(), find_shipped(path)
     for file in sorted(Path(path).rglob("*")) if Path(path).is_dir() else [Path(path)]:
         if file.is_file():
             with open(file, "rb") as opened:

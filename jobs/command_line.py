@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from functools import wraps
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from jobs.options import PART, nearest, read_value
@@ -20,6 +21,7 @@ from jobs.progress import end_line
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 WIDEST = 100  # columns of --help
+COMMAND = "garment-"  # what the names of installed scripts begin with
 DTYPES = dict(fp32="float32", fp16="float16", bf16="bfloat16")
 
 # What means the same in several scripts has one name, one default and one text: docs/command_line.md.
@@ -79,7 +81,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         """Commands as they are written, what is too wide of a list below its last column, prose anew."""
         lines, prose = [], []
         for line in [*text.splitlines(), ""]:
-            if line and not line.startswith((" ", "-", "python ")):
+            if line and not line.startswith((" ", "-", "python ", COMMAND)):
                 prose.append(line)
                 continue
             lines += textwrap.wrap(" ".join(prose), width, break_on_hyphens=False)
@@ -97,6 +99,15 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         return help if silent or "default" in help else f"{help} The default is %(default)s."
 
 
+def _respell_commands(text: str) -> str:
+    """A text that names scripts, as `python tutorial_train.py`; where they are installed, their commands."""
+    if Path(sys.argv[0]).suffix == ".py":
+        return text
+    found = entry_points(group="console_scripts")
+    names = {entry.module: entry.name for entry in found if entry.name.startswith(COMMAND)}
+    return re.sub(r"python (\w+)\.py", lambda script: names.get(script[1], script[0]), text)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes --key value, --key=value and key=value alike, with - or _ in the key.
 
@@ -105,8 +116,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str, epilog: str | None = None):
         super().__init__(
-            description=description,
-            epilog=epilog,
+            description=_respell_commands(description),
+            epilog=epilog and _respell_commands(epilog),
             formatter_class=Formatter,
             allow_abbrev=False,
             add_help=False,
@@ -127,11 +138,14 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self):
         wanted = [a.metavar if a.required else f"[{a.metavar}]" for a in self._get_positional_actions()]
-        self.usage = " ".join(["python", self.prog, *wanted, "[OPTION ...]"])
+        self.usage = " ".join([self._command(), *wanted, "[OPTION ...]"])
         return super().format_help()
 
     def error(self, message):
-        self.exit(2, f"error: {message}; python {self.prog} --help lists what there is\n")
+        self.exit(2, f"error: {message}; {self._command()} --help lists what there is\n")
+
+    def _command(self) -> str:
+        return f"python {self.prog}" if self.prog.endswith(".py") else self.prog
 
     def _respell(self, arguments: list[str]) -> list[str]:
         """The arguments with every option as --key or --key=value."""

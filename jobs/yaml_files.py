@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from jobs.shipped import find_shipped
+
 MAX_BYTES = 2**20
 MAX_NODES = 50_000  # with every alias counted as what it stands for
 MAX_DEPTH = 30
@@ -30,13 +32,15 @@ _PlainLoader.add_implicit_resolver(
 def read_yaml(path):
     """What a yaml file holds, of plain values only; None if it is empty.
 
+    One of models/ that is not there is the one that comes with the code.
+
     Raises:
         OSError: it cannot be read.
         ValueError: it is no yaml, holds more than plain values, or outgrows what settings need; one line
             that names the file.
     """
     try:
-        with open(path, "rb") as file:
+        with open(find_shipped(path), "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError as error:
         raise ValueError(f"{Path(path)} is no yaml but a folder") from error

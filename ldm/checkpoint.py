@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from jobs.shipped import find_shipped
 from jobs.whole_files import first_line, write_atomically
 from ldm import safe_pickle
 
@@ -43,8 +44,10 @@ def read_state_dict(path) -> dict[str, torch.Tensor]:
     """The tensors of a .ckpt or .safetensors file by name, on the CPU, memory-mapped where the format allows.
 
     Recognised by content, not by name. What trainers wrap around a model, in the file or in its names, is
-    taken off. Nothing in the file is executed.
+    taken off. Nothing in the file is executed. One of models/ that is not there is the one that comes with
+    the code.
     """
+    path = find_shipped(path)
     if file_kind(path) == "safetensors":
         with open_safetensors(path) as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
@@ -122,6 +125,7 @@ def without_wrappers(state, path):
 
 def read_metadata(path) -> dict:
     """What a file says about itself: strings, dicts and lists by name; {} if nothing."""
+    path = find_shipped(path)
     if file_kind(path) == "safetensors":
         with open_safetensors(path) as file:
             texts = file.metadata() or {}

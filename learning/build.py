@@ -23,7 +23,7 @@ prompt_dropout hint_dropout min_snr_gamma sd_locked only_mid_control""".split()
 
 # of these a try-on recipe has its own, or they change maps
 OF_CONTROL = """prompt_dropout hint_dropout sd_locked only_mid_control zero_conv_factor min_snr_gamma prompts
-mask_dilation mask_simplification segmenter after_convergence""".split()
+mask_dilation mask_simplification segmenter after_convergence align align_at""".split()
 
 
 def resolve_precision(precision: str) -> str:
@@ -70,6 +70,8 @@ def set_up(model, options: TrainOptions):
         setattr(model, name, getattr(options, name))
     if isinstance(model, TryonLDM):
         model.let_train(options.train, options.learning_rates)
+    else:
+        model.align_with(options.align, options.align_at)
     if options.zero_terminal_snr:
         model.use_zero_terminal_snr()
     # fused steps unscale gradients themselves, past our clipping

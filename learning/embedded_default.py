@@ -27,6 +27,7 @@ def complete_default(options):
     if base in recipes and not base.exists():
         from cldm.weights.graft import add_control
 
+        base.parent.mkdir(exist_ok=True)
         recipe = recipes[base] and "models/ootd_ini.safetensors --config models/tryon_ootd.yaml"
         other = OTHER_BASE.format(rest=recipe or "models/control_sd15_ini.ckpt")
         print(f"{base} does not exist yet: grafting the tiny base. {other}", flush=True)

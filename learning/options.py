@@ -28,6 +28,7 @@ RANGES = (  # options, lowest value, highest value
     ("guidance", 0, 100),
     ("prompt_dropout hint_dropout learning_rate", 0, 1),
     ("ema_decay", 0, 0.999999),
+    ("align", 0, 100),
     ("zero_conv_factor", 0, 1000),
 )
 CHOICES = dict(
@@ -88,6 +89,12 @@ class TrainOptions:
     )
     min_snr_gamma: float = option(
         0.0, "Weigh timesteps by min(SNR, gamma), which is 5 in the paper. 0 weighs all alike."
+    )
+    align: float = option(
+        0.0, "How much the alignment term counts, which is 0.2 in its paper (LISA). 0 leaves it out."
+    )
+    align_at: str = option(
+        "down_5", "Which features of the branch are aligned: down_0 is the outermost, mid the innermost."
     )
     zero_terminal_snr: bool = option(False, "End the noise schedule in pure noise. This is for v-prediction.")
     prompts: str = option(

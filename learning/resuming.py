@@ -16,8 +16,8 @@ from learning.options import OPTIONS, TrainOptions
 from learning.verified_files import read_content
 
 # every option is of one of these: what last.ckpt restores along with the optimizer, whatever the options say,
-RESTORED = """sd_locked only_mid_control train learning_rate learning_rates zero_conv_factor warmup_steps
-lr_schedule optimizer""".split()
+RESTORED = """sd_locked only_mid_control align align_at train learning_rate learning_rates zero_conv_factor
+warmup_steps lr_schedule optimizer""".split()
 # what may change, but then the run is not what it would have been,
 COMPUTED = """data model base precision compile gradient_clip ema_decay min_snr_gamma zero_terminal_snr
 prompts prompt_dropout hint_dropout mask_dilation mask_simplification after_convergence cached flip seed

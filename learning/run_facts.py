@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.shipped import find_shipped
 from learning.build import resolve_precision
 from learning.options import TrainOptions, read_accumulation_after
 
@@ -44,7 +45,7 @@ def name_fact(digest: str, name: str) -> list[str]:
 
 def digest_file(path) -> str:
     """Of a file's length and of parts of it, all of a small one; of a folder's files with their names."""
-    total, path = hashlib.sha256(), Path(path)
+    total, path = hashlib.sha256(), find_shipped(path)
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             total.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())

@@ -38,9 +38,11 @@ def distributions_of(files: list[Path]):
 
 
 def test_conda_and_pip_list_the_same_packages():
+    """But for what only tests and benchmarks import, which conda's list may have besides."""
     dependencies = yaml.safe_load((ROOT / "environment.yaml").read_text())["dependencies"]
     (pip_list,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
-    assert pip_list == (ROOT / "requirements.txt").read_text().splitlines()
+    needed, tests = ((ROOT / f"requirements{name}.txt").read_text().splitlines() for name in ("", "-dev"))
+    assert [line for line in pip_list if line not in tests] == needed
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
@@ -54,6 +56,11 @@ def test_what_the_code_imports_is_listed():
     listed = {canonical(r.name) for r in requirements("requirements.txt")}
     imported = distributions_of(code_files(tests=False))
     assert not {package: names for package, names in imported.items() if not names & listed}
+
+
+def test_what_only_tests_import_is_not_asked_of_others():
+    imported = distributions_of(code_files(tests=False))
+    assert {canonical(r.name) for r in requirements("requirements.txt")} <= set().union(*imported.values())
 
 
 def test_what_the_tests_import_is_listed():

@@ -3,8 +3,6 @@
 A new segmenter is a module with a subclass of Segmenter, which says what files it `reads`, and an entry here.
 """
 
-from pathlib import Path
-
 from torch import OutOfMemoryError
 
 from annotator.interface import Annotator, RegionMaps
@@ -15,6 +13,7 @@ from annotator.segment.pixel import PixelSegmenter
 from annotator.segment.segformer import FILES, ROUGH, WANTED, SegFormerSegmenter
 from annotator.segment.u2net import U2NetSegmenter
 from annotator.weights import fingerprint
+from jobs.shipped import find_shipped
 from pictures.regions import read_regions
 
 SEGMENTERS = {
@@ -31,7 +30,7 @@ def load_segmenter(path, device="cpu") -> Segmenter:
     Raises:
         FileNotFoundError, ValueError: it is missing or something else; the message says where to get one.
     """
-    path = Path(path)
+    path = find_shipped(path)
     for segmenter in SEGMENTERS.values():
         if segmenter.reads(path):
             return segmenter.load(path, device)
@@ -47,6 +46,7 @@ def load_as_annotator(weights, options, device) -> Annotator:
             "--annotator garments needs --weights PATH: models/tiny/segmenter.safetensors knows drawn dolls "
             "only, docs/annotators.md says where to get others"
         )
+    weights = find_shipped(weights)
     segmenter = load_segmenter(weights, device)
     return Annotator(
         call=segmenter,

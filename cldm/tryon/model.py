@@ -291,8 +291,7 @@ class TryonLDM(ControlLDM):
         x_noisy = self.q_sample(x_start, t, noise)
         if self.dream is not None:
             x_noisy, noise = self.rectify(x_noisy, cond, t, noise)
-        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
-        target = self.get_v(x_start, noise, t) if target is None else target
+        target = self.get_target(x_start, noise, t)
         output = self.apply_model(x_noisy, t, cond, shares).float()
         if self.loss_rows == "person" and self.stacked is not None and not self.stacked.anchored:
             output, target = (rows.chunk(2, dim=2)[0] for rows in (output, target))

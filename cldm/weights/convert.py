@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 
 from cldm.model import read_config
+from cldm.weights.card import write_card
 from cldm.weights.diffusers_folder import read_folder, table_of, write_folder
 from cldm.weights.diffusers_names import from_diffusers
 from cldm.weights.families import Weights, base_of, check_model, config_of, part_of
 from cldm.weights.graft import CONTROL
+from jobs.whole_files import write_atomically
 from ldm.checkpoint import (
     TORCH_SUFFIXES,
     CheckpointError,
@@ -112,7 +114,9 @@ def check_output(path):
     return path, True
 
 
-def convert(source, output, dtype=None, control_only=False, full=False, base=None, config=None) -> str:
+def convert(
+    source, output, dtype=None, control_only=False, full=False, base=None, config=None, card=False
+) -> str:
     """Read, change and write weights; returns what was done, a line each.
 
     Args:
@@ -120,13 +124,21 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
         dtype: fp32, fp16 or bf16; None keeps each tensor's.
         full: lay a control branch over `base`, or over the base that its metadata name.
         config: yaml of the model; None takes the one that the metadata name, else the family's.
+        card: write a model card into the folder, which of a try-on model holds its file instead.
     """
     output, to_folder = check_output(output)
+    if card and not to_folder:
+        raise ValueError(f"--card describes a folder: give OUTPUT a name without {output.suffix}")
     if config:
         read_config(config)  # it goes into the metadata, so it must be one
     weights = read_weights(source, config)
     weights.metadata |= {"config": str(config)} if config else {}
     before, lines = set(weights.state), [f"{source}: {describe(weights)}"]
+    if card and "tryon" in weights.metadata:
+        write_tryon_folder(weights, output, dtype)
+        return "\n".join([*lines, f"{output}: tryon.safetensors, and README.md to be filled in"])
+    if card and not weights.has_control:
+        raise ValueError(f"--card describes what was trained, and {source} holds neither control nor try-on")
     weights = control_alone(weights) if control_only else lay_over_base(weights, base) if full else weights
     if to_folder or full:  # averages of a training that is over
         weights.state = {n: t for n, t in weights.state.items() if not n.startswith("model_ema.")}
@@ -136,7 +148,8 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
     if dtype:
         weights.state = cast(weights.state, DTYPES[dtype])
     if to_folder:
-        write_folder(weights, output, model)
+        write_folder(weights, output, model, write_card(weights, output.name) if card else "")
+        weights.notes += [f"{output / 'README.md'}: complete what it marks *to be filled in*"] if card else []
     else:
         write_state_dict(weights.state, output, weights.metadata)
         if weights.metadata and output.suffix != ".safetensors":
@@ -144,6 +157,18 @@ def convert(source, output, dtype=None, control_only=False, full=False, base=Non
                 "dropped: the metadata, which a .ckpt has no place for and a .safetensors has"
             )
     return "\n".join([*lines, *weights.notes, f"{output}: {describe(weights)}"])
+
+
+def write_tryon_folder(weights, path, dtype=None):
+    """A try-on model as it was trained, with its card, for a hub."""
+    state = cast(weights.state, DTYPES[dtype]) if dtype else weights.state
+
+    def write(folder):
+        folder.mkdir()
+        (folder / "README.md").write_text(write_card(weights, path.name), encoding="utf-8")
+        write_state_dict(state, folder / "tryon.safetensors", weights.metadata)
+
+    write_atomically(path, write)
 
 
 def describe(weights) -> str:

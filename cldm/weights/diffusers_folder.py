@@ -64,10 +64,10 @@ def table_of(part, names, encoder):
     return vae_table(names) if part == "vae" else unet_table(*unet_structure(names))
 
 
-def write_folder(weights, path, model):
+def write_folder(weights, path, model, card=""):
     """Write a control branch as a ControlNetModel, or a whole model with or without one as a pipeline.
 
-    `model` is what `check_model` made of them.
+    `model` is what `check_model` made of them; `card` becomes README.md.
     """
     path, parts, extra = Path(path), {}, dict(weights.state)
     others = [name for name in extra if not name.startswith(CONTROL)]
@@ -85,6 +85,8 @@ def write_folder(weights, path, model):
 
     def write(folder):
         folder.mkdir()
+        if card:
+            (folder / "README.md").write_text(card, encoding="utf-8")
         if parts.keys() == {"controlnet"}:
             write_part(folder, "controlnet", parts["controlnet"], model, weights.metadata)
             return

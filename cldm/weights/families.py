@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from cldm.model import create_with_branch, read_config
-from cldm.weights.graft import CONTROL, MODELS, STEM, UNET, check_complete, recognise
+from cldm.weights.graft import CONTROL, STEM, UNET, check_complete, recognise
+from jobs.shipped import MODELS
 from ldm.checkpoint import CheckpointError, check_finite
 from ldm.published_names import fill_unused
 

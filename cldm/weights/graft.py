@@ -2,18 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from cldm.model import CONTROL, create_on_meta, create_with_branch, is_tryon, read_part, shape_remedy
 from cldm.tryon.record import TryonRecord
 from cldm.weights.graft_tryon import graft_recipe, read_repainting
+from jobs.shipped import MODELS, OWN_MODELS, find_shipped
 from ldm.checkpoint import CheckpointError, check_finite, check_writable, read_state_dict, write_state_dict
 from ldm.modules.diffusionmodules.util import zero_module
 from ldm.published_names import fill_unused, restore_names
 
-MODELS = Path(__file__).parents[2] / "models"
 FAMILIES = {"SD1.5": "cldm_v15.yaml", "SD2.1": "cldm_v21.yaml", "the tiny base": "cldm_tiny.yaml"}
 NOTES = {
     "SD2.1": "taken as the 512 model; the 768 one has its shapes: give --config models/cldm_v21_768.yaml"
@@ -172,6 +171,7 @@ def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
     that repaints begins with the first convolution that lies beside the base, see `read_repainting`.
     """
     check_writable(output_path)
+    base_path = find_shipped(base_path)
     base = read_state_dict(base_path)
     if config_path and is_tryon(config_path):
         refuse_other_files(base, base_path, base[STEM].shape[1] if STEM in base else None)
@@ -190,12 +190,12 @@ def add_control(base_path, output_path, config_path=None, seed=0, parts=None):
     return family, report
 
 
-def default_files(models=MODELS):
+def default_files(models=OWN_MODELS):
     """(base, output, what to tell the user): SD1.5 if it lies in `models`, else the tiny base."""
     found = [path for suffix in ("safetensors", "ckpt") for path in models.glob(f"v1-5-pruned*.{suffix}")]
     if found:
         base = min(found, key=lambda path: len(path.stem))
         return base, models / "control_sd15_ini.ckpt", f"found {base}"
-    where = f"{models / 'README.md'} says where to get SD1.5"
+    where = f"{find_shipped(models / 'README.md')} says where to get SD1.5"
     hint = f"no v1-5-pruned*.ckpt or .safetensors in {models}, taking the tiny base; {where}"
-    return models / "tiny" / "base.safetensors", models / "control_tiny_ini.ckpt", hint
+    return find_shipped(models / "tiny" / "base.safetensors"), models / "control_tiny_ini.ckpt", hint

@@ -67,7 +67,7 @@ def build_page(room: Room):
         going = run.click(show_errors(make_fit(desk)), inputs, results, api_name="fit", **ONE_AT_A_TIME)
         connect_history(desk.sessions, going, stop, status, history, fetch)
         connect_choices(desk, person, garment)
-        connect_person(desk, person, garment)
+        connect_person(desk, page, person, garment)
         connect_garment(desk, garment, ways)
         connect_silhouette(desk, person, silhouette[0], own_silhouette)
         connect_result(desk, going, result, results, person)

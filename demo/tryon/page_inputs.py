@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from demo.history import PRIVATE
-from demo.tryon.mask_editor import CANVAS, NEW, STAYS, show_mask
+from demo.tryon.mask_editor import CANVAS, NEW, STAYS
 from demo.tryon.offers import Offer
 from demo.tryon.request import MAX_SEED, MOST_PICTURES, ONE, OUTSIDE, WAYS
 from demo.tryon.room import BODY, WORN, Room
@@ -103,14 +103,13 @@ def photo_input(offer: Offer | None, label: str, elem_id: str) -> gr.Image:
     )
 
 
-def mask_input(value, label: str, elem_id: str, height: int) -> gr.ImageEditor:
+def mask_input(label: str, elem_id: str, height: int) -> gr.ImageEditor:
     """A painter of a mask, below its two brushes."""
     brush = gr.Radio(
         list(BRUSHES), value=ANEW, label="Brush", show_label=False, elem_id=f"{elem_id}_brush",
         elem_classes="brushes",
     )  # fmt: skip
     editor = gr.ImageEditor(
-        value,
         label=label,
         sources=(),
         transforms=(),
@@ -131,13 +130,7 @@ def mask_input(value, label: str, elem_id: str, height: int) -> gr.ImageEditor:
 
 def person_panel(room: Room) -> PersonPanel:
     """Who tries something on, and what of the photo is to be new."""
-    category = room.categories[0]
-    people = people_for(room, category)
-    person = room.frame(people[0])
-    try:
-        mask = room.find_mask(person, category)
-    except ValueError:
-        mask = None
+    people = people_for(room, room.categories[0])
     gr.Markdown("## 1 · Person", elem_classes="step")
     photo = photo_input(people[0], "Person", "person")
     gallery = offers_gallery(people, "People", "people")
@@ -145,8 +138,8 @@ def person_panel(room: Room) -> PersonPanel:
         "The pink part is drawn anew. Paint to add to it, or to let more of the photo stay.",
         elem_classes="hint",
     )
-    shown = show_mask(person.offer.pixels, mask)
-    editor = mask_input(shown, "What is drawn anew", "mask", 400)
+    # filled once the page is there: for programs that leave it out, its first value would stand for it
+    editor = mask_input("What is drawn anew", "mask", 400)
     note = gr.Markdown("", elem_id="mask_note")
     with gr.Row(elem_id="mask_ways"):
         way = gr.Radio([BODY, WORN], value=BODY, label="Find it by itself", elem_id="mask_way", scale=3)
@@ -171,7 +164,7 @@ def garment_panel(room: Room) -> GarmentPanel:
     with gr.Accordion("Somebody wears it", open=False, elem_id="worn_panel"):
         gr.Markdown(WORN_NOTE)
         worn = gr.Checkbox(False, label="Somebody wears the garment", elem_id="worn")
-        mask = mask_input(None, "The garment", "worn_mask", 320)
+        mask = mask_input("The garment", "worn_mask", 320)
     return GarmentPanel(photo, gallery, category, worn, mask)
 
 

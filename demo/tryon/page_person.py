@@ -77,7 +77,7 @@ def write_offer(desk, request, offer: Offer) -> str:
     return str(session.write("chosen", ".png", encode_picture(offer.pixels)))
 
 
-def connect_person(desk, person, garment) -> None:
+def connect_person(desk, page, person, garment) -> None:
     """The mask, the pose and the parts of whoever is chosen."""
 
     def show(request: gr.Request, photo, category, way, kept=None):
@@ -110,7 +110,7 @@ def connect_person(desk, person, garment) -> None:
 
     inputs = [person.photo, garment.category, person.way]
     outputs = [person.mask, person.note, person.pose, person.parts]
-    triggers = [person.photo.change, garment.category.change, person.way.input]
+    triggers = [page.load, person.photo.change, garment.category.change, person.way.input]
     shown = gr.on(triggers, show_errors(show), [*inputs, person.kept], outputs, js=WAIT, **LATEST)
     shown.then(None, None, None, js=GO_ON, **PRIVATE)
     found = person.again.click(

@@ -28,6 +28,7 @@ WAYS = (ONE, LOOKBOOK, PEOPLE, IN_TURN)
 # what stays outside the mask, in visitors' words -> of generation.fitting
 OUTSIDE = {
     "the photo stays": "paste",
+    "the photo stays, behind a soft edge": "blend",
     "the photo guides each step": "each_step",
     "drawn anew": "none",
     "as the model learned": None,

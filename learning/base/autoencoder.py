@@ -110,19 +110,21 @@ class AutoencoderTraining(pl.LightningModule):
 class DecoderTraining(AutoencoderTraining):
     """Trains the decoder on, on (uint8 images (b, H, W, 3), their moments), the encoder fixed.
 
-    Noise of a random strength up to `noise` on the latents teaches it to draw clean pictures from the
-    slightly wrong latents that sampling gives, and `sharpness_loss` to draw what it is sure of crisply.
+    Noise of a random strength up to `noise` of each latent channel's deviation `spread` (c,) teaches it to
+    draw clean pictures from the slightly wrong latents that sampling gives, and `sharpness_loss` to draw what
+    it is sure of crisply.
     """
 
-    def __init__(self, autoencoder, learning_rate, num_steps, noise=0.3, sharpness=0.5):
+    def __init__(self, autoencoder, learning_rate, num_steps, spread, noise=0.3, sharpness=0.5):
         super().__init__(autoencoder, learning_rate, num_steps, crop=None)
         self.noise, self.sharpness = noise, sharpness
+        self.register_buffer("spread", spread[:, None, None], persistent=False)
         for part in (autoencoder.encoder, autoencoder.quant_conv):
             part.requires_grad_(False)
 
     def training_step(self, batch, batch_idx):
         x, posterior = to_signed_range(batch[0]), DiagonalGaussianDistribution(batch[1])
-        strength = self.noise * torch.rand(len(x), device=x.device)[:, None, None, None]
+        strength = self.noise * torch.rand(len(x), device=x.device)[:, None, None, None] * self.spread
         latents = posterior.sample()
         reconstruction = self.autoencoder.decode(latents + strength * torch.randn_like(latents))
         loss = reconstruction_loss(reconstruction, x) + self.sharpness * sharpness_loss(reconstruction, x)

@@ -194,13 +194,15 @@ def start_autoencoder(model, base) -> bool:
 def train_autoencoder(model, photos, work, num_steps, start=None):
     """The autoencoder of `model`, trained on photos uint8 (n, H, W, 3), its latents standardised and weighed.
 
-    It starts from that of the base file `start`, if there is one whose layers fit.
+    It starts from that of the base file `start`, if there is one whose layers fit; without steps it stays so.
     """
     training = AutoencoderTraining(
         model.first_stage_model, learning_rate=1.5e-3, num_steps=num_steps, crop=64
     )
     if start is None or not start_autoencoder(model, start):
         training.preserve_variance()
+    elif not num_steps:
+        return
     held_out = photos[-NUM_HELD_OUT:]
     fit(training, photos[:-NUM_HELD_OUT], work / "autoencoder", 16, num_steps, val_items=held_out)
     autoencoder = training.autoencoder.eval()
@@ -216,8 +218,11 @@ def train_decoder(model, photos, work, num_steps, share=0.45):
     """
     autoencoder = model.first_stage_model
     start = {name: tensor.clone() for name, tensor in autoencoder.state_dict().items()}
+    if not num_steps:
+        return
     moments = latent_moments(autoencoder, photos)
-    training = DecoderTraining(autoencoder, learning_rate=1e-3, num_steps=num_steps)
+    spread = moments.chunk(2, dim=1)[0].std(dim=(0, 2, 3))
+    training = DecoderTraining(autoencoder, learning_rate=1e-3, num_steps=num_steps, spread=spread)
     fit(training, TensorDataset(photos, moments), work / "decoder", 16, num_steps)
     end = autoencoder.state_dict()
     autoencoder.load_state_dict({name: torch.lerp(start[name], end[name], share) for name in end})

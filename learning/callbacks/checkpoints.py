@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from cldm.alignment import ALIGNMENT
 from jobs.ranks import say
 from ldm.checkpoint import read_metadata
 from learning.callbacks.stopping import RunStopped
 from learning.callbacks.training_log import count_pictures
 from learning.resuming import COMPUTED, MEASURED, RESTORED, SHARES, begin_next_epoch, keep_place
 from learning.verified_files import write_weights
+from reporting.tables import read_rows
 
 # what makes a checkpoint the best so far: a number among the trainer's metrics, written into its metadata
 CRITERIA = dict(control="control_miou", tryon="garment_detail")
+TABLES = "control_miou", "garment_fidelity"  # whose newest rows go along, for a model card
 # what a killed run leaves
 UNFINISHED = ".*.ckpt* .control*.safetensors* .tryon*.safetensors* .full_step_*.safetensors*"
 
@@ -114,7 +117,9 @@ class Checkpoints(pl.Callback):
         if self.options.full_checkpoints and (self._is_kept() or self.saved_step == self.options.max_steps):
             with pl_module.stages_present(), pl_module.averaged():
                 path = self.run / f"full_step_{self.saved_step:06}.safetensors"
-                write_weights(pl_module.state_dict(), path, self._told(trainer))
+                state = pl_module.state_dict()
+                state = {name: x for name, x in state.items() if not name.startswith(ALIGNMENT)}
+                write_weights(state, path, self._told(trainer))
         os.replace(self.unfinished, self.run / "last.ckpt")
 
     def _publish_best(self, trainer, pl_module):
@@ -129,7 +134,11 @@ class Checkpoints(pl.Callback):
         with pl_module.averaged():
             trained = {name for name, p in pl_module.named_parameters() if p.requires_grad}
             state = pl_module.state_dict()
-            state = {k: v for k, v in state.items() if k.startswith("control_model.") or k in trained}
+            state = {
+                name: tensor
+                for name, tensor in state.items()
+                if (name.startswith("control_model.") or name in trained) and not name.startswith(ALIGNMENT)
+            }
             for name in names:
                 write_weights(state, self.run / name, self._told(trainer) | told)
 
@@ -138,6 +147,9 @@ class Checkpoints(pl.Callback):
         told = dict(step=str(self.seen_step), pictures=str(pictures))
         takeover = self.run / "convergence.json"
         told |= dict(convergence=takeover.read_text()) if takeover.exists() else {}
+        measured = {name: read_rows(self.run / f"{name}.csv") for name in TABLES}
+        newest = {name: rows[-1] for name, rows in measured.items() if rows}
+        told |= dict(measured=newest) if newest else {}
         return self.metadata | told
 
     def _tell_of_little_room(self, pl_module):

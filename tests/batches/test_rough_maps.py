@@ -154,7 +154,7 @@ def test_a_run_with_every_quality_option_resumes_exactly(folder):
     options = dict(data=str(folder), model=str(folder / "small.yaml"), base=str(folder / "ini.safetensors"))
     options |= dict(batch_size=2, precision="32-true", workers=0, image_log_every=0, learning_rate=1e-3)
     options |= dict(mask_dilation=3, mask_simplification=2, flip=True, warmup_steps=2, seed=5)
-    options |= dict(hint_dropout=0.3, min_snr_gamma=5.0, ema_decay=0.9)
+    options |= dict(hint_dropout=0.3, min_snr_gamma=5.0, ema_decay=0.9, align=0.2, align_at="down_1")
     published = []
     for name, stops in (("whole", [6]), ("parts", [1, 5, 6])):  # an epoch has 4 steps
         for stop in stops:
@@ -162,6 +162,9 @@ def test_a_run_with_every_quality_option_resumes_exactly(folder):
             train(made, MyDataset(folder), encoder=ENCODER)
         published.append(read_state_dict(folder / name / "control.safetensors"))
     assert all(torch.equal(published[0][name], published[1][name]) for name in published[0])
+    assert published[0].keys() == published[1].keys() and not any(
+        "alignment" in name for name in published[0]
+    )
 
 
 def test_the_sampler_tells_items_the_epoch_and_changes_nothing_else():

@@ -49,9 +49,9 @@ PHOTOS = {
         encode(Image.new("L", (12_000, 9_000))), ".png", "12000 x 9000 pixels", "12000 x 9000 pixels",
     ),
     "of far more pixels": (
-        encode(Image.new("1", (60_000, 60_000))), ".png", "far more pixels", "far more pixels",
+        encode(Image.new("1", (60_000, 60_000))), ".png", "no picture|far more", "no picture|far more",
     ),
-    "CMYK": (encode(DOLL.convert("CMYK"), "TIFF"), ".tif", PAINT, None),
+    "CMYK": (encode(CLOTH.convert("CMYK"), "TIFF"), ".tif", PAINT, None),
     "grey": (encode(DOLL.convert("L")), ".png", PAINT, None),
     "with alpha": (encode(CLOTH.convert("RGBA")), ".png", PAINT, None),
     "palette": (encode(CLOTH.convert("P")), ".png", PAINT, None),
@@ -164,7 +164,7 @@ MASKS = {
     ),
     "of another shape": lambda files: (editor(files, None, layer(50, 90)), "not of one shape"),
     "too large": lambda files: (editor(files, None, layer(5000, 16)), "sides of at most"),
-    "of too many layers": lambda files: (editor(files, None, *[layer(8, 6)] * 6), "6 layers, at most 4"),
+    "of too many layers": lambda files: (editor(files, None, *[layer(8, 6)] * 6), "layers, at most 4"),
     "no picture": lambda files: (
         dict(background=None, layers=[files.file(b"hello")], composite=None), "this is no picture",
     ),

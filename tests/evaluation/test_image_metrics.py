@@ -130,7 +130,9 @@ def test_ssim_and_psnr_are_torchmetrics(make):
     assert ssim(a, a) == pytest.approx(1) and psnr(a, a) == pytest.approx(100)
 
 
-@pytest.mark.parametrize(("kind", "build"), [("alex", models.alexnet), ("squeeze", models.squeezenet1_1)])
+@pytest.mark.parametrize(
+    ("kind", "build"), [("alex", models.alexnet), ("squeeze", models.squeezenet1_1), ("vgg", models.vgg16)]
+)
 def test_lpips_is_torchmetrics(tmp_path, kind, build):
     """Its heads on a backbone of random weights."""
     torch.manual_seed(0)

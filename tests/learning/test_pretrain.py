@@ -30,6 +30,8 @@ from learning.base.stages import (
     load_base,
     start_autoencoder,
     start_from,
+    train_autoencoder,
+    train_decoder,
 )
 from paperdoll.base_pictures import Pictures
 from small import small_model
@@ -88,7 +90,7 @@ def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws(
 
 def test_the_decoder_is_trained_alone():
     autoencoder = small_model(zeros=False).first_stage_model
-    training = DecoderTraining(autoencoder, 1e-3, num_steps=10)
+    training = DecoderTraining(autoencoder, 1e-3, num_steps=10, spread=torch.ones(4))
     training.log = lambda *_, **__: None
     moments = latent_moments(autoencoder, pictures(2))
     training.training_step((pictures(2), moments), 0).backward()
@@ -96,6 +98,33 @@ def test_the_decoder_is_trained_alone():
     assert trained == {"decoder", "post_quant_conv"}
     optimizer = training.configure_optimizers()["optimizer"]
     assert all(p.requires_grad for group in optimizer.param_groups for p in group["params"])
+
+
+def test_the_noise_that_a_decoder_learns_from_is_a_share_of_each_channels_spread(monkeypatch):
+    autoencoder, given = small_model(zeros=False).first_stage_model, []
+    decode = autoencoder.decode
+    monkeypatch.setattr(autoencoder, "decode", lambda z: given.append(z) or decode(z))
+    spread = torch.tensor([1.0, 0.0, 2.0, 0.5])
+    training = DecoderTraining(autoencoder, 1e-3, num_steps=10, spread=spread)
+    training.log = lambda *_, **__: None
+    moments = latent_moments(autoencoder, pictures(2))
+    moments[:, 4:] = -30.0  # the posterior is its mean
+    training.training_step((pictures(2), moments), 0)
+    added = (given[0] - moments[:, :4]).std(dim=(0, 2, 3)) / spread
+    assert (given[0] - moments[:, :4])[:, 1].abs().max() < 1e-5
+    kept = added[[0, 2, 3]]
+    assert kept.min() > 0 and kept.max() < 0.4 and kept.max() / kept.min() < 1.5
+
+
+def test_an_autoencoder_without_steps_stays_as_its_start(tmp_path):
+    made, model = (base_of("models/cldm_tiny.yaml") for _ in range(2))
+    export(made, tmp_path / "base.safetensors", {})
+    photos = pictures(100)
+    train_autoencoder(model, photos, tmp_path, 0, tmp_path / "base.safetensors")
+    train_decoder(model, photos, tmp_path, 0)
+    wanted = made.first_stage_model.state_dict()
+    found = model.first_stage_model.state_dict()
+    assert all(torch.equal(found[name], wanted[name].half().float()) for name in wanted)
 
 
 def test_a_crisp_edge_beside_its_place_costs_less_sharpness_than_a_blurred_one():

@@ -188,15 +188,24 @@ class LatentDiffusion(NoiseSchedule, pl.LightningModule):
     def p_losses(self, x_start, cond, t, noise=None):
         """(loss, logs): mean squared error of what the parameterization predicts; loss_simple unweighted."""
         noise = torch.randn_like(x_start) if noise is None else noise
-        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
-        target = self.get_v(x_start, noise, t) if target is None else target
-        output = self.apply_model(self.q_sample(x_start, t, noise), t, cond).float()
-        loss = simple = mse_loss(output, target.float())
-        if self.min_snr_gamma:
-            weights = min_snr_weights(self.alphas_cumprod[t], self.min_snr_gamma, self.parameterization)
-            loss = (weights * mse_loss(output, target.float(), reduction="none").mean((1, 2, 3))).mean()
+        output = self.apply_model(self.q_sample(x_start, t, noise), t, cond)
+        loss, simple = self.squared_error(output, self.get_target(x_start, noise, t), t)
         split = "train" if self.training else "val"
         return loss, {f"{split}/loss_simple": simple.detach(), f"{split}/loss": loss.detach()}
+
+    def get_target(self, x_start, noise, t):
+        """What the parameterization predicts of latents (b, c, h, w) with noise at timesteps (b,)."""
+        target = {"eps": noise, "x0": x_start}.get(self.parameterization)
+        return self.get_v(x_start, noise, t) if target is None else target
+
+    def squared_error(self, output, target, t):
+        """Mean squared error of predictions (b, c, h, w): (with `min_snr_gamma`'s weights, without)."""
+        output, target = output.float(), target.float()
+        simple = mse_loss(output, target)
+        if not self.min_snr_gamma:
+            return simple, simple
+        weights = min_snr_weights(self.alphas_cumprod[t], self.min_snr_gamma, self.parameterization)
+        return (weights * mse_loss(output, target, reduction="none").mean((1, 2, 3))).mean(), simple
 
     def shared_step(self, batch, generator=None):
         """(loss, logs) of a batch, with timesteps drawn uniformly."""
