@@ -37,14 +37,10 @@ def show(axes, pixels, title: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
+    """As a PNG of 192 colours: a third of the bytes."""
     data = io.BytesIO()
     figure.savefig(data, dpi=110)
-    save_picture(data.getvalue(), path)
-
-
-def save_picture(png: bytes, path: Path) -> None:
-    """As a PNG of 192 colours: a third of the bytes."""
-    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = Image.open(data).convert("RGB")
     image.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {image.width} x {image.height}")
 

@@ -6,15 +6,16 @@ Needs Chromium, for the picture of the report.
 """
 
 import argparse
+import io
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests" / "helpers"), str(ROOT)]
+sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT)]
 
 import numpy as np  # noqa: E402
-from draw_tour import save_picture  # noqa: E402
+from PIL import Image  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 import tool_generate  # noqa: E402
@@ -32,6 +33,13 @@ SEED, SIZE = 41, (128, 96)  # of dolls that neither base nor try-on was trained 
 PEOPLE, CLOTHES = (0, 3, 5), (24, 15, 19, 36)
 TILE = 150  # pixels
 SETTINGS = FittingSettings(repaint="blend")  # the photo is put back outside of the mask
+
+
+def save(png: bytes, path: Path) -> None:
+    """In all its colours, which are what people look at."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {image.width} x {image.height}")
 
 
 class Fitter:
@@ -63,7 +71,7 @@ def draw_grid(fitter: Fitter, path: Path) -> None:
     for person in PEOPLE:
         dressed = [fitter.dress(person, garment, [0])[0] for garment in CLOTHES]
         rows.append(Row("", [Tile(pixels) for pixels in (fitter.person(person).photo, *dressed)]))
-    save_picture(draw_sheet(rows, TILE), path)
+    save(draw_sheet(rows, TILE), path)
 
 
 def draw_seeds(fitter: Fitter, path: Path, num=3) -> None:
@@ -77,7 +85,7 @@ def draw_seeds(fitter: Fitter, path: Path, num=3) -> None:
     tiles = [Tile(kept, "what stays"), Tile(fitter.garment(garment).photo, "the garment")]
     tiles += [Tile(pixels, f"seed {seed}") for seed, pixels in enumerate(dressed)]
     tiles.append(Tile(put_on(fitter.loaded.model, [item], [0], without)[0], "seed 0, no garment"))
-    save_picture(draw_sheet([Row("", [*tiles, Tile(truth, "what is right")])], TILE), path)
+    save(draw_sheet([Row("", [*tiles, Tile(truth, "what is right")])], TILE), path)
 
 
 def draw_cut(checkpoint: Path, path: Path) -> None:
@@ -87,7 +95,7 @@ def draw_cut(checkpoint: Path, path: Path) -> None:
     with tempfile.TemporaryDirectory() as out:
         sys.argv = ["tool_generate.py", "--control", str(checkpoint), *options.split(), "--out", out]
         tool_generate.main()
-        save_picture(Path(out, "sheet.png").read_bytes(), path)
+        save(Path(out, "sheet.png").read_bytes(), path)
 
 
 def take_report(report: Path, path: Path) -> None:
@@ -97,7 +105,7 @@ def take_report(report: Path, path: Path) -> None:
         page = browser.new_page(viewport=dict(width=1080, height=1000))
         page.goto(report.absolute().as_uri())
         end = page.locator("h2").nth(1).bounding_box()["y"]
-        save_picture(page.screenshot(clip=dict(x=0, y=0, width=1080, height=end - 24)), path)
+        save(page.screenshot(clip=dict(x=0, y=0, width=1080, height=end - 24)), path)
         browser.close()
 
 
