@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobs.command_line import Parser, entry_point
 
-FINDER_OF_DOLLS = Path("models/tiny/segmenter.safetensors")
+FINDER_OF_DOLLS = "models/tiny/segmenter.safetensors"
 
 
 def parse_arguments():
