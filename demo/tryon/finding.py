@@ -1,13 +1,12 @@
 """What finds people's parts and poses in photos: what is named, else what is there."""
 
-from pathlib import Path
-
 from annotator.agnostic.photos import USUAL_WEIGHTS, PersonFinder
 from annotator.openpose import load_pose_detector
 from annotator.segment import load_segmenter
+from jobs.shipped import find_shipped
 
 
-def load_finder(segmenter, pose, of_dolls: Path, device) -> PersonFinder | None:
+def load_finder(segmenter, pose, of_dolls, device) -> PersonFinder | None:
     """A PersonFinder, without a detector where there is none; None where there is nothing.
 
     Args:
@@ -19,7 +18,7 @@ def load_finder(segmenter, pose, of_dolls: Path, device) -> PersonFinder | None:
     """
     parts = _load(load_segmenter, segmenter, device)
     poses = _load(load_pose_detector, pose, device)
-    if parts is None and of_dolls.is_file():
+    if parts is None and find_shipped(of_dolls).is_file():
         parts = load_segmenter(of_dolls, device)
     return None if parts is None else PersonFinder(parts, poses)
 

@@ -36,8 +36,9 @@ from demo.tryon.room import BODY, NO_CHECKPOINT, WORN, find_checkpoint, load_roo
 from evaluation.redrawing import GARMENTS
 from generation.branches import Branch
 from generation.picture_text import KEY, read_facts
+from pictures.hint import HintEncoder
 from pictures.region_maps import encode_map
-from pictures.regions import standard_regions
+from pictures.regions import REGIONS_FILE, standard_regions
 from preparation.one_photo import encode_picture
 from small_fittings import draw_fittings as make_folder
 from sources import ROOT
@@ -357,7 +358,7 @@ def test_settings_name_what_the_page_has_not_and_refuse_what_was_changed(room, a
 
 
 def test_a_silhouette_is_followed_by_the_control_beside_the_garment(room, ask, tmp_path):
-    branch = Branch(control_of(room), standard_regions())
+    branch = Branch(control_of(room), HintEncoder.from_file(REGIONS_FILE))
     ids = np.zeros(SIZE, np.uint8)
     ids[40:80, 30:60] = 1
     (tmp_path / "map.png").write_bytes(encode_map(ids, standard_regions().colours))
