@@ -1,6 +1,6 @@
 """The fitting room: a person's photo and a garment's in the browser, and the person in the garment.
 
-python gradio_tryon.py                 # the newest try-on checkpoint in runs/, drawn people to dress
+python gradio_tryon.py                      # the newest try-on checkpoint in runs/, drawn people
 python gradio_tryon.py --checkpoint runs/tryon_dolls/tryon.safetensors --port 7861
 python gradio_tryon.py --people training/vitonhd --garments shop/garments \\
     --segmenter models/annotators/segformer_b2_clothes --pose models/annotators
