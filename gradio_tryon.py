@@ -1,6 +1,6 @@
 """The fitting room: a person's photo and a garment's in the browser, and the person in the garment.
 
-python gradio_tryon.py        # the newest try-on checkpoint in runs/, drawn people to dress
+python gradio_tryon.py                      # the newest try-on checkpoint in runs/, drawn people
 python gradio_tryon.py --checkpoint runs/tryon_dolls/tryon.safetensors --port 7861
 python gradio_tryon.py --people training/vitonhd --garments shop/garments \\
     --segmenter models/annotators/segformer_b2_clothes --pose models/annotators
@@ -9,7 +9,6 @@ python gradio_tryon.py --people training/vitonhd --garments shop/garments \\
 from pathlib import Path
 
 from jobs.command_line import Parser, entry_point
-from jobs.shipped import find_shipped
 
 FINDER_OF_DOLLS = "models/tiny/segmenter.safetensors"
 
@@ -55,7 +54,7 @@ def main():
     from jobs.devices import pick_device
 
     checkpoint, device = find_checkpoint(arguments.checkpoint), pick_device(arguments.device)
-    finder = load_finder(arguments.segmenter, arguments.pose, find_shipped(FINDER_OF_DOLLS), device)
+    finder = load_finder(arguments.segmenter, arguments.pose, FINDER_OF_DOLLS, device)
     offers = partial(gather_offers, arguments.people, arguments.garments)
     options = {name: getattr(arguments, name) for name in ("config", "base", "control")}
     room = load_room(checkpoint, offers, finder, device, **options)
