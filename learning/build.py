@@ -158,7 +158,7 @@ def count_processes(options: TrainOptions) -> int:
     return started["num_nodes"] * (automatic if started["devices"] == "auto" else started["devices"])
 
 
-def make_trainer(options: TrainOptions, callbacks, logger=None):
+def make_trainer(options: TrainOptions, callbacks):
     """Without Lightning's own bar, checkpoints and sampler: callbacks and data bring theirs."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Found .* module.* in eval mode")  # the locked ones, on purpose
@@ -177,7 +177,7 @@ def make_trainer(options: TrainOptions, callbacks, logger=None):
             **choose_processes(options),
             plugins=plugins,
             callbacks=callbacks,
-            logger=logger or False,  # None would be Lightning's own
+            logger=False,
             log_every_n_steps=0,  # Metrics logs, without stalling the device in each step
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -121,9 +121,10 @@ def _train_alone(options: TrainOptions, policy, devices, dataset, held_out, enco
         dry_run(model, data, dataset, options, devices)
         return
     callbacks = _callbacks(options, held_out, encoder, judge, own_samples, metadata, facts)
+    trainer = make_trainer(options, callbacks)  # before anything is written, as it may refuse
     with explain_stops(run), explain_shortage(options), explain_lost_process():
         write_options(options)
-        trainer = make_trainer(options, callbacks, make_tracker(options))
+        trainer.logger = make_tracker(options)
         trainer.fit(model, data, ckpt_path=last, weights_only=True)
 
 
