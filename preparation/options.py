@@ -53,7 +53,10 @@ class PrepareOptions:
         "How many processes work. The default is one for each core, 16 at most. The output is the same.",
     )
     mask_style: str = option(
-        "ootd_hd", "For try-on data: the rule that says what may be repainted.", metavar="STYLE"
+        "",
+        "For try-on data: the rule that says what may be repainted. Without one vitonhd, dresscode or, for "
+        "own folders, body_part.",
+        metavar="STYLE",
     )
     published_masks: bool = option(False, "For try-on data: make masks with the published code's faults.")
     imagefolder: bool = option(False, "Write OUT/imagefolder for diffusers' scripts, too.")

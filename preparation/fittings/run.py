@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotator.agnostic import STYLES
@@ -23,14 +23,15 @@ MULTIPLE = 32
 
 @dataclass(frozen=True)
 class FittingOptions:
-    """size: (H, W), multiples of 32. mask_style: one of annotator.agnostic.STYLES, for the whole folder.
+    """size: (H, W), multiples of 32. mask_style: one of annotator.agnostic.STYLES, for the whole folder;
+    without one, the data set's own.
 
     mended: False makes masks with the published code's faults, for weights that were trained with them.
     prompt: what the person's picture is called, {garment} being the garment's words.
     """
 
     size: tuple[int, int] = (512, 384)
-    mask_style: str = "ootd_hd"
+    mask_style: str = ""
     mended: bool = True
     prompt: str = "a person wears {garment}"
     workers: int = num_cores()
@@ -38,7 +39,7 @@ class FittingOptions:
     def check(self) -> None:
         if any(side < MULTIPLE or side % MULTIPLE for side in self.size):
             raise ValueError(f"size must be multiples of {MULTIPLE}, got {self.size[0]} x {self.size[1]}")
-        if self.mask_style not in STYLES:
+        if self.mask_style and self.mask_style not in STYLES:
             raise ValueError(f"mask style must be one of {', '.join(STYLES)}, got {self.mask_style!r}")
 
 
@@ -53,6 +54,7 @@ def prepare_fittings(raw, out, options: FittingOptions | None = None) -> dict:
         raise ValueError(f"{out} is the raw data itself: give another folder to write to")
     print(f"{raw}: reading", flush=True)
     source = open_fittings(raw)
+    options = replace(options, mask_style=options.mask_style or source.mask_style)
     with open_folder(out, _settings(source, options)):
         for name in FOLDERS:
             (out / name).mkdir(exist_ok=True)

@@ -55,12 +55,13 @@ class Fitting:
 class FittingSource:
     """All fittings in a fixed order.
 
-    unpaired: names of (person's fitting, garment's fitting) to be tried in tests. leaks: persons that are in
-    training and test.
+    mask_style: the rule that reads what such data bring. unpaired: names of (person's fitting, garment's
+    fitting) to be tried in tests. leaks: persons that are in training and test.
     """
 
-    examples: list[Fitting]
-    unpaired: list[tuple[str, str]]
+    mask_style: str
+    examples: list[Fitting] = field(default_factory=list)
+    unpaired: list[tuple[str, str]] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     num_rows: int = 0
@@ -108,7 +109,7 @@ def _reader_of(raw: Path):
 
 def read_viton_hd(raw: Path) -> FittingSource:
     """The second column of both lists is another garment: worn is the one of the person's own name."""
-    source = FittingSource([], [])
+    source = FittingSource("vitonhd")
     for split in ("train", "test"):
         folder = raw / split
         if not folder.is_dir():
@@ -138,7 +139,7 @@ def read_viton_hd(raw: Path) -> FittingSource:
 
 def read_dress_code(raw: Path) -> FittingSource:
     """Keypoints are in 512 rows, though pictures have 1024; the folder of persons holds garments, too."""
-    source = FittingSource([], [])
+    source = FittingSource("dresscode")
     for folder, category in CATEGORIES.items():
         here = raw / folder
         if not (here / "images").is_dir():
@@ -173,7 +174,7 @@ def read_dress_code(raw: Path) -> FittingSource:
 
 def read_own(raw: Path) -> FittingSource:
     """image/, cloth/, and where they are there cloth-mask/, parse/ (atr), pose/ (coco18), captions.txt."""
-    source, table = FittingSource([], []), raw / "pairs.txt"
+    source, table = FittingSource("body_part"), raw / "pairs.txt"
     persons = sorted(path.name for path in (raw / "image").iterdir() if path.is_file())
     pairs = [(0, (name, name)) for name in persons]
     if table.is_file():

@@ -202,6 +202,15 @@ def prepare(raw, size=(256, 192), **options):
     )
 
 
+def test_without_a_mask_style_a_data_sets_own_is_taken(tmp_path):
+    for kind, style in (("viton_hd", "vitonhd"), ("dresscode", "dresscode")):
+        out = tmp_path / kind
+        summary = prepare_fittings(FIXTURES / kind, out, FittingOptions((256, 192), workers=1))
+        assert summary["mask_style"] == style and summary["fittings"] > 0
+        lines = [json.loads(line) for line in (out / "prompt.json").read_text().splitlines()]
+        assert {line["mask_style"] for line in lines} == {style}
+
+
 def test_what_is_missing_or_wrong_is_rejected_by_its_reason(raw):
     (raw / "test" / "cloth" / "00006_00.jpg").unlink()
     parse = raw / "test" / "image-parse-v3" / "00008_00.png"
