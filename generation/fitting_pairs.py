@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.fitting_items import GarmentPhoto, PersonPhoto
+from generation.fitting_lines import lines_by_name
 from generation.table import check_text, csv_lines, read_seed, read_table_text
 from pictures.pairs import PICTURES, read_items
 from preparation.fittings.sources import read_captions
@@ -43,12 +44,7 @@ class PreparedFolder:
 
     def __init__(self, folder: Path, listed: bool):
         self.folder, items = read_items(folder)
-        if lacking := next((key for key in ("name", "garment", "mask") if key not in items[0]), None):
-            raise ValueError(
-                f"{folder} holds no people in garments, its lines have no {lacking}: give such a folder by "
-                "--fittings, or --people and --garments"
-            )
-        self.lines = {item["name"]: item for item in items}
+        self.lines = lines_by_name(folder, items)
         split = None if listed else choose_split(items, HELD_OUT, folder, "list pairs by --pairs")
         self.own = [item["name"] for item in items if item.get("split", "train") == split]
 
