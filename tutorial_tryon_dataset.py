@@ -85,9 +85,7 @@ class TryonDataset(Dataset):
     def _find(self, known, line, pairs):
         names = [n if n in known else n.rsplit(".", 1)[0] for n in line.split()[:2]]
         if len(names) < 2:
-            raise ValueError(
-                f"{pairs} has the line {line[:60]!r}: a person's and a garment's name are wanted"
-            )
+            raise ValueError(f"{pairs} has the line {line[:60]!r}: a person and a garment are wanted")
         person, garment = names
         for name in names:
             if name not in known:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from einops import rearrange
 
 from annotator.agnostic import Person, Pose, agnostic_mask
 from annotator.agnostic.person import JOINTS, NUM_JOINTS
@@ -151,7 +150,7 @@ def read_pose(path: Path, form: str | None, rows: int | None = None) -> Pose:
             keypoints = np.array(content["keypoints"], float)
         else:
             keypoints = np.array(content["people"][0]["pose_keypoints_2d"], float)
-            keypoints = rearrange(keypoints, "(n c) -> n c", c=3)
+            keypoints = keypoints.reshape(-1, 3)
         return check_pose(Pose.read(keypoints, form or form_of(keypoints), rows))
     except OSError as error:
         raise Unusable(f"{path.name} can't be read: {error.strerror}") from error

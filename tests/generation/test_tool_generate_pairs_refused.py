@@ -39,7 +39,7 @@ def draw(folder, monkeypatch):
     [
         (["--sampler", "euler"], "sampler must be one of"),
         (["--sampling-steps", "0"], "--sampling-steps must be between 1"),
-        (["--repaint", "always"], "repaint must be one of none, each_step, paste, got 'always'"),
+        (["--repaint", "always"], "repaint must be one of none, each_step, paste, blend, got 'always'"),
         (["--denoise", "0"], "strength must be above 0"),
         (["--grow", "2"], "about the regions of --inpaint"),
         (["--inpaint", "hat"], "--inpaint hat: there is no region 'hat': regions are background, top"),
