@@ -83,7 +83,10 @@ class TryonDataset(Dataset):
         return image
 
     def _find(self, known, line, pairs):
-        person, garment = names = [n if n in known else n.rsplit(".", 1)[0] for n in line.split()]
+        names = [n if n in known else n.rsplit(".", 1)[0] for n in line.split()[:2]]
+        if len(names) < 2:
+            raise ValueError(f"{pairs} has the line {line[:60]!r}: a person and a garment are wanted")
+        person, garment = names
         for name in names:
             if name not in known:
                 raise ValueError(f"{pairs} names {name}, which {self.folder} does not have")

@@ -117,6 +117,8 @@ def _wanted(component, payload):
         given = str(payload)[:60]
         return f"a number from {component.minimum} to {component.maximum} is wanted, got {given}"
     if isinstance(component, gr.Dropdown | gr.Radio | gr.CheckboxGroup):
-        choices = ", ".join(str(name) for name, _ in component.choices)
+        # a program sends the value, a person sees the name
+        said = [str(name) if name == value else f"{value} ({name})" for name, value in component.choices]
+        choices = ", ".join(said)
         return f"choose from {choices}; got {str(payload)[:60]!r}"
     return "this is no picture that can be read, or it is damaged; save it as PNG"

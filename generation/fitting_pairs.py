@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generation.fitting_items import GarmentPhoto, PersonPhoto
+from generation.fitting_lines import lines_by_name
 from generation.table import check_text, csv_lines, read_seed, read_table_text
 from pictures.pairs import PICTURES, read_items
 from preparation.fittings.sources import read_captions
@@ -43,15 +44,7 @@ class PreparedFolder:
 
     def __init__(self, folder: Path, listed: bool):
         self.folder, items = read_items(folder)
-        wanted = "name", "garment", "mask"
-        if lacking := next((key for key in wanted if not all(key in item for item in items)), ""):
-            raise ValueError(
-                f"{folder} holds no people in garments, some of its lines have no {lacking}: give a folder "
-                "that tool_prepare_data.py has made of them by --fittings, or --people and --garments"
-            )
-        if not items:
-            raise ValueError(f"{folder} has no items: its prompt.json is empty")
-        self.lines = {item["name"]: item for item in items}
+        self.lines = lines_by_name(folder, items)
         split = None if listed else choose_split(items, HELD_OUT, folder, "list pairs by --pairs")
         self.own = [item["name"] for item in items if item.get("split", "train") == split]
 

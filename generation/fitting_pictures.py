@@ -27,6 +27,7 @@ from preparation.fittings.one_fitting import crop_to
 from reporting.picture_sheet import Tile
 
 MOST_SEEDS = 2**31
+LONGEST = 240  # bytes of a file's name: file systems take 255, of which writing needs some
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,10 @@ class PairChecker:
         for row in rows:
             try:
                 found = self._pictures(row)
-                if (first := taken.setdefault(found[0].name, row.number)) != row.number:
-                    raise ValueError(f"its picture would have the name of that of row {first}")
+                for name in [picture.name for picture in found]:
+                    if name in taken:
+                        raise ValueError(f"its picture would have the name of that of row {taken[name]}")
+                taken |= dict.fromkeys([picture.name for picture in found], row.number)
                 pictures += found
             except (ValueError, FileNotFoundError) as error:
                 rejected.append(RejectedPair(row.number, row.person[:100], row.garment[:100], str(error)))
@@ -99,6 +102,8 @@ class PairChecker:
             control.read(path)
         facts = self._facts(person, garment, size, item["txt"], maps)
         name = f"{person.name}__{garment.name}"
+        if len(f"{name}__{options.num}.png".encode()) > LONGEST:
+            raise ValueError(f"its picture's name would be longer than {LONGEST} bytes: give shorter names")
         # of the pair alone, so that no picture depends on the order or on what else is listed
         first = options.seed + zlib.crc32(name.encode()) % MOST_SEEDS if row.seed is None else row.seed
         return [

@@ -46,6 +46,8 @@ def ask_for_fittings(arguments) -> Drawing:
         strength=1.0 if arguments.denoise is None else arguments.denoise,
     )
     check_acting(settings.steps, settings.strength, files)
+    if arguments.segmenter is not None and not arguments.segmenter.exists():
+        raise FileNotFoundError(f"--segmenter {arguments.segmenter} does not exist")
     source = open_source(arguments, checkpoint)
     rows, bad, unused = read_pairs(arguments.pairs, source.own)
     device = pick_device(arguments.device)

@@ -10,7 +10,8 @@ import numpy as np
 from cldm.controls import Control, check_number
 from generation.generate import Settings
 from generation.inpainting import Photo
-from generation.table import MAPS
+from generation.table import ANNOTATED, MAPS, MAX_SEED
+from pictures.pairs import TABLES
 
 PHOTOS = *MAPS, ".jpg", ".jpeg"
 RANGES = {
@@ -20,6 +21,7 @@ RANGES = {
     "feather": (0, 4096),
     "size": (64, 4096),
     "limit": (1, 10**9),
+    "seed": (0, MAX_SEED),
     "guidance": (0, 100),
     "sampling_steps": (1, 1000),
 }
@@ -91,6 +93,12 @@ def check_ranges(arguments) -> None:
     there = next(path for path in (arguments.out, *arguments.out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise ValueError(f"--out {arguments.out}: {there} is a file, a folder is wanted")
+    # a prepared folder has a rejected.csv of its own, and pictures among photos would be taken for photos
+    inputs = [getattr(arguments, name) for name in ("maps", "people", "garments", "photo", "fittings")]
+    if any(folder and folder.resolve() == arguments.out.resolve() for folder in inputs) or any(
+        (arguments.out / name).is_file() for name in (*TABLES, ANNOTATED)
+    ):
+        raise ValueError(f"--out {arguments.out} is a folder of what is drawn from: choose another --out")
     if arguments.grow and not arguments.inpaint:
         raise ValueError("--grow and --feather are about the regions of --inpaint: give that, too")
 
@@ -101,8 +109,6 @@ def read_options(arguments) -> GenerationOptions:
     given, arguments.maps = vars(arguments), arguments.maps or Path("training/dolls")
     if arguments.photo is not None and not arguments.photo.is_dir():
         raise FileNotFoundError(f"--photo {arguments.photo} is no folder")
-    if arguments.out.resolve() == arguments.maps.resolve():
-        raise ValueError(f"--out {arguments.out} is the folder of maps: pictures would be taken for maps")
     if arguments.feather and not arguments.inpaint:
         raise ValueError("--grow and --feather are about the regions of --inpaint: give that, too")
     denoise = arguments.denoise

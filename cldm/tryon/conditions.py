@@ -501,5 +501,5 @@ def check_pixels(pictures, name: str):
 
 
 def check_choice(key: str, value, known: Sequence[str]) -> None:
-    if value not in known:
+    if value not in list(known):  # a list, say, has no hash, by which a dict would look it up
         raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")

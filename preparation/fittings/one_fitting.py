@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from einops import rearrange
 
 from annotator.agnostic import Person, Pose, agnostic_mask
 from annotator.agnostic.person import JOINTS, NUM_JOINTS
@@ -146,19 +145,26 @@ def read_pose(path: Path, form: str | None, rows: int | None = None) -> Pose:
         if "points" in content:
             missing = dict.fromkeys(JOINTS["coco18"], (0.0, 0.0))
             points = {name: (float(x), float(y)) for name, (x, y) in content["points"].items()}
-            return Pose(missing | points, int(content["height"]))
+            return check_pose(Pose(missing | points, int(content["height"])))
         if "keypoints" in content:
             keypoints = np.array(content["keypoints"], float)
         else:
             keypoints = np.array(content["people"][0]["pose_keypoints_2d"], float)
-            keypoints = rearrange(keypoints, "(n c) -> n c", c=3)
-        return Pose.read(keypoints, form or form_of(keypoints), rows)
+            keypoints = keypoints.reshape(-1, 3)
+        return check_pose(Pose.read(keypoints, form or form_of(keypoints), rows))
     except OSError as error:
         raise Unusable(f"{path.name} can't be read: {error.strerror}") from error
     except IndexError as error:
         raise Unusable(f"{path.name} has no person") from error
-    except (AttributeError, ValueError, KeyError, TypeError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise Unusable(f"{path.name} holds no {form or 'body25 or coco18'} keypoints: {error}") from error
+
+
+def check_pose(pose: Pose) -> Pose:
+    """The pose itself; ValueError for joints that are no numbers, or of a picture without rows."""
+    if pose.height < 1 or not np.isfinite(list(pose.points.values())).all():
+        raise ValueError("joints must be finite, in a picture of at least one row")
+    return pose
 
 
 def form_of(keypoints) -> str:

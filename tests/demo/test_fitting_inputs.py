@@ -59,7 +59,7 @@ PHOTOS = {
     "sideways": (encode(DOLL.rotate(90, expand=True).resize((480, 360))), ".png", PAINT, None),
 }  # fmt: skip
 VALUES = {
-    "category unknown": (dict(category="hat"), "It is a: choose from top"),
+    "category unknown": (dict(category="hat"), "It is a: choose from upper .top., lower"),
     "category a list": (dict(category=["upper"]), "It is a: choose from|a garment is upper"),
     "pictures beyond": (dict(num_samples=13), "Pictures: a number from 1 to 12 is wanted, got 13"),
     "pictures none": (dict(num_samples=None), "Pictures: a number from 1 to 12"),
@@ -74,6 +74,7 @@ VALUES = {
     "seed beyond": (dict(seed=2**40), "a number from -1 to 4294967295"),
     "seed with too many": (dict(seed=2**32 - 1, num_samples=3), "seed 4294967295 is too large for 3"),
     "sampler unknown": (dict(sampler="euler"), "Sampler: choose from ddim"),
+    "sampler a list": (dict(sampler=["ddim"]), "sampler must be one of|Sampler: choose from"),
     "outside unknown": (dict(outside="nothing"), "Outside the pink part: choose from the photo stays"),
     "mask's way unknown": (dict(mask_way="by magic"), "Find it by itself: choose from around the body"),
     "way unknown": (dict(way="all"), "Try on: choose from one garment"),

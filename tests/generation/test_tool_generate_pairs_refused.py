@@ -71,6 +71,11 @@ def draw(folder, monkeypatch):
         (["--control", "control.safetensors:1:guess"], "guess mode is about a prediction without the prompt"),
         (["--control", "control.safetensors:11"], "strength must be between 0 and 10, got 11"),
         (["--guidance", "nan"], "--guidance must be between"),
+        (["--seed", "-1"], "--seed must be between 0 and"),
+        (["--seed", "99999999999999999999"], "--seed must be between 0 and"),
+        (["--segmenter", "nowhere"], "--segmenter nowhere does not exist"),
+        (["--out", "data"], "data is a folder of what is drawn from: choose another --out"),
+        (["--people", "people", "--garments", "garments", "--out", "garments"], "choose another --out"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line(draw, folder, tmp_path, arguments, message):

@@ -22,7 +22,7 @@ from small_maps import region_ids
         (["--photo", "none"], "--photo none is no folder"),
         (["--prompts", "none.csv"], "the table none.csv does not exist"),
         (["--maps", "none"], "the folder of maps none does not exist"),
-        (["--maps", "here", "--out", "here"], "--out .*here is the folder of maps"),
+        (["--maps", "here", "--out", "here"], "--out .*here is a folder of what is drawn from"),
         (["--out", __file__], "refused.py is a file, a folder is wanted"),
         (["--out", f"{__file__}/out"], "refused.py is a file, a folder is wanted"),
         (["--maps", __file__], "refused.py is a file, not a folder"),
