@@ -16,7 +16,7 @@ def parse_arguments():
     parser.share("--config", default="models/cldm_tiny16.yaml", help="The yaml of the model.")
     add("--run", type=Path, default=Path("runs/base"), metavar="DIR", help="The folder of all it makes.")
     text = "The base from which autoencoder, U-Net and text encoder start, where their layers fit."
-    add("--start", default="models/tiny/next_base.safetensors", metavar="FILE", help=text)
+    add("--start", default="models/tiny/next/base.safetensors", metavar="FILE", help=text)
     number = dict(type=int, metavar="N")
     add("--dolls", default=15000, help="How many paper dolls are drawn.", **number)
     text = "How many batches of 16 pictures the autoencoder trains on."
