@@ -59,7 +59,7 @@ class DiffusersStep(nn.Module):
     optimizer, fused, weight_decay = "adamw", None, 0.01
     # which picture gets which random numbers and loses its prompt must be this project's rule
     draw_timesteps, drop_prompts = LatentDiffusion.draw_timesteps, LatentDiffusion.drop_prompts
-    own_rates = ControlLDM.own_rates
+    own_rates, alignment = ControlLDM.own_rates, None
 
     def __init__(self, options):
         super().__init__()

@@ -47,7 +47,9 @@ def ask_for_fittings(arguments) -> Drawing:
     )
     check_acting(settings.steps, settings.strength, files)
     if arguments.segmenter is not None and not arguments.segmenter.exists():
-        raise FileNotFoundError(f"--segmenter {arguments.segmenter} does not exist")
+        raise FileNotFoundError(
+            f"--segmenter {arguments.segmenter} does not exist: docs/annotators.md says what finds people"
+        )
     source = open_source(arguments, checkpoint)
     rows, bad, unused = read_pairs(arguments.pairs, source.own)
     device = pick_device(arguments.device)

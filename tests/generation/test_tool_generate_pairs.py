@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -239,10 +238,12 @@ def test_what_annotators_find_is_drawn_from_and_told(draw, photos, tmp_path, mon
         PersonFinder, "load", lambda *weights, **options: asked.append((weights, options)) or finder
     )
     (tmp_path / "pairs.txt").write_text("c a\na b\n")
-    where = "--pairs", tmp_path / "pairs.txt", "--segmenter", "clothes"
+    weights = tmp_path / "clothes"
+    weights.touch()
+    where = "--pairs", tmp_path / "pairs.txt", "--segmenter", weights
     people = tmp_path / "people"
     shutil.copytree(photos / "people", people)
     out = draw(tmp_path / "out", "--people", people, "--garments", photos / "cloth", *where)
-    assert asked == [((Path("clothes"),), dict(device="cpu", poses=True))]
+    assert asked == [((weights,), dict(device="cpu", poses=True))]
     facts = read_facts(out / "c__a.png")
     assert facts["mask"] == dict(style="body_part") and facts["found_by"] == dict(weights="clothes 12")

@@ -177,7 +177,8 @@ def read_everything(page, folder):
     for dark in (False, True):
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
         page.wait_for_timeout(600)  # colours fade
-        assert page.evaluate("lowContrast()") == [], f"in {'dark' if dark else 'light'} colours"
+        pale = page.evaluate("lowContrast()")
+        assert pale == [], f"in {'dark' if dark else 'light'} colours: {pale}"
 
 
 def try_on_several(page, folder):

@@ -117,7 +117,8 @@ def test_a_run_measures_whether_the_garment_is_obeyed(bases, data, tmp_path, cap
     assert float(best["garment_detail"]) == pytest.approx(max(float(row["detail"]) for row in rows), abs=1e-4)
     page = (tmp_path / "report.html").read_text()
     assert "Is the garment obeyed?" in page and "given another garment" in page and "Held-out dolls" in page
-    assert page.count("<svg") == 5 + 5 + 5
+    # of training, of validation and both sides of the mask, of fidelity
+    assert page.count("<svg") == 5 + (5 + 2) + 5
 
 
 def test_each_doll_tries_on_the_next_ones_garment_and_rolled_the_one_after(data, tmp_path):
