@@ -1,13 +1,11 @@
-"""Paper dolls: drawn people whose pictures, masks and captions are exact, in iMaterialist's own format.
+"""Paper dolls: drawn people whose pictures, masks and captions are exact, in the data sets' own formats.
 
-Two drawers share `shapes`, `figure`, `attributes` and `colours`. `doll` draws plain figures, with `canvas`,
-`body`, `outfit`, `tailor` and `wardrobe`. `people` draws faces, patterns and poses, with `easel`, `person`,
-`garment`, `fabric`, `pieces`, `sewing` and `scene`; so does `tryon` for fittings.
+`draw` draws one, `make_dolls` a folder of iMaterialist's format; `tryon` arranges fittings, which
+`tryon_folders` writes in VITON-HD's and DressCode's, and `base_pictures` draws what a base learns from.
 """
 
-from paperdoll.canvas import COLOURS, nearest_colour
-from paperdoll.doll import draw
-from paperdoll.figure import Doll, Instance
+from paperdoll.colours import COLOURS, nearest_colour
+from paperdoll.doll import Doll, Instance, draw
 from paperdoll.folder import make_dolls
 
 __all__ = ["COLOURS", "Doll", "Instance", "draw", "make_dolls", "nearest_colour"]

@@ -1,10 +1,10 @@
-"""iMaterialist's ids of what both drawers' garments are made of, and the words of captions."""
+"""iMaterialist's ids of what garments are made of, and the words of captions."""
 
 import numpy as np
 
 COLLAR, SLEEVE, POCKET, NECKLINE = 28, 31, 32, 33
 NO_OPENING, SYMMETRICAL = 18, 20
-STRAIGHT, A_LINE, FLARE, FIT_AND_FLARE, WIDE_LEG, TIGHT, REGULAR = 33, 34, 23, 24, 37, 40, 41
+STRAIGHT, A_LINE, FLARE, WIDE_LEG, TIGHT, REGULAR = 33, 34, 23, 37, 40, 41
 TOP_LENGTHS = {"crop": 0, "hip": 1, "tunic": 3}
 LENGTHS = {"mini": 3, "knee": 5, "maxi": 8, "short": 2, "cropped": 6, "full": 9}
 SLEEVE_WORDS = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}

@@ -8,8 +8,8 @@ import numpy as np
 from jobs.parallel import run_jobs
 from jobs.whole_files import write_atomically
 from paperdoll.attributes import describe
+from paperdoll.doll import draw
 from paperdoll.garment import describe_product
-from paperdoll.people import draw_person
 from paperdoll.scene import draw_product
 from paperdoll.tryon import SIZE, arrange
 
@@ -39,7 +39,7 @@ def _box(rng, size):
 
 def draw_doll(seed: int, index: int):
     """(photo, caption, mask): a doll, and a box in it."""
-    doll = draw_person(seed, index)
+    doll = draw(seed, index)
     return doll.photo, doll.caption, _box(np.random.default_rng([seed, index, 7]), (128, 128))
 
 

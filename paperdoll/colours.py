@@ -51,15 +51,10 @@ def deepen(colour, amount: float) -> tuple[int, int, int]:
     return shade(colour, amount * 1.3 if sum(colour) < 190 else -amount)
 
 
-def choose_nearest(rgb, colours: dict) -> str:
-    """The name of the one of some colours that is nearest to an RGB triple in [0, 255]."""
-    distances = np.linalg.norm(np.array(list(colours.values()), np.float32) - np.float32(rgb), axis=1)
-    return list(colours)[int(distances.argmin())]
-
-
 def nearest_colour(rgb) -> str:
     """The name of the garment colour nearest to an RGB triple in [0, 255]."""
-    return choose_nearest(rgb, COLOURS)
+    distances = np.linalg.norm(np.array(list(COLOURS.values()), np.float32) - np.float32(rgb), axis=1)
+    return list(COLOURS)[int(distances.argmin())]
 
 
 def mix_colour(rng, name: str) -> tuple[int, int, int]:

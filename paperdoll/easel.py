@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image, ImageDraw
 
-from paperdoll.shapes import SUPERSAMPLE, Shapes, lay_on_ground, majority
+from paperdoll.shapes import SUPERSAMPLE, arc_points, lay_on_ground, majority, round_corners
 
 IDENTITY = np.array([[1.0, 0, 0], [0, 1.0, 0]])
 
@@ -43,7 +44,7 @@ def invert(affine):
     return np.concatenate([inverse, -inverse @ affine[:, 2:]], 1)
 
 
-class Easel(Shapes):
+class Easel:
     """Shapes in body points (head heights, y down, x from the axis), placed by scale, lean and position.
 
     Args:
@@ -54,7 +55,9 @@ class Easel(Shapes):
     """
 
     def __init__(self, size, unit: float, lean: float, origin, pivot: float):
-        super().__init__(*size)
+        height, width = size
+        self.image = Image.new("L", (width * SUPERSAMPLE, height * SUPERSAMPLE), 0)  # paints' numbers
+        self.pen = ImageDraw.Draw(self.image)
         self.paints = [Paint((0, 0, 0), "background")]
         cos, sin = np.cos(lean) * unit, np.sin(lean) * unit
         turn = np.array([[cos, -sin], [sin, cos]])
@@ -69,8 +72,25 @@ class Easel(Shapes):
         """Body points (n, 2) in finished pixels."""
         return np.asarray(points, np.float64) @ self.to_pixels[:, :2].T + self.to_pixels[:, 2]
 
-    def place_finely(self, points):
-        return self.place(points) * SUPERSAMPLE
+    def polygon(self, paint: int, points, corners: int = 2):
+        """Fill a closed polygon of body points (n, 2), its corners cut off `corners` times to round them."""
+        points = self.place(round_corners(points, corners)) * SUPERSAMPLE
+        self.pen.polygon(points.ravel().tolist(), fill=paint)
+
+    def ellipse(self, paint: int, x, y, width, height, arc=(0, 360), turn: float = 0.0):
+        """Fill an ellipse with these half axes, or the part of it between two angles (0 right, 90 down)."""
+        self.polygon(paint, arc_points(x, y, width, height, arc, turn), corners=0)
+
+    def tube(self, paint: int, start, end, radius: float, end_radius: float, round_end: bool = True):
+        """Fill a limb or sleeve: round at its start, and flat or round at its end."""
+        start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
+        along = (end - start) / np.linalg.norm(end - start)
+        across = np.array([-along[1], along[0]])
+        sides = [start + across * radius, end + across * end_radius]
+        self.polygon(paint, sides + [end - across * end_radius, start - across * radius], corners=0)
+        self.ellipse(paint, *start, radius, radius)
+        if round_end:
+            self.ellipse(paint, *end, end_radius, end_radius)
 
     def line(self, paint: int, points, width: float):
         """A stroke through body points, of this width in head heights, with round ends."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from paperdoll.colours import HAIRS, SKINS, deepen, shade
 from paperdoll.easel import Easel
-from paperdoll.figure import Proportions
 from paperdoll.shapes import arc_points
 
 SIDES = (1, -1)
@@ -27,9 +26,22 @@ POSES = {
 
 
 @dataclass(frozen=True)
-class Person(Proportions):
-    """A body, the lengths of upper arm and forearm in `arm`, and a face."""
+class Person:
+    """A body and a face.
 
+    The body is `heads` head heights tall; of it there are heights from its top, half widths, the radii of the
+    limbs, and the lengths of upper arm and forearm in `arm`.
+    """
+
+    heads: float
+    shoulder_y: float
+    waist_y: float
+    hip_y: float
+    shoulder: float
+    waist: float
+    hip: float
+    arm_radius: float
+    leg_radius: float
     arm: tuple[float, float]
     skin: tuple
     hair: tuple
@@ -39,6 +51,12 @@ class Person(Proportions):
     brow: float
     smile: float
     mouth: float
+
+    def half_width(self, y):
+        """Half the torso's width at height y."""
+        return np.interp(
+            y, [self.shoulder_y, self.waist_y, self.hip_y], [self.shoulder, self.waist, self.hip]
+        )
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,10 @@
-"""Filled shapes in body units, and the paper shadow: what both drawers put paint on a picture with."""
-
-from abc import ABC, abstractmethod
+"""Outlines of shapes, masks of what they cover, and the paper shadow."""
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 SUPERSAMPLE = 3
 SHADOW_OFFSET = 0.014  # of the longer side
-
-
-class Shapes(ABC):
-    """A picture of paint numbers, 0 where nothing is drawn, and the shapes that fill it.
-
-    Points are (x, y) in head heights, y down, x from the body's axis.
-    """
-
-    def __init__(self, height: int, width: int):
-        self.image = Image.new("L", (width * SUPERSAMPLE, height * SUPERSAMPLE), 0)
-        self.pen = ImageDraw.Draw(self.image)
-
-    @abstractmethod
-    def place_finely(self, points):
-        """Body points (n, 2) in supersampled pixels."""
-
-    def polygon(self, paint: int, points, corners: int = 2):
-        """Fill a closed polygon of body points (n, 2), its corners cut off `corners` times to round them."""
-        self.pen.polygon(self.place_finely(round_corners(points, corners)).ravel().tolist(), fill=paint)
-
-    def ellipse(self, paint: int, x, y, width, height, arc=(0, 360), turn: float = 0.0):
-        """Fill an ellipse with these half axes, or the part of it between two angles (0 right, 90 down)."""
-        self.polygon(paint, arc_points(x, y, width, height, arc, turn), corners=0)
-
-    def tube(self, paint: int, start, end, radius: float, end_radius: float, round_end: bool = True):
-        """Fill a limb or sleeve: round at its start, and flat or round at its end."""
-        start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-        along = (end - start) / np.linalg.norm(end - start)
-        across = np.array([-along[1], along[0]])
-        sides = [start + across * radius, end + across * end_radius]
-        self.polygon(paint, sides + [end - across * end_radius, start - across * radius], corners=0)
-        self.ellipse(paint, *start, radius, radius)
-        if round_end:
-            self.ellipse(paint, *end, end_radius, end_radius)
 
 
 def round_corners(points, corners: int = 2):
