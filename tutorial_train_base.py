@@ -13,7 +13,7 @@ from jobs.command_line import RESUMES, Parser, entry_point
 def parse_arguments():
     parser = Parser(__doc__)
     add = parser.add_argument
-    parser.share("--config", default="models/cldm_tiny16.yaml", help="The yaml of the model.")
+    parser.share("--config", default="models/cldm_tiny.yaml", help="The yaml of the model.")
     add("--run", type=Path, default=Path("runs/base"), metavar="DIR", help="The folder of all it makes.")
     text = "The base from which autoencoder, U-Net and text encoder start, where their layers fit."
     add("--start", default="models/tiny/next_base.safetensors", metavar="FILE", help=text)

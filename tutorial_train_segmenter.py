@@ -33,7 +33,6 @@ def parse_arguments():
     parser.share("--max-steps", default=4000)
     parser.share("--batch-size", default=16, help="How many pictures a step takes.")
     add("--dolls", default=4000, help="How many dolls are drawn to train on.", **number)
-    add("--people", action="store_true", help="Draw them with faces and patterned garments.")
     add("--held-out", default=256, help="How many other pictures judge it.", **number)
     text = f"The peak of the learning rate. The default is by the network: {LEARNING_RATES}."
     add("--learning-rate", type=float, metavar="X", help=text)
@@ -75,7 +74,7 @@ def main():
     if args.data:
         examples = read_examples(args.data, args.size, args.held_out, args.seed, num_items)
     else:
-        given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items, args.people
+        given = args.run, args.dolls, args.held_out, args.seed, JUDGING_SEED, num_items
         examples = draw_examples(*given)
     width = [args.width] if args.width else []
     segmenter = SEGMENTERS[args.network].fresh(examples.names, args.size, *width)

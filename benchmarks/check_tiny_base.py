@@ -1,14 +1,11 @@
 """What a tiny base is worth, on dolls that it has not seen: autoencoder, base, repainting.
 
-python benchmarks/check_tiny_base.py --sheet sheet.png            # the shipped one, minutes on a CPU
-
 python benchmarks/doll_reader.py                                  # once: who reads eyes, mouths and kinds
-python benchmarks/check_tiny_base.py --people --config models/cldm_tiny16.yaml \\
-    --base runs/base/base.safetensors --repainting runs/base/repainting.safetensors \\
+python benchmarks/check_tiny_base.py --sheet sheet.png            # the shipped one, minutes on a CPU
+python benchmarks/check_tiny_base.py --base runs/base/base.safetensors \\
     --segmenter runs/segmenter/segmenter.safetensors
 
---people measures with the dolls that have faces, patterns and product pictures, which the shipped base does
-not know.
+Beside the base lies repainting.safetensors, its first convolution with the inputs for repainting.
 """
 
 import argparse
@@ -26,8 +23,6 @@ def parse_arguments():
     )
     parser.add_argument("--base", default="models/tiny/base.safetensors", help="default: %(default)s")
     parser.add_argument("--config", default="models/cldm_tiny.yaml", help="default: %(default)s")
-    parser.add_argument("--people", action="store_true", help="dolls with faces, and fittings")
-    parser.add_argument("--repainting", help="its first convolution with the inputs for repainting")
     parser.add_argument(
         "--segmenter", default="models/tiny/segmenter.safetensors", help="default: %(default)s"
     )
@@ -114,18 +109,20 @@ def check_autoencoder(model, num):
     print(f"autoencoder, what noise in each latent channel does to pictures, mean 1: {counted}")
 
 
-def colours_that_follow(pictures, found, dolls, names, nearest):
+def colours_that_follow(pictures, found, dolls, names):
     """(right, named): named garments, and those of whose region most pixels are nearest to the named colour.
 
     A garment whose region is under 20 pixels counts as wrong.
     """
+    from paperdoll import nearest_colour
+
     right = named = 0
     for picture, ids, doll in zip(pictures, found, dolls, strict=True):
         for garment in doll.instances:
             if garment.region is None:
                 continue
             pixels = picture[ids == names.index(garment.region)]
-            shown = [nearest(pixel) for pixel in pixels[:: max(1, len(pixels) // 100)]]
+            shown = [nearest_colour(pixel) for pixel in pixels[:: max(1, len(pixels) // 100)]]
             named += 1
             right += len(pixels) >= 20 and max(set(shown), key=shown.count) == garment.colour
     return right, named
@@ -163,7 +160,7 @@ def draw_samples(model, captions, size, arguments, known=None):
     )
 
 
-def report_people(pictures, read, dolls, what):
+def report_things(read, dolls, what):
     """Print how often faces and kinds are right, by what the reader found."""
     import numpy as np
     from doll_reader import has_face, kinds_shown
@@ -192,24 +189,22 @@ def check_base(model, arguments):
     import numpy as np
 
     from annotator.segment import PixelSegmenter
-    from paperdoll import colours, draw, nearest_colour
-    from paperdoll.people import draw_person
+    from paperdoll import draw
     from pictures.hint import HintEncoder
     from pictures.regions import REGIONS_FILE
 
-    draw_one, nearest = (draw_person, colours.nearest_colour) if arguments.people else (draw, nearest_colour)
-    names, judge = HintEncoder.from_file(REGIONS_FILE).names, PixelSegmenter.load(arguments.segmenter)
-    dolls = [draw_one(SEED, i, 128) for i in range(arguments.num)]
+    names = HintEncoder.from_file(REGIONS_FILE).names
+    judge, reader = (PixelSegmenter.load(path) for path in (arguments.segmenter, arguments.reader))
+    dolls = [draw(SEED, i, 128) for i in range(arguments.num)]
     photos = np.stack([doll.photo for doll in dolls])
     again, error = reconstruct(model, photos)
     print(f"autoencoder: {error:.2f} dB PSNR on {len(dolls)} held-out dolls")
     samples = draw_samples(model, [doll.caption for doll in dolls], (128, 128), arguments)
     for what, pictures in (("dolls", photos), ("dolls, autoencoder", again), ("base", samples)):
-        right, named = colours_that_follow(pictures, judge.segment(pictures), dolls, names, nearest)
+        right, named = colours_that_follow(pictures, judge.segment(pictures), dolls, names)
         sharp = f"sharpness {sharpness(pictures):.0f}"
         print(f"{what}: colours {right} of {named} ({right / named:.1%}) as the caption says, {sharp}")
-        if arguments.people:
-            report_people(pictures, PixelSegmenter.load(arguments.reader).segment(pictures), dolls, what)
+        report_things(reader.segment(pictures), dolls, what)
     if arguments.sheet:
         write_sheet(arguments.sheet, samples)
 
@@ -248,12 +243,13 @@ def main():
     arguments = parse_arguments()
     from learning.base.stages import load_base
 
-    model = load_base(arguments.config, arguments.base, arguments.repainting)
-    if arguments.people and arguments.only in (None, "autoencoder"):
+    repainting = Path(arguments.base).with_name("repainting.safetensors")
+    model = load_base(arguments.config, arguments.base, repainting)
+    if arguments.only in (None, "autoencoder"):
         check_autoencoder(model, arguments.num)
     if arguments.only in (None, "base"):
         check_base(model, arguments)
-    if arguments.repainting and arguments.only in (None, "repainting"):
+    if arguments.only in (None, "repainting"):
         check_repainting(model, arguments)
 
 

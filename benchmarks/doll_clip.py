@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-DATA, NUM, SEED = "data/dolls", 4000, 3  # the dolls that the default run trains on
+DATA, NUM, SEED = "data/clip_dolls", 4000, 3  # the first of them are the default run's
 CONFIG = dict(
     embed_dim=128,
     vision_cfg=dict(image_size=128, layers=[1, 1, 1, 1], width=16),

@@ -85,10 +85,10 @@ def train(path: Path, num_dolls: int, num_steps: int):
     from annotator.segment import PixelSegmenter
     from learning.segmenter.distorted_dolls import DistortedDolls
     from learning.segmenter.train import Dolls, SegmenterTraining, fit
-    from paperdoll.people import draw_person
+    from paperdoll import draw
 
     pl.seed_everything(0, verbose=False)
-    dolls = [draw_person(SEED, i) for i in range(num_dolls)]
+    dolls = [draw(SEED, i) for i in range(num_dolls)]
     photos, maps = np.stack([d.photo for d in dolls]), np.stack([things(d) for d in dolls])
     items = DistortedDolls(photos[:-64], maps[:-64], 0, num_steps * 16)
     held_out = TensorDataset(torch.from_numpy(photos[-64:]), torch.from_numpy(maps[-64:]))

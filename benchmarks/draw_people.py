@@ -1,4 +1,4 @@
-"""Draw docs/people.png: dolls with faces, and fittings with their garments, masks and garments of others.
+"""Draw docs/people.png: dolls, and fittings with their garments, masks and garments of others.
 
 python benchmarks/draw_people.py
 """
@@ -31,9 +31,9 @@ def main():
     import numpy as np
     from PIL import Image
 
-    from paperdoll.people import draw_person
+    from paperdoll import draw
 
-    people = [draw_person(SEED, index).photo for index in range(30)]
+    people = [draw(SEED, index).photo for index in range(30)]
     rows = [np.concatenate(people[start : start + 10], axis=1) for start in range(0, 30, 10)]
     fittings = [draw_fitting_row(index) for index in range(4)]
     pairs = [np.concatenate(fittings[start : start + 2], axis=1) for start in (0, 2)]

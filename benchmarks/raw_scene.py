@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import count
 
 import cv2
 import numpy as np
@@ -105,6 +106,12 @@ def background(rng, height: int, width: int):
     return pixels
 
 
+def draw_whole(seed: int, index: int, size: int):
+    """The first of a thousand dolls whose figure no edge of its picture cuts."""
+    dolls = (draw(seed, 1000 * index + number, size) for number in count())
+    return next(d for d in dolls if not d.figure[[0, -1]].any() and not d.figure[:, [0, -1]].any())
+
+
 def add_person(pixels, rng, seed: int, index: int, room, share: float) -> list[Thing]:
     """Draw a doll into the pixels, in place, `share` of their height tall; returns its annotated things.
 
@@ -113,7 +120,7 @@ def add_person(pixels, rng, seed: int, index: int, room, share: float) -> list[T
     """
     height, width = pixels.shape[:2]
     size = int(np.clip(1.4 * share * height, 160, SHARPEST))
-    doll = draw(seed, index, size)
+    doll = draw_whole(seed, index, size)
     rows, columns = (np.flatnonzero(doll.figure.any(axis=axis)) for axis in (1, 0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     figure = doll.figure[part]

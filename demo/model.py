@@ -17,8 +17,8 @@ N_PROMPT = (
 
 
 DOLL_CLOTHES = (
-    "tops, jackets, pants, shorts, skirts, dresses, coats, jumpsuits and hats, plain, striped or dotted, in "
-    "eight colours"
+    "tops, jackets, pants, shorts, skirts, dresses, coats, jumpsuits and hats in ten colours, some of them "
+    "with a pattern"
 )
 
 

@@ -13,14 +13,14 @@ from paperdoll import draw
 from pictures.painted_maps import read_map
 
 DOLLS = {  # dolls of seed 0, and what they wear
-    21: "Top, pants, hat",
-    41: "Maxi dress",
-    13: "Top, skirt, hat",
-    23: "Jumpsuit",
-    47: "Sweater, skirt",
-    4: "Coat",
-    48: "Long sleeves",
-    46: "Dress, headband",
+    5: "Shirt, pants, hat",
+    31: "Maxi dress, cap",
+    16: "Top, maxi skirt",
+    29: "Jumpsuit",
+    44: "Sweater, skirt, hat",
+    37: "Coat",
+    9: "Top, pants, headband",
+    46: "Dress, cap, near",
 }
 MAP_SUFFIXES = ".png", ".bmp", ".webp"
 MOST = 64

@@ -37,7 +37,7 @@ def main():
     parser.add_argument("photos", nargs="*")
     arguments = parser.parse_args()
     dolls, people = (load_segmenter(path) for path in ("models/tiny/segmenter.safetensors", arguments.wheel))
-    photos = [(draw(0, 21, SIDE).photo, dolls)]
+    photos = [(draw(0, 5, SIDE).photo, dolls)]
     photos += [(fitted(np.array(Image.open(path).convert("RGB"))), people) for path in arguments.photos]
     pose, rows = show_poses(load_pose_detector(arguments.wheel)), []
     for photo, segmenter in photos:

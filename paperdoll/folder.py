@@ -16,6 +16,7 @@ from jobs.whole_files import write_atomically
 from paperdoll.doll import draw
 
 CHUNK = 256
+VERSION = 2  # of what is drawn: the same seed and index gave other dolls before
 
 
 def _write_chunk(folder: Path, indices: list[int], seed: int, size: int) -> int:
@@ -94,7 +95,7 @@ def make_dolls(
     if num_images < 1 or size < 32 or start < 0:
         raise ValueError(f"wanted num_images >= 1, size >= 32, start >= 0; got {num_images}, {size}, {start}")
     folder = Path(folder)
-    settings = {"seed": seed, "num_images": num_images, "size": size, "start": start}
+    settings = {"version": VERSION, "seed": seed, "num_images": num_images, "size": size, "start": start}
     if _check_settings(folder, settings):
         print(f"{folder}: all {num_images} dolls are there already")
         return folder

@@ -9,8 +9,8 @@ import numpy as np
 
 from preparation.record import Record
 
-# Bits of 64 in which the hashes of copies may differ, where nothing else is asked for: 4 lose one in ten of
-# the drawings cropped by 2 %, 6 next to none. Other pictures can be as near, so thumbnails must confirm it:
+# Bits of 64 in which the hashes of copies may differ, where nothing else is asked for: 4 lose one in eight of
+# the drawings cropped by 2 %, 6 one in twenty. Other pictures can be as near, so thumbnails must confirm it:
 DISTANCE = 6
 # by the mean and largest difference of luma, in [0, 255], that a crop by 3 % causes, and by a difference of
 # chroma that is less than that of two garment colours

@@ -161,19 +161,12 @@ class Examples:
 
 
 def draw_examples(
-    run: Path,
-    num_dolls: int,
-    num_held_out: int,
-    seed: int,
-    judging_seed: int,
-    num_items: int,
-    people: bool = False,
+    run: Path, num_dolls: int, num_held_out: int, seed: int, judging_seed: int, num_items: int
 ) -> Examples:
     """Dolls, which `run` keeps, and other dolls to judge by; unweighted, as for the shipped weights."""
-    name = f"{'people' if people else 'dolls'}_{num_dolls}_seed_{seed}.npz"
-    photos, maps = keep_dolls(run / name, num_dolls, seed, people)
+    photos, maps = keep_dolls(run / f"people_{num_dolls}_seed_{seed}.npz", num_dolls, seed)
     train = DistortedDolls(photos, maps, seed, num_items)
-    photos, maps = draw_dolls(num_held_out, judging_seed, people=people)
+    photos, maps = draw_dolls(num_held_out, judging_seed)
     held_out = TensorDataset(from_numpy(photos), from_numpy(maps))
     pairs = list(zip(photos, maps, strict=True))
     return Examples(

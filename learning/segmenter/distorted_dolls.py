@@ -11,7 +11,6 @@ from annotator.imaterialist import Row, region_map, rle_encode
 from jobs.progress import Progress
 from jobs.whole_files import write_atomically
 from paperdoll import draw
-from paperdoll.people import draw_person
 
 
 def warp(rng, photo, ids):
@@ -92,23 +91,23 @@ def doll_regions(doll):
     return region_map(rows, height, width)
 
 
-def draw_dolls(num_dolls: int, seed: int, size: int = 128, people: bool = False):
+def draw_dolls(num_dolls: int, seed: int, size: int = 128):
     """The first dolls of a seed: photos uint8 (n, size, size, 3) and region maps uint8 (n, size, size)."""
     photos = np.empty((num_dolls, size, size, 3), np.uint8)
     maps = np.empty((num_dolls, size, size), np.uint8)
     progress = Progress(f"seed {seed}", num_dolls, "dolls")
     for index in range(num_dolls):
-        doll = draw_person(seed, index, size) if people else draw(seed, index, size)
+        doll = draw(seed, index, size)
         photos[index], maps[index] = doll.photo, doll_regions(doll)
         progress.add(1)
     return photos, maps
 
 
-def keep_dolls(path, num_dolls: int, seed: int, people: bool = False):
+def keep_dolls(path, num_dolls: int, seed: int):
     """draw_dolls, read from the file if it is there and written to it if not."""
     path = Path(path)
     if not path.exists():
-        photos, maps = draw_dolls(num_dolls, seed, people=people)
+        photos, maps = draw_dolls(num_dolls, seed)
         data = io.BytesIO()
         np.savez_compressed(data, photos=photos, maps=maps)
         path.parent.mkdir(parents=True, exist_ok=True)

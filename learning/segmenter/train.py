@@ -130,6 +130,5 @@ def describe_recipe(args) -> str:
     settings = ["max_steps", "batch_size", "dolls", "learning_rate", "precision", "seed"]
     if args.data:
         settings = ["data", "size"] + [name for name in settings if name != "dolls"]
-    people = " --people" * (args.people and not args.data)
     settings += ["network"] * (args.network != "pixel") + ["width"] * bool(args.width)
-    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings) + people
+    return " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in settings)

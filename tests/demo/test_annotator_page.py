@@ -50,7 +50,7 @@ def test_the_page_shows_the_photo_and_each_annotation():
         def poses(self, image):
             return [Pose(body, np.zeros((0, 21, 3), np.float32))]
 
-    photo = draw(0, 21, 128).photo
+    photo = draw(0, 5, 128).photo
     annotators = {"garments": show_regions(segmenter), "pose": show_poses(Detector())}
     shown = show_all(photo, annotators, 100, 200)
     assert all(picture.shape == (128, 128, 3) and picture.dtype == np.uint8 for picture, _ in shown)
@@ -79,7 +79,7 @@ def test_gradio_client_gets_every_map_and_plain_errors_and_no_name_is_looked_up(
     from gradio_client import handle_file
 
     client = connected(served.url)
-    Image.fromarray(draw(0, 21, 96).photo).save(tmp_path / "doll.png")
+    Image.fromarray(draw(0, 5, 96).photo).save(tmp_path / "doll.png")
     photo = handle_file(str(tmp_path / "doll.png"))
     shown = client.predict(photo, 100, 200, api_name="/annotate")
     assert len(shown) >= 3 and all(Image.open(item["image"]).size == (96, 96) for item in shown)

@@ -126,7 +126,7 @@ def test_a_photo_of_a_doll_becomes_its_map(client, files):
     from learning.segmenter.distorted_dolls import doll_regions
     from paperdoll import draw
 
-    doll = draw(0, 21, 128)
+    doll = draw(0, 5, 128)
     value = client.predict(photo=files.file(Image.fromarray(doll.photo)), api_name="/find_garments")
     found = REGIONS.to_ids(np.asarray(Image.open(value["background"]).convert("RGB")))
     assert found.shape == (512, 512)

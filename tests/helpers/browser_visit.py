@@ -75,7 +75,7 @@ def edit_and_save(page, folder):
     wait_for(lambda: not shows(page, "whole"))
     page.keyboard.press("ControlOrMeta+Shift+z")
     wait_for(lambda: shows(page, "whole"))
-    page.locator("#templates").get_by_role("button", name="Top, pants, hat").click()
+    page.locator("#templates").get_by_role("button", name="Shirt, pants, hat").click()
     wait_for(lambda: shows(page, "head"))
     assert "hat" in page.locator("#prompt").get_by_role("textbox").input_value()
     with page.expect_download() as download:

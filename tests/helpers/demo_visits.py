@@ -55,7 +55,7 @@ def trace_a_photo(page, folder):
 
 def take_over_settings(page, folder):
     """A picture that is dropped on the page sets map, words and numbers as they were; bad ones say why."""
-    page.locator("#templates").get_by_role("button", name="Maxi dress").click()
+    page.locator("#templates").get_by_role("button", name="Maxi dress, cap").click()
     wait_for(lambda: shows(page, "whole"))
     words = page.locator("#prompt").get_by_role("textbox")
     words.fill("a red top, and a hat")
@@ -67,7 +67,7 @@ def take_over_settings(page, folder):
     (folder / "made.png").write_bytes(picture.body())
     page.reload()
     page.locator("#painter button[aria-label=Color]").wait_for()
-    wait_for(lambda: words.input_value().startswith("a person in a blue short sleeve top"))
+    wait_for(lambda: words.input_value().startswith("a person in a pink short sleeve shirt"))
     clear(page)
     drop(page, folder / "made.png")
     page.locator("#taken", has_text="Taken over: the map and").wait_for()
@@ -88,7 +88,7 @@ def go_without_a_mouse(page, folder):
     """All from brush and template to the download is reached and done by keys."""
     page.on("filechooser", lambda chooser: None)  # without a listener in time, a real dialog would open
     clear(page)
-    tab_to(page, "#templates [aria-label='Template: Top, pants, hat']")
+    tab_to(page, "#templates [aria-label='Template: Shirt, pants, hat']")
     page.keyboard.press("Enter")
     wait_for(lambda: shows(page, "head"))
     tab_to(page, "#brush input")

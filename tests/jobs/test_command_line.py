@@ -23,7 +23,7 @@ SCRIPTS = [script.stem for script in scripts() if "jobs.command_line.Parser" in 
 OWN = {
     ("tutorial_train_base", "--seed"): 2,
     ("tutorial_train_base", "--max-steps"): 12000,
-    ("tutorial_train_base", "--config"): "models/cldm_tiny16.yaml",
+    ("tutorial_train_base", "--config"): "models/cldm_tiny.yaml",
     ("tutorial_train_segmenter", "--max-steps"): 4000,
     ("tutorial_train_segmenter", "--batch-size"): 16,
     ("tutorial_train_segmenter", "--data"): None,

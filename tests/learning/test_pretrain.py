@@ -1,12 +1,20 @@
 """Training a small base: what standardised latents are, and that every stage changes its own part alone."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
+from PIL import Image
+from torch.utils.data import default_collate
 
+from cldm.model import load_model
+from cldm.tryon.attention import Tokens
+from cldm.tryon.inputs import UNetInputs
+from cldm.weights.graft import add_control
 from ldm.checkpoint import read_state_dict
 from ldm.modules.diffusionmodules.util import ROW_SEED, row_generators
 from learning.base import groups
@@ -21,7 +29,7 @@ from learning.base.autoencoder import (
     to_signed_range,
     weigh_latents,
 )
-from learning.base.groups import Batches, Group, keep_group
+from learning.base.groups import Batches, Group, encode_group, keep_group
 from learning.base.stages import (
     CONV_IN,
     base_of,
@@ -32,7 +40,10 @@ from learning.base.stages import (
     start_from,
 )
 from paperdoll.base_pictures import Pictures
+from paperdoll.scene import draw_product
+from paperdoll.tryon import SIZE, arrange
 from small import small_model
+from tutorial_tryon_dataset import TryonDataset
 
 
 def pictures(num=6):
@@ -72,10 +83,16 @@ def test_latents_are_weighed_by_what_they_count_and_draw_the_same_pictures():
     assert torch.allclose(total.sqrt(), deviations, rtol=1e-3)
 
 
-def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws():
-    narrow = load_base("models/cldm_tiny.yaml", "models/tiny/base.safetensors").first_stage_model
-    model = base_of("models/cldm_tiny16.yaml")
-    assert start_autoencoder(model, "models/tiny/base.safetensors")
+def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws(tmp_path):
+    config = OmegaConf.load("models/cldm_tiny.yaml")
+    params = config.model.params
+    params.channels = params.unet_config.params.in_channels = params.unet_config.params.out_channels = 4
+    params.first_stage_config.params.embed_dim = params.first_stage_config.params.ddconfig.z_channels = 4
+    OmegaConf.save(config, tmp_path / "narrow.yaml")
+    export(base_of(tmp_path / "narrow.yaml"), tmp_path / "base.safetensors", {})
+    narrow = load_base(tmp_path / "narrow.yaml", tmp_path / "base.safetensors").first_stage_model
+    model = base_of("models/cldm_tiny.yaml")
+    assert start_autoencoder(model, tmp_path / "base.safetensors")
     wide, x = model.first_stage_model.eval(), to_signed_range(pictures(2))
     with torch.no_grad():
         first, second = narrow.encode(x), wide.encode(x)
@@ -143,6 +160,50 @@ def test_a_base_and_its_repainting_differ_in_the_first_convolution_alone(tmp_pat
         assert torch.equal(plain.apply_model(x, t, cond), both.apply_model(x, t, cond))
         told = both.apply_model(x, t, {**cond, "known": [known]})
         assert (told - both.apply_model(x, t, cond)).abs().max() > 1e-4
+
+
+def write_fittings(folder, fittings):
+    """A folder as preparation writes it, but without loss; its photos and masks."""
+    lines, photos, masks = [], [], []
+    for i, fitting in enumerate(fittings):
+        photos.append(fitting.wear().drawing.photo)
+        masks.append(fitting.agnostic_mask())
+        files = dict(target=photos[-1], mask=np.uint8(masks[-1]) * 255)
+        files["garment"] = draw_product(fitting.garment, SIZE).photo
+        for name, picture in files.items():
+            Image.fromarray(picture).save(folder / f"{name}{i}.png")
+        names = {name: f"{name}{i}.png" for name in files}
+        lines.append(dict(name=str(i), source="none", prompt="a person in a red top", **names))
+    (folder / "prompt.json").write_text("\n".join(map(json.dumps, lines)))
+    return np.stack(photos), np.stack(masks)
+
+
+def test_a_recipe_reads_what_the_base_that_repaints_was_trained_on_and_begins_as_it(tmp_path):
+    """Grey in the part to repaint, the posterior's mode, the mask's nearest pixels; in the same channels."""
+    model = base_of("models/cldm_tiny.yaml")
+    torch.nn.init.normal_(model.model.diffusion_model.out[2].weight, 0, 0.1)
+    export(model, tmp_path / "base.safetensors", {})
+    paths = [tmp_path / f"{name}.safetensors" for name in ("base", "repainting")]
+    base, recipe = load_base("models/cldm_tiny.yaml", *paths), "models/tryon_tiny_joint.yaml"
+    photos, masks = write_fittings(tmp_path, [arrange(0, index) for index in range(2)])
+    known = encode_group(base, 1.0, Pictures(photos, [""] * 2, masks), repainted=1.0).known.float()
+
+    add_control(paths[0], tmp_path / "ini.safetensors", recipe)
+    tryon, data = load_model(recipe, tmp_path / "ini.safetensors").float(), TryonDataset(tmp_path)
+    with torch.no_grad():
+        x, encoded = tryon.get_input(default_collate([data[0], data[1]]), "jpg")
+        inputs = UNetInputs(x, torch.tensor([300, 900]))
+        kept = dict.fromkeys(tryon.conditions, torch.tensor([False, False]))
+        for name, prepared in tryon.prepare(encoded, kept).items():
+            tryon.conditions[name].write(tryon, inputs, prepared)
+        told = inputs.join()[0]
+        assert torch.allclose(told[:, base.channels :], known, atol=2e-3)  # known is kept in 16 bits
+        assert set(told[:, -1].unique().tolist()) == {0.0, 1.0}
+        cond = dict(c_crossattn=[inputs.text], known=[told[:, base.channels :]])
+        alone = tryon.model.diffusion_model(told, inputs.t, Tokens(inputs.text))
+        assert torch.allclose(alone, base.apply_model(x, inputs.t, cond), atol=1e-4)
+        blind = base.apply_model(x, inputs.t, dict(c_crossattn=[inputs.text]))
+        assert (alone - blind).abs().max() > 1e-2
 
 
 def test_a_base_starts_from_the_blocks_of_another_that_have_its_shapes(tmp_path):

@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paperdoll.colours import nearest_colour
 from paperdoll.easel import invert
 from paperdoll.labels import ATR, BODY_25, COCO_18, LIP, list_keypoints
-from paperdoll.people import draw_person
 from paperdoll.scene import draw_product
 from paperdoll.tryon import CATEGORIES, SIZE, arrange, choose_other_garment
 from paperdoll.tryon_folders import DRAWN, make_dress_code, make_viton_hd
@@ -101,17 +99,6 @@ def test_keypoints_lie_on_the_body():
                 assert not score or worn.drawing.covered[int(y), int(x)] > 0
         left, right = worn.keypoints["left_shoulder"], worn.keypoints["right_shoulder"]
         assert left[0] > right[0]  # a person who faces us has the left on the picture's right
-
-
-def test_the_colour_that_a_caption_names_is_that_of_most_of_the_garments_pixels():
-    for index in range(30):
-        person = draw_person(0, index)
-        assert (person.photo == draw_person(0, index).photo).all()
-        for garment in (i for i in person.instances if i.region):
-            names = [nearest_colour(pixel) for pixel in person.photo[garment.mask][::3]]
-            assert max(set(names), key=names.count) == garment.colour and garment.colour in person.caption
-        garments = [i.mask for i in person.instances if i.class_id not in (28, 31, 32, 33)]
-        assert np.sum(garments, axis=0).max() <= 1
 
 
 def test_viton_hds_layout_has_a_file_for_every_name_in_its_pairs(tmp_path):

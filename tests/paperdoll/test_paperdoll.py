@@ -10,6 +10,7 @@ from PIL import Image
 
 from annotator.imaterialist import index_annotations, read_rows, region_map, rle_decode
 from paperdoll import COLOURS, draw, make_dolls, nearest_colour
+from paperdoll.colours import mix_colour
 
 DOLLS = [draw(0, index) for index in range(40)]
 PARTS = (28, 31, 32, 33)
@@ -36,17 +37,20 @@ def test_garments_never_overlap_and_parts_lie_on_a_garment():
             assert any((part.mask <= mask).all() for mask in garments)
 
 
-def test_every_garment_shows_the_colour_that_its_caption_names_even_when_blurred():
+def test_the_colour_that_a_caption_names_is_that_of_most_of_the_garments_pixels():
     for doll in DOLLS:
-        blurred = np.asarray(Image.fromarray(doll.photo).reduce(4).resize((128, 128)))
         for garment in (i for i in doll.instances if i.region):
-            assert nearest_colour(np.median(blurred[garment.mask], axis=0)) == garment.colour
-            assert garment.colour in doll.caption
+            names = [nearest_colour(pixel) for pixel in doll.photo[garment.mask][::3]]
+            assert max(set(names), key=names.count) == garment.colour and garment.colour in doll.caption
 
 
-def test_colours_lie_far_apart():
-    pairs = itertools.combinations(COLOURS.values(), 2)
-    assert min(np.linalg.norm(np.subtract(a, b)) for a, b in pairs) > 90
+def test_a_free_colour_is_twice_as_near_to_its_name_as_to_any_other():
+    rng = np.random.default_rng(0)
+    for name in COLOURS:
+        for colour in (mix_colour(rng, name) for _ in range(20)):
+            distances = {n: np.linalg.norm(np.subtract(colour, c)) for n, c in COLOURS.items()}
+            own = distances.pop(name)
+            assert own <= 0.5 * min(distances.values()) + 1  # rounded
 
 
 def test_captions_are_short_sentences_of_few_words():
@@ -55,13 +59,13 @@ def test_captions_are_short_sentences_of_few_words():
     assert len(set(itertools.chain(*words))) <= 45
 
 
-def test_a_picture_made_without_the_mask_hardly_overlaps_it():
+def test_a_picture_made_without_the_mask_overlaps_less_than_half_of_it():
     regions = ("top", "bottom", "whole", "head")
     masks = {r: [i.mask for d in DOLLS for i in d.instances if i.region == r] for r in regions}
     for found in masks.values():
         pairs = list(itertools.combinations(found, 2))
         assert len(pairs) > 50
-        assert np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]) < 0.2
+        assert np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]) < 0.45
 
 
 def test_a_folder_is_read_back_as_it_was_drawn(tmp_path):
@@ -107,6 +111,10 @@ def test_a_folder_with_other_dolls_or_other_files_is_refused(tmp_path):
     folder = make_dolls(tmp_path / "raw", 2)
     with pytest.raises(ValueError, match="another folder"):
         make_dolls(folder, 2, seed=1)
+    settings = json.loads((folder / "paperdoll.json").read_text())
+    (folder / "paperdoll.json").write_text(json.dumps({k: v for k, v in settings.items() if k != "version"}))
+    with pytest.raises(ValueError, match="another folder"):
+        make_dolls(folder, 2)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="not empty"):

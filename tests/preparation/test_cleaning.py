@@ -25,7 +25,7 @@ FAULTS = {
     "blurred": [blur, lambda pixels: jpeg(blur(pixels), 90), lambda pixels: blur(pixels, 6)],
     "too_dark": [darken, lambda pixels: darken(pixels, 10), darken_by_gamma],
     "too_bright": [wash_out],
-    "greyscale": [grey, lambda pixels: jpeg(grey(pixels), 75), sepia, lambda pixels: jpeg(sepia(pixels), 75)],
+    "greyscale": [grey, lambda pixels: jpeg(grey(pixels), 75), sepia, lambda pixels: jpeg(sepia(pixels), 80)],
     "jpeg_blocks": [wreck],
 }
 
