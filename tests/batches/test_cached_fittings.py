@@ -131,11 +131,11 @@ def test_what_a_cache_will_take_is_said_before_and_is_what_it_takes(tmp_path, to
     write_fittings(tmp_path)
     index = build_cache(TryonDataset(tmp_path), tokens[1], tokens[0])
     lines = [line for line in capsys.readouterr().out.splitlines() if "are to be written" in line]
-    # moments are 8 x 8 x 12 of 2 bytes, 4 of each kind; features 48 x 16, and those of a black picture
+    # moments are 32 x 8 x 12 of 2 bytes, 4 of each kind; features 48 x 16, and those of a black picture
     for part in (
-        "persons 6.0 KiB (4)",
-        "agnostic persons 6.0 KiB (4)",
-        "garments 6.0 KiB (4)",
+        "persons 24.0 KiB (4)",
+        "agnostic persons 24.0 KiB (4)",
+        "garments 24.0 KiB (4)",
         "masks 3.0 KiB (4)",
         "garments' features 7.5 KiB (5)",
     ):

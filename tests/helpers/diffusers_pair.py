@@ -18,8 +18,10 @@ def diffusers_unet(kind, network, unet, **options):
     num_heads = [width // per_head for width in widths] if per_head else unet["num_heads"]
     if kind is UNet2DConditionModel:
         options["up_block_types"] = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)]
+        options["out_channels"] = unet["out_channels"]
     with torch.device("meta"):
         theirs = kind(
+            in_channels=unet["in_channels"],
             down_block_types=down,
             block_out_channels=widths,
             layers_per_block=unet["num_res_blocks"],

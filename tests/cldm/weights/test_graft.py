@@ -139,7 +139,7 @@ def test_a_graft_loads_as_a_model_and_its_control_changes_nothing(small, tmp_pat
     normal.load_state_dict(read_state_dict(output), strict=True)
     ours, theirs = model.state_dict(), normal.state_dict()
     assert all(torch.equal(theirs[name], ours[name]) for name in theirs)
-    x, t, context = torch.randn(1, 4, 8, 8), torch.tensor([5]), torch.randn(1, 77, 64)
+    x, t, context = torch.randn(1, model.channels, 8, 8), torch.tensor([5]), torch.randn(1, 77, 64)
     cond = {"c_crossattn": [context], "c_concat": [torch.rand(1, 3, 64, 64)]}
     with torch.no_grad():
         assert torch.equal(model.apply_model(x, t, cond), model.apply_model(x, t, cond | {"c_concat": None}))

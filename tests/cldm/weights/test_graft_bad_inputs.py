@@ -138,8 +138,10 @@ def test_a_yaml_of_something_else_is_told(run, tmp_path, text):
 
 def test_the_yaml_of_another_family_is_told(run, tmp_path):
     torch.save(base(), tmp_path / "in.ckpt")
-    told = run("in.ckpt", "out.ckpt", "--config", str(MODELS / "cldm_tiny.yaml"))
+    told = run("in.ckpt", "out.ckpt", "--config", str(MODELS / "cldm_v21.yaml"))
     assert "does not fit" in told
+    told = run("in.ckpt", "out.ckpt", "--config", str(MODELS / "cldm_tiny.yaml"))
+    assert "in.ckpt is another model: its U-Net takes 4 channels, a base with 16 is wanted" in told
 
 
 def test_one_argument_is_too_few(run, capsys):
