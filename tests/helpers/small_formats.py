@@ -21,17 +21,22 @@ OPEN_CLIP = dict(
 KINDS = "sd15", "sd21_v"
 
 
+def four_channels(params):
+    """Make a yaml's model one of four latent channels, as the published families have it."""
+    for stage in ("unet_config", "control_stage_config"):
+        params[stage].params.in_channels = 4
+    params.channels = params.unet_config.params.out_channels = params.first_stage_config.params.embed_dim = 4
+    params.first_stage_config.params.ddconfig.z_channels = 4
+
+
 def write_yaml(path, kind, **unet):
     config = OmegaConf.load(MODELS / "cldm_tiny.yaml")
     params = config.model.params
     params.parameterization = "v" if kind == "sd21_v" else "eps"
+    four_channels(params)
     for stage in ("unet_config", "control_stage_config"):
-        params[stage].params.in_channels = 4
         params[stage].params.update(UNET | (LINEAR if kind == "sd21_v" else {}) | unet)
     params.first_stage_config.params.ddconfig.ch_mult = [1, 1, 2, 2]
-    # as the published families have it
-    params.channels = params.unet_config.params.out_channels = params.first_stage_config.params.embed_dim = 4
-    params.first_stage_config.params.ddconfig.z_channels = 4
     if kind == "sd21_v":
         params.cond_stage_config = OPEN_CLIP
     else:

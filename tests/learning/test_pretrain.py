@@ -43,6 +43,7 @@ from paperdoll.base_pictures import Pictures
 from paperdoll.scene import draw_product
 from paperdoll.tryon import SIZE, arrange
 from small import small_model
+from small_formats import four_channels
 from tutorial_tryon_dataset import TryonDataset
 
 
@@ -85,9 +86,7 @@ def test_latents_are_weighed_by_what_they_count_and_draw_the_same_pictures():
 
 def test_an_autoencoder_of_more_channels_begins_by_drawing_what_its_start_draws(tmp_path):
     config = OmegaConf.load("models/cldm_tiny.yaml")
-    params = config.model.params
-    params.channels = params.unet_config.params.in_channels = params.unet_config.params.out_channels = 4
-    params.first_stage_config.params.embed_dim = params.first_stage_config.params.ddconfig.z_channels = 4
+    four_channels(config.model.params)
     OmegaConf.save(config, tmp_path / "narrow.yaml")
     export(base_of(tmp_path / "narrow.yaml"), tmp_path / "base.safetensors", {})
     narrow = load_base(tmp_path / "narrow.yaml", tmp_path / "base.safetensors").first_stage_model

@@ -15,7 +15,8 @@ import tool_add_control
 from cldm.model import create_model, load_model
 from cldm.weights.graft import MODELS, add_control, default_files, fresh_control, graft, recognise
 from golden.weights import PREFIXES, weight
-from ldm.checkpoint import read_state_dict, write_state_dict
+from ldm.checkpoint import CheckpointError, read_state_dict, write_state_dict
+from small_formats import four_channels
 
 HERE = Path(__file__).parents[2] / "helpers"
 ROOT = HERE.parents[1]
@@ -111,6 +112,21 @@ def test_the_tiny_base_is_recognised():
     with torch.device("meta"):
         base = create_model(MODELS / "cldm_tiny.yaml").state_dict()
     assert recognise(base, "base") == ("the tiny base", MODELS / "cldm_tiny.yaml")
+
+
+def test_a_base_of_other_latents_is_grafted_and_loaded_by_its_own_yaml(small, tmp_path):
+    config = OmegaConf.load(small[0])
+    four_channels(config.model.params)
+    yaml, path, output = tmp_path / "own.yaml", tmp_path / "base.ckpt", tmp_path / "out.ckpt"
+    OmegaConf.save(config, yaml)
+    state = create_model(yaml).state_dict()
+    write_state_dict({n: t for n, t in state.items() if not n.startswith("control_model.")}, path)
+    add_control(path, output, yaml)
+    assert load_model(yaml, output).model.diffusion_model.out[2].weight.shape[0] == 4
+    with pytest.raises(CheckpointError, match="takes 4 channels, a base with 16 is wanted"):
+        add_control(path, tmp_path / "other.ckpt", small[0])
+    with pytest.raises(ValueError, match="is not its yaml; --config gives another yaml"):
+        load_model(small[0], output)
 
 
 def test_half_precision_stays_locked_and_control_becomes_float32():
