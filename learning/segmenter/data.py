@@ -164,6 +164,7 @@ def draw_examples(
     run: Path, num_dolls: int, num_held_out: int, seed: int, judging_seed: int, num_items: int
 ) -> Examples:
     """Dolls, which `run` keeps, and other dolls to judge by; unweighted, as for the shipped weights."""
+    # not dolls_*.npz, which runs of earlier versions kept: those drew other dolls
     photos, maps = keep_dolls(run / f"people_{num_dolls}_seed_{seed}.npz", num_dolls, seed)
     train = DistortedDolls(photos, maps, seed, num_items)
     photos, maps = draw_dolls(num_held_out, judging_seed)
