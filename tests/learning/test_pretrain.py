@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,6 +41,7 @@ from learning.base.stages import (
     start_autoencoder,
     start_from,
 )
+from learning.embedded_default import complete_default
 from paperdoll.base_pictures import Pictures
 from paperdoll.scene import draw_product
 from paperdoll.tryon import SIZE, arrange
@@ -203,6 +206,17 @@ def test_a_recipe_reads_what_the_base_that_repaints_was_trained_on_and_begins_as
         assert torch.allclose(alone, base.apply_model(x, inputs.t, cond), atol=1e-4)
         blind = base.apply_model(x, inputs.t, dict(c_crossattn=[inputs.text]))
         assert (alone - blind).abs().max() > 1e-2
+
+
+def test_the_default_of_try_on_begins_with_what_lies_beside_the_tiny_base(tmp_path, monkeypatch):
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    export(base_of("models/cldm_tiny.yaml"), tmp_path / "models/tiny/base.safetensors", {})
+    recipe, wanted = str(Path("models/tryon_tiny_joint.yaml").absolute()), "models/tryon_tiny_ini.safetensors"
+    (tmp_path / "prompt.json").touch()
+    monkeypatch.chdir(tmp_path)
+    complete_default(SimpleNamespace(data=".", base=wanted, model=recipe))
+    repainting = read_state_dict("models/tiny/repainting.safetensors")
+    assert torch.equal(read_state_dict(wanted)[CONV_IN], repainting[CONV_IN])
 
 
 def test_a_base_starts_from_the_blocks_of_another_that_have_its_shapes(tmp_path):
