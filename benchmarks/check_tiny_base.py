@@ -5,7 +5,7 @@ python benchmarks/check_tiny_base.py --sheet sheet.png            # the shipped 
 python benchmarks/check_tiny_base.py --base runs/base/base.safetensors \\
     --segmenter runs/segmenter/segmenter.safetensors
 
-Beside the base lies repainting.safetensors, its first convolution with the inputs for repainting.
+Repainting is checked where repainting.safetensors, its first convolution for that, lies beside the base.
 """
 
 import argparse
@@ -244,12 +244,12 @@ def main():
     from learning.base.stages import load_base
 
     repainting = Path(arguments.base).with_name("repainting.safetensors")
-    model = load_base(arguments.config, arguments.base, repainting)
+    model = load_base(arguments.config, arguments.base, repainting if repainting.is_file() else None)
     if arguments.only in (None, "autoencoder"):
         check_autoencoder(model, arguments.num)
     if arguments.only in (None, "base"):
         check_base(model, arguments)
-    if arguments.only in (None, "repainting"):
+    if repainting.is_file() and arguments.only in (None, "repainting"):
         check_repainting(model, arguments)
 
 
