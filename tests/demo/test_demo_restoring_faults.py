@@ -3,9 +3,7 @@
 import base64
 import io
 import json
-import struct
 import time
-import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -16,6 +14,7 @@ from demo.picture_texts import MAX_TEXT
 from demo_pictures import altered, draw_one, texts_of, with_texts
 from demo_requests import REGIONS
 from generation.picture_text import KEY, MAP_KEY, MAX_MAP_TEXT
+from photo_files import png_of_size
 
 DEEP = "[" * 200_000 + "]" * 200_000
 
@@ -31,18 +30,6 @@ def good(page, tmp_path_factory):
 def copy(good, path):
     path.write_bytes(good.read_bytes())
     return path
-
-
-def chunk(kind, content):
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def png_of_size(width, height):
-    """A PNG that claims a size and has hardly any pixels."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    palette = chunk(b"PLTE", bytes(sum(REGIONS.colours, ())))
-    rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + rows + chunk(b"IEND", b"")
 
 
 def encoded(content):

@@ -9,6 +9,7 @@ from PIL import Image
 from demo.tryon.mask_editor import show_mask
 from demo.tryon.offers import draw_clothes, draw_people
 from demo_server import ROOT, Files, connected
+from photo_files import png_of_size
 from tryon_server import SIZE
 
 PEOPLE, CLOTHES = draw_people(SIZE), draw_clothes(SIZE)
@@ -49,7 +50,7 @@ PHOTOS = {
         encode(Image.new("L", (12_000, 9_000))), ".png", "12000 x 9000 pixels", "12000 x 9000 pixels",
     ),
     "of far more pixels": (
-        encode(Image.new("1", (60_000, 60_000))), ".png", "no picture|far more", "no picture|far more",
+        png_of_size(60_000, 60_000), ".png", "no picture|far more", "no picture|far more",
     ),
     "CMYK": (encode(CLOTH.convert("CMYK"), "TIFF"), ".tif", PAINT, None),
     "grey": (encode(DOLL.convert("L")), ".png", PAINT, None),
