@@ -27,11 +27,7 @@ def parse_arguments():
     add("--templates", help="A folder of maps to offer. Without it, templates, if there is one.", **folder)
     text = "Draw pictures one by one. On a GPU, keep only that part of the model there which is at work."
     add("--low-memory", action="store_true", help=text)
-    add("--host", default="127.0.0.1", help="The address to listen on, 0.0.0.0 for everybody.")
-    parser.share("--port")
-    add("--share", action="store_true", help="Make a public address, too, by gradio's servers.")
-    add("--queue", type=int, default=16, metavar="N", help="How many visitors may wait for their turn.")
-    parser.share("--device")
+    parser.share("--host", "--port", "--share", "--queue", "--device")
     return parser.parse_args()
 
 

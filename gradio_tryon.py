@@ -29,11 +29,7 @@ def parse_arguments():
     parser.share("--segmenter", help=text)
     text = "What finds poses in photos: the folder of body_pose_model.pth, or mediapipe's wheel."
     add("--pose", metavar="PATH", help=text)
-    add("--host", default="127.0.0.1", help="The address to listen on, 0.0.0.0 for everybody.")
-    parser.share("--port")
-    add("--share", action="store_true", help="Make a public address, too, by gradio's servers.")
-    add("--queue", type=int, default=16, metavar="N", help="How many visitors may wait for their turn.")
-    parser.share("--device")
+    parser.share("--host", "--port", "--share", "--queue", "--device")
     return parser.parse_args()
 
 

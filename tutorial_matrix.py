@@ -2,7 +2,7 @@
 
 python tutorial_matrix.py models/matrices/parts.yaml --list       # its runs and their numbers
 python tutorial_matrix.py models/matrices/parts.yaml
-python tutorial_matrix.py models/matrices/parts.yaml --share 2/4  # on the second of four machines
+python tutorial_matrix.py models/matrices/parts.yaml --machine 2/4  # on the second of four machines
 python tutorial_matrix.py models/matrices/parts.yaml --table      # of the runs that are there
 python tutorial_matrix.py models/matrices/guidance.yaml           # drawings of one checkpoint
 
@@ -22,7 +22,7 @@ def parse_arguments():
     text = "Train the runs of these numbers alone. Without it, all are trained."
     parser.add_argument("--runs", metavar="N,N", default="", help=text)
     text = "Train every N-th run, beginning with the K-th: what one of N machines does."
-    parser.add_argument("--share", metavar="K/N", default="", help=text)
+    parser.add_argument("--machine", metavar="K/N", default="", help=text)
     parser.add_argument("--list", action="store_true", help="Print the runs, and train nothing.")
     parser.add_argument("--table", action="store_true", help="Write table and page, and train nothing.")
     return parser.parse_args()
@@ -47,7 +47,7 @@ def main():
         sys.exit(0 if arguments.list else call(command))
     matrix = Matrix.read(arguments.matrix)
     numbers = [int(text) for text in arguments.runs.split(",") if text.strip()]
-    runs = choose_runs(matrix, numbers, arguments.share)
+    runs = choose_runs(matrix, numbers, arguments.machine)
     if arguments.list:
         wanted = check_rows(matrix)
         for run in runs:

@@ -270,10 +270,9 @@ class ControlLDM(ImageLog, LatentDiffusion):
         """(output under the own control, that of the U-Net alone, the branch's features to be aligned)."""
         unet, context = self.model.diffusion_model, self.join_conditions(cond["c_crossattn"])
         x_noisy, mid = x_noisy.to(context.dtype), self.only_mid_control
-        hint, place = self.join_conditions(cond["c_concat"]), self.alignment.place
-        residuals, features = self.control_model(x_noisy, hint, t, context, mid, tap=place)
-        scales = self.control_scales[-len(residuals) :]
-        residuals = [residual * scale for residual, scale in zip(residuals, scales, strict=True)]
+        (control,) = self._own_control(cond)
+        found, features = control.branch(x_noisy, control.hint, t, context, mid, tap=self.alignment.place)
+        residuals = control.scaled(found)
         outputs = unet(x_noisy, t, context, control=residuals, only_mid_control=mid, with_plain=True)
         return *outputs, features
 

@@ -81,9 +81,12 @@ class ActiveControl:
 
     def residuals(self, x, t, context, only_mid_control=False):
         """Of latents (b, c, h, w): one for each skip, then the middle's; `only_mid_control`: that alone."""
-        found = self.branch(x, self.hint, t, context, only_mid_control, hint_features=self.features)
-        scales = self.scales[-len(found) :]
-        return [residual * scale for residual, scale in zip(found, scales, strict=True)]
+        return self.scaled(self.branch(x, self.hint, t, context, only_mid_control, self.features))
+
+    def scaled(self, residuals):
+        """The branch's residuals, or the middle's alone, each by its factor."""
+        scales = self.scales[-len(residuals) :]
+        return [residual * scale for residual, scale in zip(residuals, scales, strict=True)]
 
 
 def add_residuals(controls, x, t, context, only_mid_control=False):

@@ -46,6 +46,7 @@ SHARED = {
         metavar="X",
         help="The scale of classifier-free guidance. The default is 9, and 3 for the tiny model.",
     ),
+    "--host": dict(default="127.0.0.1", help="The address to listen on, 0.0.0.0 for everybody."),
     "--limit": dict(type=int, metavar="N", help="Take only N of what there is to do."),
     "--max-steps": dict(type=int, metavar="N", help="How many optimizer steps the training has in all."),
     "--num": dict(type=int, default=1, metavar="N", help="How many pictures are drawn of each map."),
@@ -60,10 +61,14 @@ SHARED = {
         default="auto",
         help="Lightning's precision, such as 32-true. auto takes bf16-mixed where the device computes it.",
     ),
+    "--queue": dict(type=int, default=16, metavar="N", help="How many visitors may wait for their turn."),
     "--sampler": dict(default="dpmpp_2m", metavar="NAME", help="The sampler, dpmpp_2m, unipc or ddim."),
     "--sampling-steps": dict(type=int, default=20, metavar="N", help="How many steps the sampler makes."),
     "--seed": dict(type=int, default=0, metavar="N", help="What everything random is drawn from."),
     "--segmenter": dict(type=Path, metavar="PATH", help="The segmenter that finds garments in pictures."),
+    "--share": dict(
+        action="store_true", default=False, help="Make a public address, too, by gradio's servers."
+    ),
     "--weights": dict(metavar="PATH", help="The network's weights, a local file or folder."),
     "--workers": dict(
         type=int, metavar="N", help="How many processes work. Without it, one for each core, 16 at most."

@@ -225,18 +225,18 @@ def format_options(options: dict) -> list[str]:
     return [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in options.items()]
 
 
-def choose_runs(matrix: Matrix, numbers=(), share: str = "") -> list[Run]:
-    """The runs of given numbers, or part K of N (`share` "K/N", which N machines take), or all.
+def choose_runs(matrix: Matrix, numbers=(), machine: str = "") -> list[Run]:
+    """The runs of given numbers, or those of machine K of N (`machine` "K/N"), or all.
 
     Raises:
-        ValueError: a number that no run has, or no such part.
+        ValueError: a number that no run has, or no such machine.
     """
     runs = matrix.runs
-    if share:
-        match = re.fullmatch(r"(\d+)/(\d+)", share)
+    if machine:
+        match = re.fullmatch(r"(\d+)/(\d+)", machine)
         part, parts = map(int, match.groups()) if match else (0, 0)
         if not 0 < part <= parts:
-            raise ValueError(f"share must be K/N, with K from 1 to N, got {share!r}")
+            raise ValueError(f"machine must be K/N, with K from 1 to N, got {machine!r}")
         runs = runs[part - 1 :: parts]
     if unknown := [n for n in numbers if not 0 < n <= len(matrix.runs)]:
         raise ValueError(f"there is no run {unknown[0]}: runs have the numbers 1 to {len(matrix.runs)}")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import time
 import urllib.request
 import zipfile
@@ -16,7 +15,7 @@ from PIL import Image
 from demo.garments.map_over_photo import blend_over_photo
 from demo_pictures import with_texts
 from demo_requests import REGIONS, top_and_bottom
-from demo_server import CHROMIUM, QUIET, Files, connected, wait_for
+from demo_server import Files, connected, wait_for
 
 REQUEST = dict(prompt="a red top", num_samples=2, ddim_steps=3, seed=7, api_name="/process")
 # the original demo's, in its order
@@ -146,18 +145,6 @@ def test_a_cancelled_request_stops_and_the_next_one_runs(client, files):
 
 def test_a_template_that_is_no_map_is_named_at_the_start(demo_server):
     assert "bad.png is no template: The picture is greyscale" in demo_server.output()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless chromium, as playwright drives it."""
-    if CHROMIUM is None:
-        reason = "no chromium: install Debian's packages chromium and fonts-dejavu-core"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    from browser_visit import launched
-
-    with launched(CHROMIUM, QUIET.split()) as browser:
-        yield browser
 
 
 @pytest.mark.browser

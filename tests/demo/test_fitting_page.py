@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from PIL import Image
 
 from demo.tryon.mask_editor import find_tinted
 from demo.tryon.offers import draw_clothes, draw_people
-from demo_server import CHROMIUM, QUIET, Files, connected
+from demo_server import Files, connected
 from tryon_server import SIZE
 
 PEOPLE, CLOTHES = draw_people(SIZE), draw_clothes(SIZE)
@@ -123,18 +122,6 @@ def test_a_cancelled_request_stops_and_the_next_one_runs(client, chosen):
     wait_for(lambda: job.status().progress_data)
     job.cancel()
     assert len(client.predict(**chosen, **REQUEST)) == 1
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless chromium, as playwright drives it."""
-    if CHROMIUM is None:
-        reason = "no chromium: install Debian's packages chromium and fonts-dejavu-core"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    from browser_visit import launched
-
-    with launched(CHROMIUM, QUIET.split()) as browser:
-        yield browser
 
 
 @pytest.mark.browser

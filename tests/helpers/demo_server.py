@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import numpy as np
+import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -147,3 +148,12 @@ class Files:
         """An image editor's value with a picture as background; without one, a map."""
         picture = Image.fromarray(REGIONS.to_rgb(top_and_bottom())) if picture is None else picture
         return dict(background=self.file(picture, *arguments, **options), layers=[], composite=None)
+
+
+def refused(client, message, **values):
+    """The error that a client meets; it must say `message`, and nothing of the server's folders."""
+    with pytest.raises(Exception, match=message) as caught:
+        client.predict(**values)
+    said = str(caught.value)
+    assert "site-packages" not in said and "/uploads/" not in said
+    assert "garment_uploads" not in said and str(ROOT) not in said and "Traceback" not in said

@@ -129,13 +129,13 @@ def test_a_matrix_that_cannot_be_trained_is_refused_before_anything_is(tmp_path,
 def test_machines_that_share_a_matrix_train_every_run_once(tmp_path):
     matrix = Matrix.read(write_matrix(tmp_path))
     assert [run.number for run in matrix.runs] == [1, 2, 3, 4]
-    shares = [choose_runs(matrix, share=f"{part}/3") for part in (1, 2, 3)]
+    shares = [choose_runs(matrix, machine=f"{part}/3") for part in (1, 2, 3)]
     assert sorted(run.number for share in shares for run in share) == [1, 2, 3, 4]
     assert [run.number for run in choose_runs(matrix, [2, 3])] == [2, 3]
     with pytest.raises(ValueError, match="no run 5: runs have the numbers 1 to 4"):
         choose_runs(matrix, [5])
     with pytest.raises(ValueError, match="K/N"):
-        choose_runs(matrix, share="4/3")
+        choose_runs(matrix, machine="4/3")
 
 
 def test_an_interval_is_students():
