@@ -116,18 +116,29 @@ def encoder_of(metadata: dict, path) -> HintEncoder | None:
         raise CheckpointError(f"{path}: hint of its metadata: {error}") from error
 
 
+def read_under(weights, path, given=None, config=None, recipe=None):
+    """The Weights that a checkpoint was trained on; `given` is what --base says, `recipe` the yaml of try-on.
+
+    Raises:
+        FileNotFoundError: it is missing; says how to come by it.
+    """
+    try:
+        return read_weights(path, config)
+    except FileNotFoundError as error:
+        if given:
+            raise
+        named = weights.recorded("base")
+        graft = f"; python tool_add_control.py BASE {named} --config {recipe} makes it" if recipe else ""
+        raise FileNotFoundError(
+            f"{weights.source} was trained on {named}, which is not here: start from the folder where it is, "
+            f"or give --base FILE{graft}"
+        ) from error
+
+
 def _base_of(weights, base, config):
     """The Weights under a control branch."""
-    named = base or base_of(weights)
-    try:
-        under = read_weights(named or default_files()[0], config)
-    except FileNotFoundError as error:
-        if base:
-            raise
-        raise FileNotFoundError(
-            f"{weights.source} was trained on {weights.recorded('base')}, which is not here: start from the "
-            "folder where it is, or give --base FILE"
-        ) from error
+    named = base or base_of(weights) or default_files()[0]
+    under = read_under(weights, named, given=base, config=config)
     if not under.is_whole:
         refuse_other_files(without_control(under.state), under.source)
     return under

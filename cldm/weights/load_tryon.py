@@ -8,7 +8,7 @@ from cldm.tryon.model import TryonLDM
 from cldm.tryon.record import TryonRecord
 from cldm.weights.convert import read_weights
 from cldm.weights.families import base_of, named_config, own_config
-from cldm.weights.load import make_ready
+from cldm.weights.load import make_ready, read_under
 from ldm.checkpoint import CheckpointError, read_metadata
 from ldm.published_names import fill_unused
 
@@ -61,15 +61,9 @@ def load_tryon(checkpoint, config=None, device="cpu", base=None, **by_hand) -> L
         under = base or base_of(weights)
         if under is None:
             raise CheckpointError(f"{checkpoint} does not say what its base is: give --base FILE")
-        try:
-            state = read_weights(under).state | state
-        except FileNotFoundError as error:
-            if base:
-                raise
-            raise FileNotFoundError(
-                f"{checkpoint} was trained on {weights.recorded('base')}, which is not here: start from the "
-                "folder where it is, or give --base FILE"
-            ) from error
+        state = (
+            read_under(weights, under, given=base, recipe=weights.recorded("config") or config).state | state
+        )
         source = f"{checkpoint} on {under}"
     _fill(model, state, wanted, source, config)
     if foreign := [name for name in weights.state if name not in wanted and not name.startswith("model_ema")]:

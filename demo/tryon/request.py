@@ -13,6 +13,7 @@ from demo.tryon.mask_editor import mask_text, read_mask
 from demo.tryon.offers import CATEGORIES, Offer
 from demo.tryon.room import BODY, Framed, Room
 from generation.fitting import FittingSettings
+from generation.fitting_items import about
 from pictures.painted_maps import read_map, resized
 
 SAME_SHAPE = 0.03  # share by which the aspects of a silhouette and the pictures may differ
@@ -205,7 +206,8 @@ def find_person(path, room: Room, known) -> Framed:
     found = known(key)
     if found is not None:
         return found
-    return about("person's photo", room.frame, room.offers.person(key) or Offer("your photo", pixels))
+    with about("The person's photo"):
+        return room.frame(room.offers.person(key) or Offer("your photo", pixels))
 
 
 def find_garment(inputs: Inputs, room: Room) -> Offer:
@@ -237,7 +239,8 @@ def read_silhouette(inputs: Inputs, room: Room) -> tuple[tuple[Control, ...], li
         raise ValueError(
             "No control is loaded that could follow a silhouette: start the page with --control."
         )
-    ids = about("silhouette", read_map, inputs.silhouette, room.branch.encoder)
+    with about("The silhouette"):
+        ids = read_map(inputs.silhouette, room.branch.encoder)
     (h, w), (height, width) = ids.shape, room.size
     if abs(h * width / (w * height) - 1) > SAME_SHAPE:
         raise ValueError(
@@ -279,11 +282,3 @@ def choose(names, offers: list[Offer], kind: str) -> list[Offer]:
         if not isinstance(name, str) or name not in known:
             raise ValueError(f"There is no {str(name)[:60]!r} among the {kind}.")
     return [known[name] for name in dict.fromkeys(names)]
-
-
-def about(subject: str, act, *values):
-    """What `act` returns; its ValueErrors begin with what they are about."""
-    try:
-        return act(*values)
-    except ValueError as error:
-        raise ValueError(f"The {subject}: {error}") from error
