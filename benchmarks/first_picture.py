@@ -1,10 +1,11 @@
-"""A new user's way, timed: from `git clone` to a picture from a map painted in the browser.
+"""A new user's way, timed: from `git clone` to a picture in the browser, from a map or of a person dressed.
 
 python benchmarks/first_picture.py             # clones this repository; ten minutes on two cores
+python benchmarks/first_picture.py --page tryon
 python benchmarks/first_picture.py --repository ADDRESS --out first_picture.png
 
-Runs what README says, `make demo` and then `gradio_seg2image.py`, and is the visitor who paints a
-dress there. Needs what the tests need, and Chromium.
+Runs what README says, `make demo` or `make tryon` and then the page, and is the visitor who paints a
+dress or tries a garment on there. Needs what the tests need, and Chromium.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -40,25 +43,40 @@ STROKES = dict(
 )
 
 
+@dataclass
+class Way:
+    """What make is asked for and what that does, the page's script, what shows that it is there, the visit.
+
+    The visit is a list of (what is done, a function of the page).
+    """
+
+    target: str
+    does: str
+    script: str
+    ready: str
+    visit: list[tuple[str, Callable]]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--repository", default=str(ROOT), help="what is cloned (default: this one's last commit)"
     )
+    parser.add_argument("--page", choices=WAYS, default="maps", help="default: %(default)s")
     parser.add_argument("--out", type=Path, default="first_picture.png", help="the page in the end")
     arguments = parser.parse_args()
+    way = WAYS[arguments.page]
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder, "clone")
         timed = [
             step("git clone", run, ["git", "clone", "--quiet", arguments.repository, str(clone)]),
-            step("make demo: the packages", run, ["make", ".venv/ready"], clone),
-            step("make demo: dolls, control, report", run, ["make", "demo"], clone),
+            step(f"make {way.target}: the packages", run, ["make", ".venv/ready"], clone),
+            step(f"make {way.target}: {way.does}", run, ["make", way.target], clone),
         ]
-        with page_of(clone) as (page, seconds):
-            timed += [("gradio_seg2image.py, until it opens", seconds)]
-            timed += [step("painting a dress and a hat, by strokes of a script", paint_dress, page)]
-            timed += [step("Generate, until the pictures are there", generate, page)]
-            page.screenshot(path=arguments.out)
+        with page_of(clone, way) as (page, seconds):
+            timed += [(f"{way.script}, until it opens", seconds)]
+            timed += [step(what, act, page) for what, act in way.visit]
+            page.screenshot(path=arguments.out, full_page=True)
     for what, seconds in [*timed, ("together", sum(seconds for _, seconds in timed))]:
         print(f"{seconds:8.1f} s  {what}")
     print(f"the page: {arguments.out}")
@@ -76,13 +94,13 @@ def run(command, folder=None):
 
 
 @contextmanager
-def page_of(clone):
-    """(The demo's page in a browser, seconds until it was there)."""
+def page_of(clone, way):
+    """(A way's page in a browser, seconds until it was there)."""
     start = time.monotonic()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([PYTHON, "gradio_seg2image.py", "--port", str(port)], cwd=clone)
+    server = subprocess.Popen([PYTHON, way.script, "--port", str(port)], cwd=clone)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
@@ -90,10 +108,10 @@ def page_of(clone):
             page.set_default_timeout(120_000)
             while not answers(port):
                 if server.poll() is not None:
-                    raise RuntimeError("the demo ended, see above")
+                    raise RuntimeError("the page ended, see above")
                 time.sleep(0.2)
             page.goto(f"http://127.0.0.1:{port}")
-            page.locator("#painter canvas").first.wait_for()
+            page.locator(way.ready).first.wait_for()
             yield page, time.monotonic() - start
     finally:
         server.terminate()
@@ -116,6 +134,41 @@ def generate(page):
     page.locator("#prompt").get_by_role("textbox").fill(PROMPT)
     page.locator("#generate").click()
     page.locator("#results .thumbnail-item img").nth(3).wait_for()
+
+
+def choose_garment(page):
+    page.locator("#clothes .thumbnail-item").nth(1).click()
+    page.locator("#mask:not(.waiting)").wait_for()
+
+
+def try_on(page):
+    page.locator("#generate").click()
+    page.locator("#results .thumbnail-item img").first.wait_for()
+    page.get_by_text("1 picture in this session").wait_for()
+
+
+WAYS = dict(
+    maps=Way(
+        target="demo",
+        does="dolls, control, report",
+        script="gradio_seg2image.py",
+        ready="#painter canvas",
+        visit=[
+            ("painting a dress and a hat, by strokes of a script", paint_dress),
+            ("Generate, until the pictures are there", generate),
+        ],
+    ),
+    tryon=Way(
+        target="tryon",
+        does="dolls, try-on, report",
+        script="gradio_tryon.py",
+        ready="#mask canvas",
+        visit=[
+            ("choosing a garment", choose_garment),
+            ("Try on, until the picture is there", try_on),
+        ],
+    ),
+)
 
 
 if __name__ == "__main__":
